@@ -1,0 +1,67 @@
+"""The fleet snapshot: what control has found, written for the workers to route by.
+
+Control writes `fleet.json` into the state folder (a new file renamed into place) and then raises
+the generation in the hot segment; a worker that sees a new generation reads the file. It says what
+there is and decides nothing: `rules.py` makes the routes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+EngineKind = Literal["vllm", "embedded", "openai"]
+EngineState = Literal["serving", "loading", "gone"]
+Task = Literal["generate", "embed"]
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """A model server: `slot` is its place in the hot segment, stable while the house is up."""
+
+    slot: int
+    name: str
+    url: str  # http://host:port or unix:/path
+    kind: EngineKind
+    state: EngineState
+    version: str = ""
+    api_key: str = ""
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """A model id that clients may ask for, and who answers."""
+
+    id: str
+    task: Task
+    pool: int  # index into Fleet.pools
+    engine_model: str  # the name the engines know it by
+    created: int
+    owned_by: str
+    kind: Literal["factory", "dedicated"] = "factory"
+    account_id: int = 0  # dedicated: the only account that sees it
+    context_tokens_max: int = 0  # 0: unknown
+    parent: str = ""  # an adapter's base model
+
+
+class Fleet(Struct, frozen=True, kw_only=True):
+    """Everything a worker needs to route; `routes` in the order of preference for `auto`."""
+
+    generation: int = 0
+    engines: tuple[Engine, ...] = ()
+    pools: tuple[tuple[int, ...], ...] = ()
+    routes: tuple[Route, ...] = ()
+    aliases: dict[str, str] = {}
+
+    def is_loading(self) -> bool:
+        """Whether some engine is on its way up: a missing model may yet come."""
+        return any(engine.state == "loading" for engine in self.engines)
+
+
+def fleet_path(state: Path) -> Path:
+    """Where the snapshot lies in a state folder."""
+    return state / "fleet.json"
+
+
+def decode_fleet(data: bytes) -> Fleet:
+    """The snapshot in `data`. Raises: msgspec.DecodeError, msgspec.ValidationError."""
+    return msgspec.json.decode(data, type=Fleet)

@@ -1,0 +1,134 @@
+"""The settings of tokenmill: one frozen value, built once by the command line and passed down.
+
+Only names, types, defaults and bounds stand here; `settings_sources.py` fills them from flags,
+environment and TOML file and knows where each value came from. Units are the last word of a name.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+LogFormat = Literal["auto", "pretty", "json"]
+
+
+class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An engine named by the operator. On the command line just its URL."""
+
+    url: str
+    name: str = ""
+    api_key: str = ""
+
+
+class BodyBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Bounds of what a client may send; the source is the list of engine CVEs in the README."""
+
+    body_bytes_max: Count = 10 * 1024 * 1024
+    body_deadline_base_ms: Milliseconds = 10_000
+    body_bytes_per_s_min: Count = 64 * 1024
+    depth_max: Count = 64
+    messages_max: Count = 2_048
+    tools_max: Count = 128
+    choices_max: Annotated[int, Meta(ge=1, le=128)] = 128
+    stop_bytes_max: Count = 256
+    logit_bias_max: Count = 1_024
+    schema_bytes_max: Count = 64 * 1024
+    schema_depth_max: Count = 16
+    schema_nodes_max: Count = 5_000
+    enum_values_max: Count = 1_000
+    regex_bytes_max: Count = 512
+    embedding_inputs_max: Count = 2_048
+    embedding_tokens_max: Count = 8_192
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
+
+
+class ForwardSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long an engine may take, and how much of an answer is held for a slow reader."""
+
+    connect_ms: Milliseconds = 2_000
+    first_byte_ms: Milliseconds = 600_000
+    stall_ms: Milliseconds = 120_000
+    comment_ms: Milliseconds = 10_000
+    reader_stall_ms: Milliseconds = 60_000
+    buffer_bytes_max: Count = 256 * 1024
+    event_bytes_max: Count = 4 * 1024 * 1024
+    answer_bytes_max: Count = 64 * 1024 * 1024
+    idle_connections_max: Count = 256
+
+
+class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a vLLM of this machine is looked for, and how often."""
+
+    enabled: bool = True
+    ports: tuple[Port, ...] = (8000, 8001, 8002)
+    interval_ms: Milliseconds = 500
+    probe_ms: Milliseconds = 1_000
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The outer face: CORS, keys in the query, connections."""
+
+    cors_origins: tuple[str, ...] = ()
+    query_api_key: bool = True
+    header_read_ms: Annotated[int, Meta(ge=1, le=60_000)] = 10_000
+    connections_max: Count = 20_000
+
+
+class SegmentSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sizes of the hot segment; changing one makes a new segment at the next start."""
+
+    keys_max: Count = 65_536
+    workers_max: Annotated[int, Meta(ge=2, le=1_024)] = 64
+    engines_max: Annotated[int, Meta(ge=1, le=4_096)] = 256
+
+
+class EmbeddedSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The embedded engine: streams at once, how many may wait, threads of its model."""
+
+    enabled: bool = True
+    sequences_max: Annotated[int, Meta(ge=1, le=256)] = 32
+    waiting_max: Annotated[int, Meta(ge=0, le=100_000)] = 256
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+
+
+class VllmSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A supervised `vllm serve`, started for `--model` where vLLM and a usable GPU are there."""
+
+    command: tuple[str, ...] = ()  # empty: `vllm serve` if it is installed and a GPU is usable
+    arguments: tuple[str, ...] = ()
+    start_s: Seconds = 600.0
+
+
+class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The private listener of Prometheus metrics; port 0 switches it off."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set. `tokenmill config show` prints it with its sources."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    state: Path = field(default_factory=lambda: Path("~/.local/state/tokenmill").expanduser())
+    engines: tuple[EngineSettings, ...] = ()
+    model: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
+    database_url: str = ""  # empty: SQLite in the state folder
+    drain_seconds: Seconds = 30.0
+    log_format: LogFormat = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    bounds: BodyBounds = field(default_factory=BodyBounds)
+    forward: ForwardSettings = field(default_factory=ForwardSettings)
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    vllm: VllmSettings = field(default_factory=VllmSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)

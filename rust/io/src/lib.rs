@@ -1,0 +1,1 @@
+//! The only Rust that touches the world: sockets, shared memory, the clock.
