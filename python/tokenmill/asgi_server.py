@@ -1,0 +1,215 @@
+"""The one file that leans on Granian: an ASGI app served from an inherited listening socket.
+
+Workers, control and the embedded engine call it; it knows nothing of what they serve. It leans on
+`granian.server.embed.Server`, on its private `_init_shared_socket` and `_serve`, and on the three
+arguments of `SocketHolder` (Granian is pinned; tests/integration/test_asgi_server.py pins the
+behaviour). TCP_NODELAY is set on the listening socket by whoever binds it: accepted connections
+inherit it, and without it streams stall on delayed acknowledgements.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeVar
+
+import uvloop
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, TaskImpl
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from msgspec import Struct
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+T = TypeVar("T")
+
+BACKLOG = 4096  # connections that may wait in the kernel; capped by net.core.somaxconn
+_OWN_DESCRIPTORS = 256  # what a process needs beside its connections: files, pipes, engine pools
+
+logger = logging.getLogger(__name__)
+
+
+class ServerBounds(Struct, frozen=True, kw_only=True):
+    """Bounds of one server. `connections_max` counts idle connections too."""
+
+    connections_max: int = 20_000
+    header_read_ms: int = 10_000
+    end_s: float = 30.0  # how long connections may take to end after the stop
+
+
+class _SocketServer(Server):
+    """Granian's embedded server on a descriptor that is already bound."""
+
+    def __init__(self, app: AsgiApp, descriptor: int, bounds: ServerBounds) -> None:
+        self._descriptor = descriptor
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=bounds.header_read_ms),
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=bounds.connections_max,
+            runtime_blocking_threads=1,
+            task_impl=TaskImpl.asyncio,
+            # Granian's own loggers, without handlers of their own: what it reports goes to ours.
+            log_dictconfig={"handlers": {}, "loggers": {"_granian": {}}},
+            log_level=LogLevels.error,
+        )
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder  # its stub omits the arguments
+        self._shd = holder(self._descriptor, _is_unix(self._descriptor), BACKLOG)
+
+    async def run(self) -> None:
+        granian: Any = super()
+        await granian._serve(self._spawn_asgi_worker, lambda: self.target)
+
+    def end(self) -> None:
+        granian: Any = super()
+        granian.signal_handler_interrupt()
+
+
+class AsgiServer:
+    """A server on `listen_fd`, which it owns from now on. One event loop, one I/O thread."""
+
+    def __init__(self, app: AsgiApp, listen_fd: int, bounds: ServerBounds | None = None) -> None:
+        self.bounds = bounds or ServerBounds()
+        self._listen_fd = listen_fd
+        self._accepting = True
+        self._server = _SocketServer(app, listen_fd, self.bounds)
+
+    async def run(self) -> None:
+        """Serves; returns when `stop` was called and every connection has ended."""
+        raise_descriptor_limit(self.bounds.connections_max + _OWN_DESCRIPTORS)
+        await self._server.run()
+        if self._server.interrupt_children:
+            raise RuntimeError("the HTTP server ended by itself; its error is logged above")
+
+    def stop_accepting(self) -> None:
+        """Leaves new connections to the other holders of the socket; keeps those there are.
+
+        Granian can only stop accepting and close idle connections in one go, and then resets
+        connections whose first request it has not read yet. So its descriptor is exchanged for a
+        socket that nobody connects to, under its feet: epoll goes on, accept finds nothing.
+        """
+        if self._accepting:
+            self._accepting = False
+            with socket.socket() as nobody:
+                nobody.bind(("127.0.0.1", 0))
+                nobody.listen(1)
+                nobody.setblocking(False)
+                os.dup2(nobody.fileno(), self._listen_fd, inheritable=False)
+
+    def stop(self) -> None:
+        """Stops accepting, closes idle connections, lets each other one end after its answer."""
+        self.stop_accepting()
+        self._server.end()
+
+
+class StopSignal:
+    """Why and when to leave: SIGTERM, SIGINT or the end of the life pipe; twice means at once."""
+
+    def __init__(self, life_fd: int | None = None) -> None:
+        self.wanted = asyncio.Event()
+        self.urgent = asyncio.Event()
+        self.is_orphaned = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._note)
+        if life_fd is not None:
+            loop.add_reader(life_fd, self._note_orphaned, life_fd)
+
+    def _note(self) -> None:
+        if self.wanted.is_set():
+            self.urgent.set()
+        self.wanted.set()
+
+    def _note_orphaned(self, life_fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(life_fd)
+        self.is_orphaned = True
+        self.wanted.set()
+
+
+async def serve(
+    app: AsgiApp,
+    *,
+    listen_fd: int,
+    life_fd: int | None = None,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+    bounds: ServerBounds | None = None,
+) -> bool:
+    """Serves `app` until SIGTERM, SIGINT or the end of the life pipe; whether all ended by itself.
+
+    Then: `on_stop` (still serving), no new connections, running answers end, at most
+    `bounds.end_s`. A second signal cuts what is left. The caller ends the process after False:
+    connections may still be open.
+    """
+    stop = StopSignal(life_fd)
+    server = AsgiServer(app, listen_fd, bounds)
+    running = asyncio.create_task(server.run())
+    wanted = asyncio.create_task(stop.wanted.wait())
+    await asyncio.wait({running, wanted}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        wanted.cancel()
+        await running
+        return True
+    if on_stop is not None:
+        await on_stop()
+    server.stop()
+    return await ended(running, stop, server.bounds.end_s)
+
+
+async def ended(running: asyncio.Task[None], stop: StopSignal, timeout_s: float) -> bool:
+    """Whether `running` ends within `timeout_s` and before a second signal."""
+    urgent = asyncio.create_task(stop.urgent.wait())
+    await asyncio.wait({running, urgent}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    urgent.cancel()
+    if not running.done():
+        return False
+    await running
+    return True
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """The result of `main`, run on uvloop: the loop that the native bridge is measured with."""
+    return uvloop.run(main)
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket as `serve` wants it; port 0 takes a free one. Raises: OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """The limit of open files now in force: `wanted`, or as near to it as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= allowed:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
+
+
+def _is_unix(descriptor: int) -> bool:
+    with socket.socket(fileno=os.dup(descriptor)) as probe:
+        return probe.family == socket.AF_UNIX

@@ -1,0 +1,113 @@
+"""What every child process of the supervisor does first: settings, logging, name; and last: leave.
+
+A child is started as `python -m MODULE --listen-fd N --life-fd N --settings-fd N`. The settings are
+one JSON document in an inherited descriptor; the life pipe ends when the supervisor does. It knows
+nothing of what a child serves: control, the workers and the embedded engine call it.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import Struct
+
+from tokenmill.logs import configure_logging, flush_logs
+from tokenmill.settings import EngineSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+
+class ChildSettings(Struct, frozen=True, kw_only=True):
+    """What the supervisor tells a child. `worker` is a worker's slot in the hot segment."""
+
+    settings: Settings
+    control_socket: str = ""
+    segment: str = ""
+    local_engines: tuple[EngineSettings, ...] = ()
+    worker: int = 0
+
+
+class ChildStart(Struct, frozen=True, kw_only=True):
+    """The inherited descriptors, and the settings that were read from one of them."""
+
+    listen_fd: int
+    life_fd: int
+    child: ChildSettings
+    worker: int = 0
+
+
+def encode_child(child: ChildSettings) -> bytes:
+    """The JSON document that `decode_child` reads."""
+    return msgspec.json.encode(child, enc_hook=_encode_path)
+
+
+def decode_child(document: bytes) -> ChildSettings:
+    """Raises: msgspec.ValidationError, if supervisor and child are of different versions."""
+    return msgspec.json.decode(document, type=ChildSettings, dec_hook=_decode_path)
+
+
+def read_start(arguments: Sequence[str], process: str) -> ChildStart:
+    """What `arguments` hand over; logging runs and the process has its name afterwards."""
+    parser = argparse.ArgumentParser(prog=f"tokenmill {process}")
+    for name in ("--listen-fd", "--life-fd", "--settings-fd"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--worker", type=int, default=0)
+    given = parser.parse_args(arguments)
+    # pread: the offset of an inherited descriptor is shared with whoever else reads it.
+    size = os.fstat(given.settings_fd).st_size
+    child = decode_child(os.pread(given.settings_fd, size, 0))
+    os.close(given.settings_fd)
+    label = f"{process}-{given.worker}" if process == "worker" else process
+    configure_logging(child.settings.log_format, child.settings.log_level, label)
+    name_process(label)
+    return ChildStart(
+        listen_fd=given.listen_fd, life_fd=given.life_fd, child=child, worker=given.worker
+    )
+
+
+def name_process(label: str) -> None:
+    """Shows `label` as the process's short name in ps and top, where the system has such a file."""
+    try:
+        Path("/proc/self/comm").write_text(f"tm-{label}"[:15])
+    except OSError:
+        logger.debug("this system does not name processes")
+
+
+def run_child(main: Callable[[], bool]) -> NoReturn:
+    """Runs `main` and ends the process at once; native threads and open streams cannot hold it.
+
+    Exit status: 0, or 1 after an exception. `main` returns whether all ended by itself.
+    """
+    status = 1
+    try:
+        if not main():
+            logger.warning("left with open connections")
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException as error:  # the process ends here, whatever it was
+        if isinstance(error, SystemExit):
+            status = error.code if isinstance(error.code, int) else 1
+        else:
+            logger.critical("ended by an error", exc_info=True)
+    finally:
+        flush_logs()
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _encode_path(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"cannot encode {type(value).__name__}")
+
+
+def _decode_path(wanted: type, value: Any) -> Any:
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"cannot decode {wanted.__name__}")
