@@ -1,0 +1,1 @@
+curl http://YOUR-IP:PORT/health
