@@ -53,7 +53,6 @@ PYTHON_ADVISORIES = [
     ("jinja2", "3.1.6", "CVE-2025-27516: sandbox escape"),
     ("requests", "2.32.4", "CVE-2024-47081: credentials leak to a crafted host"),
     ("urllib3", "2.6.0", "CVE-2025-66418: unbounded decompression chain"),
-    ("setuptools", "78.1.1", "CVE-2025-47273: path traversal"),
 ]
 RUST_ADVISORIES = [
     ("pyo3", "0.24.1", "RUSTSEC-2025-0020: buffer overflow in PyString::from_object"),
@@ -96,7 +95,7 @@ def python_findings() -> list[str]:
     for package in metadata.distributions():
         name = (package.metadata["Name"] or "").lower().replace("_", "-")
         said = python_licence(package)
-        if name in {"tokenmill", "pip"} or name in REASONED:
+        if name in {"tokenmill", "pip", "setuptools"} or name in REASONED:
             continue
         if not any(is_permissive(text) for text in said):
             findings.append(f"{name}: licence {said or 'unknown'}")
