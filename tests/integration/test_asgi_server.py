@@ -18,6 +18,7 @@ import pytest
 from tokenmill.asgi_server import listen_tcp
 
 ROOT = Path(__file__).resolve().parents[2]
+QUICK_ACKNOWLEDGE = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
 Serve = Callable[..., subprocess.Popen[bytes]]
 Connect = Callable[[socket.socket], HTTPConnection]
 
@@ -27,7 +28,7 @@ class UnixConnection(HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
+        self.sock.settimeout(10)
         self.sock.connect(self.host)
 
 
@@ -74,9 +75,9 @@ def connect() -> Iterator[Connect]:
     def start(listener: socket.socket) -> HTTPConnection:
         address = listener.getsockname()
         if isinstance(address, str):
-            connection: HTTPConnection = UnixConnection(address, timeout=10)
+            connection: HTTPConnection = UnixConnection(address)
         else:
-            connection = HTTPConnection(*address[:2], timeout=10)
+            connection = HTTPConnection(address[0], address[1], timeout=10)
         made.append(connection)
         return connection
 
@@ -257,6 +258,8 @@ def test_paced_chunks_arrive_one_by_one(
     connection.sock.sendall(b"GET /stream?count=100&pause_ms=5 HTTP/1.1\r\nHost: here\r\n\r\n")
     arrivals, received = 0, b""
     while b"\r\n0\r\n" not in received:
+        # The client delays its acknowledgements, as over a network.
+        connection.sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACKNOWLEDGE, 0)
         received += connection.sock.recv(65536)
         arrivals += 1
     assert arrivals > 70
