@@ -1,1 +1,1 @@
-"""Model servers: vLLM found or supervised, and the embedded engine behind the same HTTP contract."""
+"""Model servers: vLLM found or supervised, and the embedded engine with the same HTTP contract."""

@@ -1,0 +1,76 @@
+"""One look at an address: what answers there, in bounded time and space.
+
+Used by the supervisor, which chooses an engine at the start, and by control, which goes on looking.
+It asks and reports; `recognition.py` says what the answers mean.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from tokenmill.engines.address import Address
+from tokenmill.engines.http_get import BrokenAnswer, connect, get
+from tokenmill.engines.recognition import (
+    Answer,
+    Outcome,
+    Sighting,
+    Task,
+    read_version,
+    recognise,
+    with_tasks,
+)
+
+_NOT_ASKED = Answer(0, {}, b"")
+
+
+async def look(
+    address: Address, *, api_key: str = "", timeout_ms: int, known: Sighting | None = None
+) -> Sighting:
+    """What answers at the address. Never raises for what is out there; takes at most `timeout_ms`.
+
+    `known` is the last look that found an engine serving there: its version and its models' task
+    are not asked for again.
+    """
+    is_connected = False
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            first = await connect(address)
+            is_connected = True
+            if known is not None and known.version:
+                models = await get(first, "/v1/models", api_key)
+                version = known.version
+            else:
+                version = read_version(await get(first, "/version", ""))
+                models = await _ask(address, "/v1/models", api_key)
+            health = await _ask(address, "/health") if version else _NOT_ASKED
+            sighting = recognise(version, models, health)
+            return with_tasks(sighting, await _find_task(address, sighting, known))
+    except TimeoutError:
+        outcome: Outcome = "silent" if is_connected else "unreachable"
+        return Sighting(outcome=outcome, detail=f"no answer within {timeout_ms} ms")
+    except BrokenAnswer as error:
+        return Sighting(outcome="broken", detail=str(error))
+    except OSError as error:
+        outcome = "broken" if is_connected else "refused"
+        return Sighting(outcome=outcome, detail=error.strerror or str(error))
+
+
+async def look_at_all(addresses: Iterable[Address], *, timeout_ms: int) -> list[Sighting]:
+    """A look at each address, all at once."""
+    looks = (look(address, timeout_ms=timeout_ms) for address in addresses)
+    return list(await asyncio.gather(*looks))
+
+
+async def _ask(address: Address, target: str, api_key: str = "") -> Answer:
+    return await get(await connect(address), target, api_key)
+
+
+async def _find_task(address: Address, sighting: Sighting, known: Sighting | None) -> Task | None:
+    """What a vLLM's models do; it does not say, but has only the routes that its model can serve: a
+    GET there is refused by method (405), elsewhere not found (404). None: other than we serve."""
+    if sighting.kind != "vllm" or not sighting.models:
+        return None
+    if known is not None and known.models:
+        return known.models[0].task
+    if (await _ask(address, "/v1/chat/completions")).status != 404:
+        return "generate"
+    return "embed" if (await _ask(address, "/v1/embeddings")).status != 404 else None

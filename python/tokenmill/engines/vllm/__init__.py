@@ -1,0 +1,1 @@
+"""A supervised `vllm serve`: whether it can run here, its command line, the child that holds it."""
