@@ -1,1 +1,8 @@
 //! The pure heart of tokenmill: no sockets, clock, randomness or Python; time and seeds are arguments.
+
+pub mod counters;
+pub mod keys;
+pub mod routing;
+pub mod segment;
+pub mod sse;
+pub mod usage;

@@ -1,1 +1,4 @@
 //! The only Rust that touches the world: sockets, shared memory, the clock.
+
+pub mod clock;
+pub mod segment;

@@ -1,0 +1,208 @@
+//! Offsets of the segment, counted in words.
+
+use std::ops::Range;
+
+use crate::counters::Counter;
+use crate::keys::{SLOT_WORDS, slots_for};
+
+pub(super) const WORD_BYTES: usize = 8;
+/// Words of a cache line: what different processes write stays apart by this.
+const LINE_WORDS: usize = 8;
+/// Words of a page: the header has one of its own, and the file is a whole number of them.
+const PAGE_WORDS: usize = 512;
+const WORKER_WORDS: usize = LINE_WORDS;
+
+const KEYS_BOUND: usize = 1 << 28;
+const WORKERS_BOUND: usize = 1 << 10;
+const ENGINES_BOUND: usize = 1 << 12;
+
+/// How much a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Live keys.
+    pub keys_max: usize,
+    /// Worker slots.
+    pub workers_max: usize,
+    /// Engine slots.
+    pub engines_max: usize,
+}
+
+/// A size is zero or over its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeError {
+    /// Name of the size.
+    pub name: &'static str,
+    /// What was asked for.
+    pub value: usize,
+    /// The largest that is allowed; the smallest is 1.
+    pub bound: usize,
+}
+
+/// The words of a worker's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerWord {
+    /// A `WorkerState`.
+    State = 0,
+    /// When the worker's event loop last turned, monotonic milliseconds.
+    HeartbeatMs = 1,
+    /// When its streams end, monotonic milliseconds; 0: it is not draining.
+    DrainDeadlineMs = 2,
+}
+
+/// Offsets for one set of sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    sizes: Sizes,
+    workers: usize,
+    in_flight: usize,
+    counters: usize,
+    keys: usize,
+    total: usize,
+}
+
+impl Layout {
+    /// The layout for these sizes.
+    ///
+    /// # Errors
+    /// [`SizeError`] names the first size that is out of bounds.
+    pub fn new(sizes: Sizes) -> Result<Self, SizeError> {
+        check("keys_max", sizes.keys_max, KEYS_BOUND)?;
+        check("workers_max", sizes.workers_max, WORKERS_BOUND)?;
+        check("engines_max", sizes.engines_max, ENGINES_BOUND)?;
+        let workers = PAGE_WORDS;
+        let in_flight = workers + sizes.workers_max * WORKER_WORDS;
+        let counters = in_flight + sizes.engines_max * lines(sizes.workers_max);
+        let keys = pages(counters + sizes.workers_max * lines(Counter::COUNT));
+        let total = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
+        Ok(Self {
+            sizes,
+            workers,
+            in_flight,
+            counters,
+            keys,
+            total,
+        })
+    }
+
+    /// The sizes it was made for.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Length of the file.
+    pub fn total_bytes(&self) -> usize {
+        self.total * WORD_BYTES
+    }
+
+    /// Index of a word of a worker's slot.
+    ///
+    /// # Panics
+    /// If there is no such worker slot.
+    pub fn worker(&self, worker: usize, word: WorkerWord) -> usize {
+        assert!(
+            worker < self.sizes.workers_max,
+            "there is no worker slot {worker}"
+        );
+        self.workers + worker * WORKER_WORDS + word as usize
+    }
+
+    /// Indices of an engine's in-flight words, by worker.
+    ///
+    /// # Panics
+    /// If there is no such engine slot.
+    pub fn in_flight(&self, engine: usize) -> Range<usize> {
+        assert!(
+            engine < self.sizes.engines_max,
+            "there is no engine slot {engine}"
+        );
+        let start = self.in_flight + engine * lines(self.sizes.workers_max);
+        start..start + self.sizes.workers_max
+    }
+
+    /// Indices of a worker's counters.
+    ///
+    /// # Panics
+    /// If there is no such worker slot.
+    pub fn counters(&self, worker: usize) -> Range<usize> {
+        assert!(
+            worker < self.sizes.workers_max,
+            "there is no worker slot {worker}"
+        );
+        let start = self.counters + worker * lines(Counter::COUNT);
+        start..start + Counter::COUNT
+    }
+
+    /// Indices of the slots of the key table.
+    pub fn keys(&self) -> Range<usize> {
+        self.keys..self.keys + slots_for(self.sizes.keys_max) * SLOT_WORDS
+    }
+}
+
+fn check(name: &'static str, value: usize, bound: usize) -> Result<(), SizeError> {
+    if (1..=bound).contains(&value) {
+        return Ok(());
+    }
+    Err(SizeError { name, value, bound })
+}
+
+const fn lines(words: usize) -> usize {
+    words.next_multiple_of(LINE_WORDS)
+}
+
+const fn pages(words: usize) -> usize {
+    words.next_multiple_of(PAGE_WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::COUNT_WORDS;
+    use crate::segment::word;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_two_things_share_a_word(
+            keys_max in 1_usize..50, workers_max in 1_usize..12, engines_max in 1_usize..20,
+        ) {
+            let layout = Layout::new(Sizes { keys_max, workers_max, engines_max }).unwrap();
+            let mut owners = vec![0_u8; layout.total_bytes() / WORD_BYTES];
+            let mut own = |words: Range<usize>| owners[words].iter_mut().for_each(|n| *n += 1);
+            own(0..10);
+            own(word::KEYS_READY..word::FLEET_GENERATION + 1);
+            own(word::KEY_COUNTS..word::KEY_COUNTS + COUNT_WORDS);
+            for worker in 0..workers_max {
+                let first = layout.worker(worker, WorkerWord::State);
+                own(first..layout.worker(worker, WorkerWord::DrainDeadlineMs) + 1);
+                own(layout.counters(worker));
+            }
+            for engine in 0..engines_max {
+                own(layout.in_flight(engine));
+            }
+            own(layout.keys());
+            prop_assert!(owners.iter().all(|count| *count <= 1));
+            prop_assert_eq!(layout.total_bytes() % 4096, 0);
+            prop_assert_eq!(layout.keys().start % LINE_WORDS, 0);
+        }
+    }
+
+    #[test]
+    fn sizes_out_of_bounds_are_refused_by_name() {
+        let sizes = Sizes {
+            keys_max: 1,
+            workers_max: 0,
+            engines_max: 1,
+        };
+        let error = SizeError {
+            name: "workers_max",
+            value: 0,
+            bound: WORKERS_BOUND,
+        };
+        assert_eq!(Layout::new(sizes), Err(error));
+        let sizes = Sizes {
+            keys_max: KEYS_BOUND + 1,
+            ..sizes
+        };
+        assert_eq!(Layout::new(sizes).unwrap_err().name, "keys_max");
+    }
+}

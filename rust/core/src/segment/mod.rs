@@ -1,0 +1,33 @@
+//! Where everything lies in the hot segment: arithmetic only. `tokenmill_io::segment` maps the file.
+//!
+//! The segment is a row of 64-bit words, each an atomic, in this order:
+//!
+//! ```text
+//! header     512 words   what the file is (see `header`), then the few words that change
+//! workers    8 a slot    state, heartbeat, drain deadline: one cache line each
+//! in flight  a row an engine, a word a worker: requests that the worker has with the engine
+//! counters   a row a worker, a word a counter
+//! keys       16 a slot   the key table
+//! ```
+//! Any change of this order, of a size or of what a word means raises [`LAYOUT_VERSION`]: processes
+//! of another version then make a new file beside this one and never read it.
+
+mod header;
+mod layout;
+
+pub use header::{AttachError, BootId, HEADER_BYTES, check_header, header_words};
+pub use layout::{Layout, SizeError, Sizes, WorkerWord};
+
+/// Raised with every change of what the words of the segment mean.
+pub const LAYOUT_VERSION: u64 = 1;
+
+/// Words of the header that change while the house is up. The first two are read with every
+/// request and seldom written; the key writer's own words have a cache line to themselves.
+pub mod word {
+    /// 1 once control has loaded the keys from the database.
+    pub const KEYS_READY: usize = 16;
+    /// Generation of the fleet snapshot.
+    pub const FLEET_GENERATION: usize = 17;
+    /// First of the counts of the key table.
+    pub const KEY_COUNTS: usize = 24;
+}

@@ -1,0 +1,319 @@
+//! The hot segment: one file-backed shared mapping that all processes of the house work on. Atomics
+//! only; there is no lock that a dead process could hold.
+//!
+//! Where things lie is arithmetic of `tokenmill_core::segment`; this module makes and maps the file.
+
+mod boot;
+mod file;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use memmap2::MmapRaw;
+use tokenmill_core::counters::{Counter, Histogram, cumulate};
+use tokenmill_core::keys::{self, COUNT_WORDS, Digest, KeyRecord, KeyRefusal, KeyTable, TableFull};
+use tokenmill_core::segment::{AttachError, Layout, SizeError, Sizes, WorkerWord, word};
+
+use crate::clock;
+
+/// Why there is no segment.
+#[derive(Debug)]
+pub enum SegmentError {
+    /// The operating system refused; `needed_bytes` is how much room the file wants.
+    Io {
+        /// What the system said.
+        error: io::Error,
+        /// Length of the file that was to be made; 0 when attaching.
+        needed_bytes: u64,
+    },
+    /// A size is out of bounds.
+    Size(SizeError),
+    /// The file is not a segment that this process may use.
+    Attach(AttachError),
+}
+
+/// Where a worker stands; the supervisor and the worker itself set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Nobody has the slot.
+    Free,
+    /// The process was started and does not serve yet.
+    Starting,
+    /// It takes requests.
+    Serving,
+    /// It finishes its streams and takes no new ones.
+    Draining,
+}
+
+/// The mapping of a hot segment; unmapped when dropped. Shared by `Arc`.
+pub struct Segment {
+    map: MmapRaw,
+    layout: Layout,
+    /// Writers of one process take turns; that there is one writing process is the caller's duty.
+    writer: Mutex<()>,
+}
+
+impl Segment {
+    /// The segment at `path`: attached if one of this layout, these sizes and this boot is there,
+    /// else made anew beside it and renamed into place. Processes that have the old one mapped keep
+    /// it. Either way its keys are not ready: whoever starts the house loads them again.
+    ///
+    /// # Errors
+    /// [`SegmentError::Size`]; [`SegmentError::Io`], for a full disk too: all blocks are allocated
+    /// now, so that no later store can fail.
+    pub fn create(path: &Path, sizes: Sizes) -> Result<Self, SegmentError> {
+        let layout = Layout::new(sizes).map_err(SegmentError::Size)?;
+        let boot = boot::boot_id()?;
+        let attached = match file::open(path, boot) {
+            Ok((file, found)) if found == layout => Some(file),
+            Ok(_) | Err(SegmentError::Attach(_)) => None,
+            Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let file = match attached {
+            Some(file) => file,
+            None => file::make(path, &layout, boot)?,
+        };
+        let segment = Self::map(&file, layout)?;
+        segment.word(word::KEYS_READY).store(0, Ordering::Release);
+        Ok(segment)
+    }
+
+    /// The segment that lies at `path`.
+    ///
+    /// # Errors
+    /// [`SegmentError::Attach`] says what is off; [`SegmentError::Io`].
+    pub fn attach(path: &Path) -> Result<Self, SegmentError> {
+        let (file, layout) = file::open(path, boot::boot_id()?)?;
+        Self::map(&file, layout)
+    }
+
+    /// Where things lie, and the sizes.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What a secret opens at `wall_s` (seconds since the epoch).
+    ///
+    /// # Errors
+    /// [`KeyRefusal`], which is an answer and not a failure.
+    pub fn find_key(&self, secret: &[u8], wall_s: u64) -> Result<KeyRecord, KeyRefusal> {
+        keys::find(&self.keys(), secret, wall_s)
+    }
+
+    /// Makes or replaces a key.
+    ///
+    /// # Errors
+    /// [`TableFull`].
+    pub fn put_key(&self, digest: Digest, record: &KeyRecord) -> Result<(), TableFull> {
+        self.write_keys(|table| table.put(digest, record))
+    }
+
+    /// Whether the key was live; it is refused everywhere from the moment that this returns.
+    pub fn revoke_key(&self, digest: Digest) -> bool {
+        self.write_keys(|table| table.revoke(digest))
+    }
+
+    /// Begins a load of all keys; see [`KeyTable::begin_load`].
+    pub fn begin_key_load(&self) {
+        self.write_keys(|table| table.begin_load());
+    }
+
+    /// Revokes what was not put since the load began; returns how many.
+    pub fn end_key_load(&self) -> usize {
+        self.write_keys(|table| table.end_load())
+    }
+
+    /// Live keys.
+    pub fn key_count(&self) -> usize {
+        self.keys().live_count()
+    }
+
+    /// Whether the keys were loaded from the database since the house was started.
+    pub fn keys_ready(&self) -> bool {
+        self.word(word::KEYS_READY).load(Ordering::Acquire) != 0
+    }
+
+    /// Says that they were.
+    pub fn set_keys_ready(&self) {
+        self.word(word::KEYS_READY).store(1, Ordering::Release);
+    }
+
+    /// Generation of the fleet snapshot that lies beside the segment.
+    pub fn fleet_generation(&self) -> u64 {
+        self.word(word::FLEET_GENERATION).load(Ordering::Acquire)
+    }
+
+    /// Says that a snapshot of this generation lies there.
+    pub fn publish_fleet(&self, generation: u64) {
+        self.word(word::FLEET_GENERATION)
+            .store(generation, Ordering::Release);
+    }
+
+    /// Where the worker stands. Panics, as all methods with a slot do, if there is no such slot.
+    pub fn worker_state(&self, worker: usize) -> WorkerState {
+        match self
+            .worker_word(worker, WorkerWord::State)
+            .load(Ordering::Acquire)
+        {
+            1 => WorkerState::Starting,
+            2 => WorkerState::Serving,
+            3 => WorkerState::Draining,
+            _ => WorkerState::Free,
+        }
+    }
+
+    /// Sets it; `Starting` and `Free` first clear what the slot's last worker left: its heartbeat,
+    /// its drain deadline and its requests in flight. Counters stay.
+    pub fn set_worker_state(&self, worker: usize, state: WorkerState) {
+        if matches!(state, WorkerState::Free | WorkerState::Starting) {
+            self.worker_word(worker, WorkerWord::HeartbeatMs)
+                .store(0, Ordering::Relaxed);
+            self.worker_word(worker, WorkerWord::DrainDeadlineMs)
+                .store(0, Ordering::Relaxed);
+            for engine in 0..self.layout.sizes().engines_max {
+                self.in_flight(engine)[worker].store(0, Ordering::Relaxed);
+            }
+        }
+        self.worker_word(worker, WorkerWord::State)
+            .store(state as u64, Ordering::Release);
+    }
+
+    /// Notes that the worker's event loop is alive now.
+    pub fn beat(&self, worker: usize) {
+        let now_ms = clock::monotonic_ms();
+        self.worker_word(worker, WorkerWord::HeartbeatMs)
+            .store(now_ms, Ordering::Relaxed);
+    }
+
+    /// When it last was, monotonic milliseconds; 0: never.
+    pub fn heartbeat_ms(&self, worker: usize) -> u64 {
+        self.worker_word(worker, WorkerWord::HeartbeatMs)
+            .load(Ordering::Relaxed)
+    }
+
+    /// Tells the worker to end its streams at `deadline_ms` and take no new ones; 0 takes it back.
+    pub fn set_drain(&self, worker: usize, deadline_ms: u64) {
+        self.worker_word(worker, WorkerWord::DrainDeadlineMs)
+            .store(deadline_ms, Ordering::Release);
+    }
+
+    /// When the worker's streams end, monotonic milliseconds; 0: it is not draining.
+    pub fn drain_deadline_ms(&self, worker: usize) -> u64 {
+        self.worker_word(worker, WorkerWord::DrainDeadlineMs)
+            .load(Ordering::Acquire)
+    }
+
+    /// Adds to the requests that `worker` has in flight with `engine`.
+    pub fn engine_in_flight_add(&self, worker: usize, engine: usize, delta: i64) {
+        self.in_flight(engine)[worker].fetch_add(delta.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// Requests in flight with an engine, over all workers.
+    pub fn engine_in_flight(&self, engine: usize) -> u64 {
+        self.in_flight(engine).iter().map(read_in_flight).sum()
+    }
+
+    /// Requests that a worker has in flight, over all engines.
+    pub fn worker_in_flight(&self, worker: usize) -> u64 {
+        let engines = 0..self.layout.sizes().engines_max;
+        engines
+            .map(|engine| read_in_flight(&self.in_flight(engine)[worker]))
+            .sum()
+    }
+
+    /// Adds to a counter of the worker's row.
+    pub fn count(&self, worker: usize, counter: Counter, amount: u64) {
+        self.counters(worker)[counter.index()].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Adds an observation to a histogram.
+    pub fn observe(&self, worker: usize, histogram: Histogram, value_ms: u64) {
+        for (counter, amount) in histogram.observe(value_ms) {
+            self.count(worker, counter, amount);
+        }
+    }
+
+    /// Every counter, summed over the rows; buckets of histograms are cumulative here.
+    pub fn totals(&self) -> Vec<u64> {
+        let mut totals = vec![0_u64; Counter::COUNT];
+        for worker in 0..self.layout.sizes().workers_max {
+            for (total, word) in totals.iter_mut().zip(self.counters(worker)) {
+                *total = total.wrapping_add(word.load(Ordering::Relaxed));
+            }
+        }
+        cumulate(&mut totals);
+        totals
+    }
+
+    fn map(file: &std::fs::File, layout: Layout) -> Result<Self, SegmentError> {
+        let map = MmapRaw::map_raw(file).map_err(SegmentError::reading)?;
+        if map.len() != layout.total_bytes() {
+            // Cut between the check of its length and the mapping.
+            let expected_bytes = layout.total_bytes() as u64;
+            let found_bytes = map.len() as u64;
+            let error = AttachError::OtherLength {
+                expected_bytes,
+                found_bytes,
+            };
+            return Err(SegmentError::Attach(error));
+        }
+        Ok(Self {
+            map,
+            layout,
+            writer: Mutex::new(()),
+        })
+    }
+
+    fn write_keys<T>(&self, deed: impl FnOnce(KeyTable<'_>) -> T) -> T {
+        // The table is whole after any panic: see the table of deaths in `keys::table`.
+        let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        deed(self.keys())
+    }
+
+    fn keys(&self) -> KeyTable<'_> {
+        let counts = &self.words()[word::KEY_COUNTS..word::KEY_COUNTS + COUNT_WORDS];
+        KeyTable::new(
+            &self.words()[self.layout.keys()],
+            counts,
+            self.layout.sizes().keys_max,
+        )
+    }
+
+    fn in_flight(&self, engine: usize) -> &[AtomicU64] {
+        &self.words()[self.layout.in_flight(engine)]
+    }
+
+    fn counters(&self, worker: usize) -> &[AtomicU64] {
+        &self.words()[self.layout.counters(worker)]
+    }
+
+    fn worker_word(&self, worker: usize, word: WorkerWord) -> &AtomicU64 {
+        self.word(self.layout.worker(worker, word))
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.words()[index]
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins on a page")]
+        let words = self.map.as_mut_ptr().cast::<AtomicU64>();
+        // SAFETY: the mapping is readable and writable, lives as long as `self`, is aligned to a
+        // page, and `map` made sure that it is as long as the layout says. Any 64 bits are a valid
+        // AtomicU64, and no process touches these words but through atomics: the header is written
+        // before the file gets its name, and read from the file, not from the mapping. The file is
+        // never truncated: a new segment is another file.
+        unsafe { std::slice::from_raw_parts(words, self.layout.total_bytes() / 8) }
+    }
+}
+
+/// A cell is below zero only if a worker that was declared dead still counted down: none is meant.
+fn read_in_flight(cell: &AtomicU64) -> u64 {
+    u64::try_from(cell.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
+}
