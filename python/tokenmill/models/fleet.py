@@ -11,9 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-EngineKind = Literal["vllm", "embedded", "openai"]
-EngineState = Literal["serving", "loading", "gone"]
-Task = Literal["generate", "embed"]
+from tokenmill.engines.recognition import EngineKind, EngineState, Task
 
 
 class Engine(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,191 @@
+"""From what the engines said to the fleet that workers route by: pure.
+
+Control's keeper calls it after every change. A fleet is consistent by construction: each route has
+a pool, each pool has serving engines, each alias ends at a route.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
+from tokenmill.models.fleet import Engine, Fleet, Route
+
+CHAT_ALIASES = ("meta-llama/Llama-3.1-8B-Instruct", "your-model-id")
+"""Ids that the published examples use; on the embedded engine they mean its chat model."""
+
+EMBEDDING_ALIASES = (
+    "text-embedding-ada-002",
+    "text-embedding-3-small",
+    "text-embedding-3-large",
+)
+"""OpenAI's ids, which clients and their libraries send by default."""
+
+ALIAS_STEPS_MAX = 8
+
+
+class EngineReport(Struct, frozen=True, kw_only=True):
+    """One engine as control knows it now; `account_id` 0 is an engine for everyone."""
+
+    name: str
+    url: str
+    kind: EngineKind
+    state: EngineState
+    version: str = ""
+    api_key: str = ""
+    account_id: int = 0
+    models: tuple[ServedModel, ...] = ()
+
+
+class Slots(Struct, frozen=True):
+    """Places in the hot segment by engine name, and how many there are for engines."""
+
+    by_name: Mapping[str, int]
+    count: int
+
+
+def slots_of(fleet: Fleet, engines_max: int) -> Slots:
+    """The slots in use; the last one is reserved for control's own socket."""
+    return Slots({engine.name: engine.slot for engine in fleet.engines}, engines_max - 1)
+
+
+def assign_slots(names: Sequence[str], slots: Slots) -> dict[str, int]:
+    """A slot for each name that there is room for; an engine keeps the one it has.
+
+    New ones take slots that never had an engine before those whose engine is no longer known: a
+    stream may still be counted there.
+    """
+    kept = {
+        name: slots.by_name[name] for name in names if slots.by_name.get(name, -1) in _all(slots)
+    }
+    once_used = set(slots.by_name.values())
+    free = [slot for slot in _all(slots) if slot not in once_used]
+    free += sorted(once_used.intersection(_all(slots)).difference(kept.values()))
+    new = (name for name in names if name not in kept)
+    return kept | dict(zip(new, free, strict=False))
+
+
+def _all(slots: Slots) -> range:
+    return range(slots.count)
+
+
+def build_fleet(
+    reports: Sequence[EngineReport],
+    aliases: Mapping[str, str],
+    previous: Fleet,
+    engines_max: int,
+) -> Fleet:
+    """The fleet of these engines, with the generation of the previous one.
+
+    `reports` come in the order of preference. Routes of vLLM and named engines stand before those
+    of the embedded engine, so `auto` means the embedded engine only where there is no other.
+    """
+    slots = assign_slots([report.name for report in reports], slots_of(previous, engines_max))
+    placed = [report for report in reports if report.name in slots]
+    ranked = sorted(placed, key=lambda report: report.kind == "embedded")
+    offers = _offers(ranked)
+    return Fleet(
+        generation=previous.generation,
+        engines=tuple(_engine(report, slots[report.name]) for report in placed),
+        pools=tuple(tuple(slots[name] for name in offer.engines) for offer in offers),
+        routes=tuple(_route(offer, pool) for pool, offer in enumerate(offers)),
+        aliases=_aliases(aliases, offers),
+    )
+
+
+class _Offer(Struct, frozen=True):
+    """A model for an account (0: everyone), and the engines that serve it."""
+
+    model: ServedModel
+    account_id: int
+    kind: EngineKind
+    engines: list[str]
+
+
+def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
+    offers: dict[tuple[int, str], _Offer] = {}
+    for report in ranked:
+        if report.state != "serving":
+            continue
+        for model in report.models:
+            key = (report.account_id, model.id)
+            offer = offers.setdefault(key, _Offer(model, report.account_id, report.kind, []))
+            if report.name not in offer.engines and _is_same(offer, report, model):
+                offer.engines.append(report.name)
+    return list(offers.values())
+
+
+def _is_same(offer: _Offer, report: EngineReport, model: ServedModel) -> bool:
+    """One pool mixes no demo with the real thing, no adapter with a whole model."""
+    is_mixed = (offer.kind == "embedded") != (report.kind == "embedded")
+    return not is_mixed and (offer.model.task, offer.model.parent) == (model.task, model.parent)
+
+
+def _engine(report: EngineReport, slot: int) -> Engine:
+    return Engine(
+        slot=slot,
+        name=report.name,
+        url=report.url,
+        kind=report.kind,
+        state=report.state,
+        version=report.version,
+        api_key=report.api_key,
+    )
+
+
+def _route(offer: _Offer, pool: int) -> Route:
+    model = offer.model
+    return Route(
+        id=model.id,
+        task=model.task,
+        pool=pool,
+        engine_model=model.id,
+        created=model.created,
+        owned_by=model.owned_by or offer.kind,
+        kind="dedicated" if offer.account_id else "factory",
+        account_id=offer.account_id,
+        context_tokens_max=model.context_tokens_max,
+        parent=model.parent,
+    )
+
+
+def _aliases(settings: Mapping[str, str], offers: Sequence[_Offer]) -> dict[str, str]:
+    wanted = _default_aliases(offers) | dict(settings)
+    real = {offer.model.id for offer in offers}
+    public = {offer.model.id for offer in offers if not offer.account_id}
+    found = {name: _end_of(name, wanted, real) for name in wanted if name not in public}
+    return {name: end for name, end in found.items() if end}
+
+
+def _default_aliases(offers: Sequence[_Offer]) -> dict[str, str]:
+    """The embedded engine's, by its first whole model of each task."""
+    aliases: dict[str, str] = {}
+    tasks: tuple[tuple[Task, tuple[str, ...]], ...] = (
+        ("generate", CHAT_ALIASES),
+        ("embed", EMBEDDING_ALIASES),
+    )
+    for task, names in tasks:
+        first = next((offer.model.id for offer in offers if _is_embedded(offer, task)), "")
+        if first:
+            aliases |= dict.fromkeys(names, first)
+    return aliases
+
+
+def _is_embedded(offer: _Offer, task: Task) -> bool:
+    is_whole = offer.model.task == task and not offer.model.parent
+    return offer.kind == "embedded" and is_whole and not offer.account_id
+
+
+def _end_of(name: str, wanted: Mapping[str, str], real: set[str]) -> str:
+    """The model id an alias ends at, over other aliases; empty if it ends nowhere."""
+    for _ in range(ALIAS_STEPS_MAX):
+        name = wanted.get(name, "")
+        if name in real:
+            return name
+    return ""
+
+
+def is_same_fleet(one: Fleet, other: Fleet) -> bool:
+    """Whether a worker would route alike by both, generations aside."""
+    parts = ("engines", "pools", "routes", "aliases")
+    return all(getattr(one, part) == getattr(other, part) for part in parts)
