@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
 import msgspec
@@ -81,33 +82,40 @@ def name_process(label: str) -> None:
 def run_child(main: Callable[[], bool]) -> NoReturn:
     """Runs `main` and ends the process at once; native threads and open streams cannot hold it.
 
-    Exit status: 0, or 1 after an exception. `main` returns whether all ended by itself.
+    Exit status: 0; 1 after an exception, which is logged. `main` returns whether all that ran has
+    ended by itself.
     """
-    status = 1
+    sys.excepthook = _leave_after_error
     try:
         if not main():
             logger.warning("left with open connections")
-        status = 0
+    except SystemExit as leaving:
+        leave(leaving.code if isinstance(leaving.code, int) else 1)
     except KeyboardInterrupt:
-        status = 130
-    except BaseException as error:  # the process ends here, whatever it was
-        if isinstance(error, SystemExit):
-            status = error.code if isinstance(error.code, int) else 1
-        else:
-            logger.critical("ended by an error", exc_info=True)
-    finally:
-        flush_logs()
-        sys.stdout.flush()
-        os._exit(status)
+        leave(130)
+    leave(0)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process now; what was logged is written first."""
+    flush_logs()
+    os._exit(status)
+
+
+def _leave_after_error(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    logger.critical("ended by an error", exc_info=(kind, error, trace))
+    leave(1)
 
 
 def _encode_path(value: Any) -> str:
     if isinstance(value, Path):
         return str(value)
-    raise NotImplementedError(f"cannot encode {type(value).__name__}")
+    raise TypeError(f"cannot encode {type(value).__name__}")
 
 
 def _decode_path(wanted: type, value: Any) -> Any:
     if wanted is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(f"cannot decode {wanted.__name__}")
+    raise TypeError(f"cannot decode {wanted.__name__}")
