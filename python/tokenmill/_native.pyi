@@ -11,7 +11,11 @@ from typing import Any, ClassVar, Final, final
 VERSION: Final[str]
 
 COUNTERS: Final[tuple[str, ...]]
-"""Names of the counters of the hot segment, by index: what `Segment.count` takes and `totals` gives."""
+"""Names of the counters of the hot segment, by index: what `Segment.count` takes and `totals` gives.
+Each is a Prometheus sample: `tokenmill_requests_total{endpoint="chat_completions",status="2xx"}`."""
+
+HISTOGRAMS: Final[tuple[str, ...]]
+"""Names of the histograms, by index: what `Segment.observe` takes. Their buckets are in COUNTERS."""
 
 @final
 class KeyRefusal:
@@ -21,7 +25,8 @@ class KeyRefusal:
     UNKNOWN: ClassVar[KeyRefusal]
     REVOKED: ClassVar[KeyRefusal]
     EXPIRED: ClassVar[KeyRefusal]
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
     def __int__(self) -> int: ...
 
 @final
@@ -39,7 +44,8 @@ class WorkerState:
     STARTING: ClassVar[WorkerState]
     SERVING: ClassVar[WorkerState]
     DRAINING: ClassVar[WorkerState]
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
     def __int__(self) -> int: ...
 
 @final
@@ -49,7 +55,8 @@ class Segment:
     @staticmethod
     def create(path: str, *, keys_max: int, workers_max: int, engines_max: int) -> Segment:
         """The segment at `path`: attached if one of this layout, size and boot is there, else made
-        anew (fully allocated on disk, then renamed into place).
+        anew (fully allocated on disk, then renamed into place). Its keys are not ready either way.
+        Slots, counters and generation of an attached one stay: whoever creates clears its slots.
 
         Raises: OSError (disk full names the bytes needed), ValueError (sizes).
         """
@@ -66,6 +73,14 @@ class Segment:
     ) -> None:
         """Makes or replaces a key; `expires_at_s` 0 is never. Raises: ValueError (digest is not 32
         bytes), MemoryError (table full: raise `segment.keys_max`)."""
+    def put_keys(self, packed: bytes) -> int:
+        """`put_key` for many: records of `struct` format `<32sQQQHB5x` (digest, key_id, account_id,
+        expires_at_s, scopes, tier). Returns how many; leaves the GIL. Raises: as put_key."""
+    def begin_key_load(self) -> None:
+        """What is not put from here to `end_key_load` is gone from the database. Readers see all
+        keys as before meanwhile."""
+    def end_key_load(self) -> int:
+        """Revokes every live key that was not put since `begin_key_load`; returns how many."""
     def revoke_key(self, digest: bytes) -> bool:
         """Whether the key was live; refused by every worker from now on."""
     def key_count(self) -> int: ...
@@ -79,7 +94,11 @@ class Segment:
     def fleet_generation(self) -> int: ...
     def publish_fleet(self, generation: int) -> None: ...
 
-    # Workers: slot numbers 0..workers_max-1, given by the supervisor.
+    # Workers: slot numbers 0..workers_max-1, given by the supervisor. No such slot: IndexError.
+    @property
+    def workers_max(self) -> int: ...
+    @property
+    def engines_max(self) -> int: ...
     def worker_state(self, worker: int) -> WorkerState: ...
     def set_worker_state(self, worker: int, state: WorkerState) -> None:
         """STARTING and FREE also clear the slot's drain deadline, heartbeat and in-flight row."""
@@ -96,7 +115,10 @@ class Segment:
 
     # Counters: one row a worker slot, summed over rows when read; rows outlive their worker.
     def count(self, worker: int, counter: int, amount: int = 1) -> None: ...
-    def totals(self) -> list[int]: ...
+    def observe(self, worker: int, histogram: int, value_ms: int) -> None:
+        """Counts into a bucket, the sum and the count of `HISTOGRAMS[histogram]`."""
+    def totals(self) -> list[int]:
+        """By index of COUNTERS; buckets of histograms are cumulative, as Prometheus wants them."""
 
 @final
 class AnswerKind:
@@ -105,7 +127,7 @@ class AnswerKind:
     STREAM: ClassVar[AnswerKind]  # SSE: framed, metered, stripped
     WHOLE: ClassVar[AnswerKind]  # one JSON body: collected, metered
     PLAIN: ClassVar[AnswerKind]  # anything: status, headers and body passed on (control's routes)
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __int__(self) -> int: ...
 
 @final
@@ -115,7 +137,7 @@ class UsageShape:
     NONE: ClassVar[UsageShape]  # strip the usage chunk and every `usage` field
     FINAL: ClassVar[UsageShape]  # keep the usage chunk, `"usage":null` on all others
     CONTINUOUS: ClassVar[UsageShape]  # leave as the engine sends
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __int__(self) -> int: ...
 
 @final
@@ -136,7 +158,7 @@ class EndReason:
     READER_STALLED: ClassVar[EndReason]  # our client did not read for reader_stall_ms
     DRAINED: ClassVar[EndReason]  # the worker's drain deadline passed
     CANCELLED: ClassVar[EndReason]  # Relay.close()
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __int__(self) -> int: ...
 
 @final

@@ -1,10 +1,23 @@
 //! The native module: parses arguments, leaves Python, calls, maps errors; decides nothing.
 
+mod segment;
+
 #[pyo3::pymodule]
 mod _native {
     use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+    use tokenmill_core::counters::NAMES;
+
+    #[pymodule_export]
+    use crate::segment::{KeyEntry, KeyRefusal, Segment, WorkerState};
 
     /// Version of the native module; equals the version of the Python package.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("COUNTERS", PyTuple::new(module.py(), NAMES)?)?;
+        module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms"))
+    }
 }
