@@ -189,3 +189,19 @@ def is_same_fleet(one: Fleet, other: Fleet) -> bool:
     """Whether a worker would route alike by both, generations aside."""
     parts = ("engines", "pools", "routes", "aliases")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
+
+
+def models_on(fleet: Fleet, slot: int) -> tuple[ServedModel, ...]:
+    """The models that the engine in this slot serves, as the fleet's routes tell."""
+    return tuple(
+        ServedModel(
+            id=route.engine_model,
+            task=route.task,
+            created=route.created,
+            owned_by=route.owned_by,
+            parent=route.parent,
+            context_tokens_max=route.context_tokens_max,
+        )
+        for route in fleet.routes
+        if slot in fleet.pools[route.pool]
+    )

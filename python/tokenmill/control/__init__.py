@@ -1,0 +1,1 @@
+"""The control plane: one process a machine that finds engines, keeps the keys, shows and counts."""

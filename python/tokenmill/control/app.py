@@ -1,0 +1,40 @@
+"""The wiring of the control plane: which feature's routes stand where. The one place for that.
+
+Everything under /control is for this machine's command line alone: the socket is private, and what
+a worker passed on from outside carries a mark and is told that there is nothing here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from tokenmill.control.errors import EXCEPTION_HANDLERS
+from tokenmill.errors import NotFound
+
+RELAYED_HEADER = "x-tokenmill-relayed"
+"""Set by the gateway on every request that it passes on, whatever the client sent."""
+
+ADMIN_BODY_BYTES_MAX = 64 * 1024
+
+
+def create_app(
+    *, admin: Sequence[BaseRouteHandler], public: Sequence[BaseRouteHandler]
+) -> Litestar:
+    """The app: `admin` routes under /control, `public` ones as they are."""
+    private = Router(path="/control", route_handlers=list(admin), guards=[_refuse_relayed])
+    return Litestar(
+        route_handlers=[private, *public],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=ADMIN_BODY_BYTES_MAX,
+    )
+
+
+def _refuse_relayed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """After routing, so that no spelling of a path gets round it."""
+    if RELAYED_HEADER in connection.headers:
+        raise NotFound

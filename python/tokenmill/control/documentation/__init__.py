@@ -1,0 +1,1 @@
+"""GET /openapi.json and GET /docs: the API described, readable without a network."""

@@ -1,0 +1,230 @@
+"""The keeper's loop over engines: looks at each target on and on, and publishes the fleet.
+
+A target has a task of its own, so that one that hangs delays no other. What a look means is decided
+in `engines/rules.py`, what the fleet is in `models/rules.py`; this file holds the state, the
+waiting and the writing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tokenmill.clock import monotonic_ms
+from tokenmill.engines.probe import look
+from tokenmill.engines.recognition import Sighting
+from tokenmill.engines.rules import Patience, Watch, served_models, watch
+from tokenmill.engines.targets import EMBEDDED_NAME, Target
+from tokenmill.models.fleet import Fleet
+from tokenmill.models.fleet_file import write_fleet
+from tokenmill.models.rules import EngineReport, build_fleet, is_same_fleet, models_on
+
+HASTY_LOOK_MS = 25
+"""Between looks at the embedded engine on its way up: the first answer waits for it."""
+
+FIRST_FLEET_MS_MAX = 3_000
+"""A worker lets a request wait 5 s for the first fleet; past this it goes out as it is."""
+
+logger = logging.getLogger("tokenmill.control.keeper")
+
+
+class FleetSegment(Protocol):
+    """What the keeper needs of the hot segment."""
+
+    @property
+    def fleet_generation(self) -> int: ...
+    def publish_fleet(self, generation: int) -> None: ...
+
+
+class KeeperSettings(Struct, frozen=True, kw_only=True):
+    """What the keeper is told at its start."""
+
+    state: Path
+    targets: tuple[Target, ...]
+    interval_ms: int
+    look_ms: int
+    patience: Patience
+    engines_max: int
+    aliases: Mapping[str, str]
+
+
+class Known(Struct, kw_only=True):
+    """A target and what is remembered of it."""
+
+    target: Target
+    watch: Watch
+    is_listed: bool  # an address that was merely tried is an engine once one answered there
+    is_looked_at: bool = False
+
+
+class Keeper:
+    """The state of all targets, and the last fleet that was published."""
+
+    def __init__(
+        self,
+        settings: KeeperSettings,
+        segment: FleetSegment,
+        previous: Fleet,
+        *,
+        now_ms: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        self.settings = settings
+        self.fleet = previous
+        self._segment = segment
+        self._now_ms = now_ms
+        self._started_ms = now_ms()
+        self._assignments: Mapping[str, int] | None = None
+        self._is_holding = True
+        self._looked = asyncio.Event()
+        self.known = [_known(target, previous, now_ms()) for target in settings.targets]
+
+    async def run(self) -> None:
+        """Looks at every target for ever, and publishes what changes."""
+        async with asyncio.TaskGroup() as tasks:
+            for known in self.known:
+                tasks.create_task(self._follow(known))
+            tasks.create_task(self._release_when_whole())
+
+    def reports(self) -> list[EngineReport]:
+        """The engines as they are now, in order of preference."""
+        return [self._report(known) for known in self.known if known.is_listed]
+
+    def assign(self, assignments: Mapping[str, int]) -> None:
+        """Engine names -> accounts; an engine that is not in it is for everyone.
+
+        Nothing is published before this was called once: an engine that belongs to an account must
+        not be everyone's for a moment.
+        """
+        self._assignments = dict(assignments)
+        self._looked.set()
+        self.publish()
+
+    def publish(self) -> None:
+        """Writes the fleet and raises its generation, if it is another one than before."""
+        settings = self.settings
+        fleet = build_fleet(self.reports(), settings.aliases, self.fleet, settings.engines_max)
+        is_published = self.fleet.generation > 0
+        if self._is_holding or (is_published and is_same_fleet(fleet, self.fleet)):
+            return
+        generation = max(self.fleet.generation, self._segment.fleet_generation) + 1
+        fleet = replace(fleet, generation=generation)
+        try:
+            write_fleet(settings.state, fleet)
+        except OSError as error:
+            logger.error("the fleet could not be written", extra={"error": str(error)})
+            return  # the old one stays in force, and the next look tries again
+        self._segment.publish_fleet(generation)
+        self.fleet = fleet
+        logger.info(
+            "fleet published",
+            extra={"generation": generation, "models": [route.id for route in fleet.routes]},
+        )
+
+    async def _release_when_whole(self) -> None:
+        """The first fleet goes out with the embedded engine in it, unless that takes too long."""
+        while not self._is_whole():
+            self._looked.clear()
+            await self._looked.wait()
+        self._is_holding = False
+        self.publish()
+
+    def _is_whole(self) -> bool:
+        if self._assignments is None:
+            return False
+        is_late = self._now_ms() - self._started_ms > FIRST_FLEET_MS_MAX
+        return is_late or not any(map(_is_awaited, self.known))
+
+    async def _follow(self, known: Known) -> None:
+        while True:
+            try:
+                await self._look(known)
+                self.publish()
+            except Exception:  # a worker loop: one bad look must not end all others
+                logger.exception("a look failed", extra={"engine": known.target.name})
+            self._looked.set()
+            in_haste = self._is_holding and known.target.name == EMBEDDED_NAME
+            pause_ms = HASTY_LOOK_MS if in_haste else self.settings.interval_ms
+            await asyncio.sleep(pause_ms / 1000)
+
+    async def _look(self, known: Known) -> None:
+        target, before = known.target, known.watch
+        found = await look(
+            target.address,
+            api_key=target.api_key,
+            timeout_ms=self.settings.look_ms,
+            known=before.last if before.state == "serving" else None,
+        )
+        found = _as_wanted(target, found)
+        known.watch = watch(
+            before,
+            found,
+            self._now_ms(),
+            origin=target.origin,
+            patience=self.settings.patience,
+        )
+        known.is_looked_at = True
+        known.is_listed = known.is_listed or known.watch.has_served
+        _log_change(target, before, known.watch, found)
+
+    def _report(self, known: Known) -> EngineReport:
+        target, watched = known.target, known.watch
+        return EngineReport(
+            name=target.name,
+            url=target.address.url,
+            kind=watched.last.kind,
+            state=watched.state,
+            version=watched.last.version,
+            api_key=target.api_key,
+            account_id=(self._assignments or {}).get(target.name, 0),
+            models=served_models(watched),
+        )
+
+
+def _as_wanted(target: Target, found: Sighting) -> Sighting:
+    """An address that was merely tried has to be a vLLM; others are what they say."""
+    if target.origin != "found" or found.kind == "vllm":
+        return found
+    if found.outcome not in ("serving", "loading"):
+        return found
+    return Sighting(outcome="foreign", detail="answers, and is not a vLLM")
+
+
+def _is_awaited(known: Known) -> bool:
+    """Whether the first fleet would be a wrong one without a look at this target."""
+    if not known.is_looked_at:
+        return True
+    return known.target.name == EMBEDDED_NAME and known.watch.state == "loading"
+
+
+def _log_change(target: Target, before: Watch, after: Watch, found: Sighting) -> None:
+    extra = {"engine": target.name, "url": target.address.url}
+    if before.state != after.state:
+        level = logging.WARNING if after.state == "gone" and before.has_served else logging.INFO
+        detail = {"detail": after.detail} if after.detail else {}
+        logger.log(level, "engine is %s", after.state, extra=extra | detail)
+    elif found.outcome == "locked" and before.detail != after.detail:
+        logger.warning("an engine asks for an API key: name it in `engines`", extra=extra)
+
+
+def _known(target: Target, previous: Fleet, now_ms: int) -> Known:
+    """A target as an earlier control left it: an engine that is busy now keeps its place."""
+    is_listed = target.origin != "found"
+    place = (target.name, target.address.url)
+    engine = next((one for one in previous.engines if (one.name, one.url) == place), None)
+    if engine is None:
+        last = Sighting(outcome="refused", kind=target.kind)
+        return Known(target=target, watch=Watch(last=last), is_listed=is_listed)
+    last = Sighting(
+        outcome="serving",
+        kind=engine.kind,
+        version=engine.version,
+        models=models_on(previous, engine.slot),
+    )
+    remembered = Watch(
+        state=engine.state, last=last, has_served=True, since_ms=now_ms, answered_ms=now_ms
+    )
+    return Known(target=target, watch=remembered, is_listed=True)

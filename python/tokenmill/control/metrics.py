@@ -1,0 +1,89 @@
+"""Prometheus metrics of the whole machine: the hot segment's counters, engines, fleet, processes.
+
+Read when they are asked for; nothing is counted here. Labels are bounded: engine names and states,
+never keys, accounts or model ids that a client invents.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from tokenmill._native import COUNTERS, VERSION, WorkerState
+from tokenmill.engines.views import EngineView
+from tokenmill.models.fleet import Fleet
+
+PREFIX = "tokenmill"
+WORKER_STATES = {
+    "starting": WorkerState.STARTING,
+    "serving": WorkerState.SERVING,
+    "draining": WorkerState.DRAINING,
+}
+
+
+class CountingSegment(Protocol):
+    """What is read from the hot segment."""
+
+    def totals(self) -> list[int]: ...
+    def key_count(self) -> int: ...
+    def worker_state(self, worker: int) -> WorkerState: ...
+    def worker_in_flight(self, worker: int) -> int: ...
+
+
+class HouseCollector(Collector):
+    """Everything that the private listener tells about the house."""
+
+    def __init__(
+        self,
+        segment: CountingSegment,
+        workers_max: int,
+        engines: Callable[[], Sequence[EngineView]],
+        fleet: Callable[[], Fleet],
+    ) -> None:
+        self._segment = segment
+        self._workers_max = workers_max
+        self._engines = engines
+        self._fleet = fleet
+
+    def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily(PREFIX, "The running tokenmill.", value={"version": VERSION})
+        yield from self._counters()
+        yield from self._workers()
+        yield from self._of_engines()
+        fleet = self._fleet()
+        yield _gauge("fleet_generation", "Changes of the fleet so far.", fleet.generation)
+        yield _gauge("models", "Model ids that can be asked for.", len(fleet.routes))
+        yield _gauge("keys", "Live API keys.", self._segment.key_count())
+
+    def _counters(self) -> Iterable[Metric]:
+        for name, total in zip(COUNTERS, self._segment.totals(), strict=True):
+            words = name.replace("_", " ")
+            yield CounterMetricFamily(f"{PREFIX}_{name}", f"{words}, all workers.", value=total)
+
+    def _workers(self) -> Iterable[Metric]:
+        states = [self._segment.worker_state(slot) for slot in range(self._workers_max)]
+        workers = GaugeMetricFamily(f"{PREFIX}_workers", "Workers by state.", labels=["state"])
+        for name, state in WORKER_STATES.items():
+            workers.add_metric([name], sum(one == state for one in states))
+        yield workers
+        in_flight = sum(self._segment.worker_in_flight(slot) for slot in range(self._workers_max))
+        yield _gauge("requests_in_flight", "Requests that engines work on now.", in_flight)
+
+    def _of_engines(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily(
+            f"{PREFIX}_engine_up", "1: serving. 0: loading or gone.", labels=["engine", "kind"]
+        )
+        busy = GaugeMetricFamily(
+            f"{PREFIX}_engine_requests_in_flight", "Requests by engine.", labels=["engine"]
+        )
+        for engine in self._engines():
+            up.add_metric([engine.name, engine.kind], float(engine.state == "serving"))
+            busy.add_metric([engine.name], engine.in_flight)
+        yield up
+        yield busy
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
