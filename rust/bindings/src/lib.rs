@@ -1,5 +1,8 @@
 //! The native module: parses arguments, leaves Python, calls, maps errors; decides nothing.
 
+mod errors;
+mod forwarder;
+mod relay;
 mod segment;
 
 #[pyo3::pymodule]
@@ -8,6 +11,10 @@ mod _native {
     use pyo3::types::PyTuple;
     use tokenmill_core::counters::NAMES;
 
+    #[pymodule_export]
+    use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, UsageShape};
+    #[pymodule_export]
+    use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]
     use crate::segment::{KeyEntry, KeyRefusal, Segment, WorkerState};
 

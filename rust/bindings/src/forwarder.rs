@@ -1,0 +1,259 @@
+//! The forwarder as Python sees it.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tokenmill_core::sse::{self, StreamShape};
+use tokenmill_io::forward::{self, Limits, Order, Outbound};
+
+use crate::errors::Failure;
+use crate::relay::Relay;
+use crate::segment::Segment;
+
+/// What the relay makes of the engine's answer.
+#[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnswerKind {
+    #[pyo3(name = "STREAM")]
+    Stream,
+    #[pyo3(name = "WHOLE")]
+    Whole,
+    #[pyo3(name = "PLAIN")]
+    Plain,
+}
+
+impl From<AnswerKind> for forward::AnswerKind {
+    fn from(kind: AnswerKind) -> Self {
+        match kind {
+            AnswerKind::Stream => Self::Stream,
+            AnswerKind::Whole => Self::Whole,
+            AnswerKind::Plain => Self::Plain,
+        }
+    }
+}
+
+/// Which usage the client of a stream asked for.
+#[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UsageShape {
+    #[pyo3(name = "NONE")]
+    None,
+    #[pyo3(name = "FINAL")]
+    Final,
+    #[pyo3(name = "CONTINUOUS")]
+    Continuous,
+}
+
+impl From<UsageShape> for sse::UsageShape {
+    fn from(shape: UsageShape) -> Self {
+        match shape {
+            UsageShape::None => Self::None,
+            UsageShape::Final => Self::Final,
+            UsageShape::Continuous => Self::Continuous,
+        }
+    }
+}
+
+/// Bounds of one forwarder.
+#[pyclass(frozen, module = "tokenmill._native")]
+pub struct ForwardLimits(Limits);
+
+#[pymethods]
+impl ForwardLimits {
+    #[new]
+    #[pyo3(signature = (
+        *, connect_ms, first_byte_ms, stall_ms, comment_ms, reader_stall_ms,
+        buffer_bytes_max, event_bytes_max, answer_bytes_max, idle_connections_max
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only: one settings value of Python's"
+    )]
+    fn new(
+        connect_ms: u64,
+        first_byte_ms: u64,
+        stall_ms: u64,
+        comment_ms: u64,
+        reader_stall_ms: u64,
+        buffer_bytes_max: usize,
+        event_bytes_max: usize,
+        answer_bytes_max: usize,
+        idle_connections_max: usize,
+    ) -> PyResult<Self> {
+        let times = [
+            connect_ms,
+            first_byte_ms,
+            stall_ms,
+            comment_ms,
+            reader_stall_ms,
+        ];
+        let sizes = [
+            buffer_bytes_max,
+            event_bytes_max,
+            answer_bytes_max,
+            idle_connections_max,
+        ];
+        if times.contains(&0) || sizes.contains(&0) {
+            return Err(PyValueError::new_err("every limit must be positive"));
+        }
+        Ok(Self(Limits {
+            connect: Duration::from_millis(connect_ms),
+            first_byte: Duration::from_millis(first_byte_ms),
+            stall: Duration::from_millis(stall_ms),
+            comment: Duration::from_millis(comment_ms),
+            reader_stall: Duration::from_millis(reader_stall_ms),
+            buffer_bytes_max,
+            event_bytes_max,
+            answer_bytes_max,
+            idle_connections_max,
+        }))
+    }
+}
+
+/// The futures that wait, by relay. Touched with the GIL held alone.
+#[derive(Default)]
+pub struct Waiters(Mutex<HashMap<u64, Py<PyAny>>>);
+
+impl Waiters {
+    pub fn add(&self, relay: u64, future: Py<PyAny>) {
+        self.lock().insert(relay, future);
+    }
+
+    pub fn remove(&self, relay: u64) -> Option<Py<PyAny>> {
+        self.lock().remove(&relay)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Py<PyAny>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker's native I/O thread and its connections to engines.
+#[pyclass(frozen, module = "tokenmill._native")]
+pub struct Forwarder {
+    inner: forward::Forwarder,
+    waiters: Arc<Waiters>,
+    /// Kept from call to call, so that a wake-up allocates nothing.
+    ready: Mutex<Vec<u64>>,
+}
+
+#[pymethods]
+impl Forwarder {
+    #[new]
+    fn new(segment: &Segment, worker: usize, limits: &ForwardLimits) -> PyResult<Self> {
+        if worker >= segment.inner.layout().sizes().workers_max {
+            return Err(PyValueError::new_err("the segment has no such worker slot"));
+        }
+        let inner = forward::Forwarder::new(Arc::clone(&segment.inner), worker, limits.0)
+            .map_err(Failure::Descriptor)?;
+        Ok(Self {
+            inner,
+            waiters: Arc::default(),
+            ready: Mutex::default(),
+        })
+    }
+
+    fn set_fleet(
+        &self,
+        engines: Vec<(usize, String, Option<String>)>,
+        pools: Vec<Vec<usize>>,
+    ) -> PyResult<()> {
+        Ok(self
+            .inner
+            .set_fleet(&engines, &pools)
+            .map_err(Failure::Fleet)?)
+    }
+
+    fn wake_fd(&self) -> i32 {
+        self.inner.descriptor().as_raw_fd()
+    }
+
+    fn dispatch(&self, py: Python<'_>) -> PyResult<()> {
+        let mut ready = std::mem::take(&mut *self.lock_ready());
+        self.inner.take_ready(&mut ready);
+        for relay in ready.drain(..) {
+            let Some(future) = self.waiters.remove(relay) else {
+                continue;
+            };
+            let future = future.bind(py);
+            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        *self.lock_ready() = ready;
+        Ok(())
+    }
+
+    #[pyo3(signature = (
+        pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the contract: four of them are keyword-only"
+    )]
+    fn start(
+        &self,
+        pool: usize,
+        target: &str,
+        body: &[u8],
+        kind: AnswerKind,
+        request_id: &str,
+        usage: UsageShape,
+        model: Option<String>,
+    ) -> PyResult<Relay> {
+        let kind = kind.into();
+        let outbound = Outbound::json(target, body, kind, request_id).map_err(Failure::Start)?;
+        let shape = StreamShape {
+            usage: usage.into(),
+            model,
+        };
+        self.begin(Order {
+            pool,
+            outbound,
+            kind,
+            shape,
+        })
+    }
+
+    fn start_plain(
+        &self,
+        pool: usize,
+        method: &str,
+        target: &str,
+        headers: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
+        body: &[u8],
+    ) -> PyResult<Relay> {
+        let headers: Vec<(&[u8], &[u8])> = headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        let outbound = Outbound::plain(method, target, &headers, body).map_err(Failure::Start)?;
+        self.begin(Order {
+            pool,
+            outbound,
+            kind: forward::AnswerKind::Plain,
+            shape: StreamShape::default(),
+        })
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.inner.close());
+    }
+}
+
+impl Forwarder {
+    fn begin(&self, order: Order) -> PyResult<Relay> {
+        let relay = self.inner.start(order).map_err(Failure::Start)?;
+        Ok(Relay::new(relay, Arc::clone(&self.waiters)))
+    }
+
+    fn lock_ready(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

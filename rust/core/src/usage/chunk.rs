@@ -1,0 +1,245 @@
+//! What matters in one answer object: model, usage, choices, error, and where they stand.
+//!
+//! One pass; the value is kept and read into again, so that a stream allocates nothing per chunk.
+//! A key that comes twice counts as JSON readers count it: the last one wins.
+
+use super::scan::{ScanError, Scanner, Span};
+
+/// Choices one answer may have. vLLM's own bound on `n` is lower wherever it has one.
+pub const CHOICES_MAX: u32 = 1024;
+
+/// A member of the answer object, with what is needed to take it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The quote that opens the key.
+    pub from: usize,
+    /// The value.
+    pub value: Span,
+    /// Where the member before it ends; `None` when none that stays comes before.
+    pub kept_to: Option<usize>,
+    /// Where the member after it begins, else where the object's last byte stands.
+    pub next: usize,
+}
+
+/// A choice's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// The value of `finish_reason`.
+    pub value: Span,
+    /// The engine gave up.
+    pub is_abort: bool,
+}
+
+/// One entry of `choices`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Its `index`, 0 when it has none.
+    pub index: u32,
+    /// Its `finish_reason`, when that is not null.
+    pub finish: Option<Finish>,
+}
+
+/// The numbers of one `usage` object, as far as they are whole and there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// `prompt_tokens`.
+    pub prompt: Option<u64>,
+    /// `completion_tokens`.
+    pub completion: Option<u64>,
+    /// `prompt_tokens_details.cached_tokens`, or `cached_tokens` itself.
+    pub cached: Option<u64>,
+}
+
+/// What one answer object says.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Every value of a top-level `model`.
+    pub models: Vec<Span>,
+    /// Every top-level `usage`.
+    pub usages: Vec<Member>,
+    /// The numbers of the last `usage`, when it is an object.
+    pub counts: Option<Counts>,
+    /// The entries of the last `choices`.
+    pub choices: Vec<Choice>,
+    /// Whether there is a `choices` array.
+    pub has_choices: bool,
+    /// The last `error`, when it is not null.
+    pub error: Option<Span>,
+    /// Whether the object has any member.
+    pub has_members: bool,
+    /// The closing brace.
+    pub close: usize,
+}
+
+impl Chunk {
+    /// Reads `text` into this value in place of what was in it.
+    ///
+    /// Cost: one pass; memory: as many entries as `text` has choices, models and usages.
+    ///
+    /// # Errors
+    /// [`ScanError`] when `text` is not one JSON object.
+    pub fn read(&mut self, text: &[u8]) -> Result<(), ScanError> {
+        self.clear();
+        let mut scanner = Scanner::new(text);
+        if scanner.peek() != Some(b'{') {
+            scanner.value()?;
+            scanner.end()?;
+            return Err(ScanError::NotAnObject);
+        }
+        let mut kept_to = None;
+        scanner.object(|scanner, key| self.member(scanner, text, key, &mut kept_to))?;
+        self.close = scanner.at() - 1;
+        self.close_last_usage();
+        scanner.end()
+    }
+
+    /// Whether this is the chunk that closes a stream's usage: counts and an empty `choices`.
+    pub fn is_final_usage(&self) -> bool {
+        self.counts.is_some() && self.has_choices && self.choices.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.models.clear();
+        self.usages.clear();
+        self.choices.clear();
+        self.counts = None;
+        self.has_choices = false;
+        self.error = None;
+        self.has_members = false;
+        self.close = 0;
+    }
+
+    fn member(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        text: &[u8],
+        key: Span,
+        kept_to: &mut Option<usize>,
+    ) -> Result<(), ScanError> {
+        self.has_members = true;
+        let from = key.from - 1;
+        self.meet_next(from);
+        if scanner.spells(key, b"usage") {
+            let next = scanner.peek();
+            let value_from = scanner.at();
+            self.counts = match next {
+                Some(b'{') => Some(read_counts(scanner, text)?),
+                _ => {
+                    scanner.value()?;
+                    None
+                }
+            };
+            let value = Span {
+                from: value_from,
+                to: scanner.at(),
+            };
+            self.usages.push(Member {
+                from,
+                value,
+                kept_to: *kept_to,
+                next: 0,
+            });
+            return Ok(());
+        }
+        if scanner.spells(key, b"choices") {
+            self.choices.clear();
+            self.has_choices = scanner.peek() == Some(b'[');
+            if self.has_choices {
+                scanner.array(|scanner| self.choice(scanner, text))?;
+            } else {
+                scanner.value()?;
+            }
+        } else {
+            let value = scanner.value()?;
+            if scanner.spells(key, b"model") {
+                self.models.push(value);
+            } else if scanner.spells(key, b"error") {
+                self.error = (value.of(text) != b"null").then_some(value);
+            }
+        }
+        *kept_to = Some(scanner.at());
+        Ok(())
+    }
+
+    /// The member before, if it was a `usage`, learns where the next one begins.
+    fn meet_next(&mut self, from: usize) {
+        if let Some(last) = self.usages.last_mut()
+            && last.next == 0
+        {
+            last.next = from;
+        }
+    }
+
+    fn close_last_usage(&mut self) {
+        self.meet_next(self.close);
+    }
+
+    fn choice(&mut self, scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), ScanError> {
+        let mut choice = Choice {
+            index: 0,
+            finish: None,
+        };
+        if scanner.peek() == Some(b'{') {
+            scanner.object(|scanner, key| {
+                let value = scanner.value()?;
+                if scanner.spells(key, b"index") {
+                    choice.index = match whole_number(value.of(text)) {
+                        Some(index) if index < u64::from(CHOICES_MAX) => {
+                            u32::try_from(index).unwrap_or(CHOICES_MAX)
+                        }
+                        _ => return Err(ScanError::TooManyChoices),
+                    };
+                } else if scanner.spells(key, b"finish_reason") {
+                    choice.finish = (value.of(text) != b"null").then_some(Finish {
+                        value,
+                        is_abort: value.of(text) == b"\"abort\"",
+                    });
+                }
+                Ok(())
+            })?;
+        } else {
+            scanner.value()?;
+        }
+        self.choices.push(choice);
+        Ok(())
+    }
+}
+
+fn read_counts(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<Counts, ScanError> {
+    let mut counts = Counts::default();
+    let mut detailed = None;
+    scanner.object(|scanner, key| {
+        if scanner.spells(key, b"prompt_tokens_details") && scanner.peek() == Some(b'{') {
+            return scanner.object(|scanner, key| {
+                let value = scanner.value()?;
+                if scanner.spells(key, b"cached_tokens") {
+                    detailed = whole_number(value.of(text));
+                }
+                Ok(())
+            });
+        }
+        let value = scanner.value()?;
+        if scanner.spells(key, b"prompt_tokens") {
+            counts.prompt = whole_number(value.of(text));
+        } else if scanner.spells(key, b"completion_tokens") {
+            counts.completion = whole_number(value.of(text));
+        } else if scanner.spells(key, b"cached_tokens") {
+            counts.cached = whole_number(value.of(text));
+        }
+        Ok(())
+    })?;
+    counts.cached = detailed.or(counts.cached);
+    Ok(counts)
+}
+
+/// A count: digits alone; anything else is no count.
+fn whole_number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "chunk_tests.rs"]
+mod tests;

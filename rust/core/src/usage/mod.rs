@@ -1,0 +1,16 @@
+//! Token counts out of an engine's answers, and the small changes made to them on their way.
+//!
+//! `scan` reads JSON once without building it, `chunk` notes what matters in one answer object,
+//! `meter` counts, `splice` writes the object anew with the few spans changed that must be.
+
+mod chunk;
+mod meter;
+mod scan;
+mod splice;
+mod whole;
+
+pub use chunk::{CHOICES_MAX, Choice, Chunk, Counts, Finish, Member};
+pub use meter::{Meter, Usage};
+pub use scan::{DEPTH_MAX, ScanError, Scanner, Span, quote};
+pub use splice::{Edit, Splice};
+pub use whole::{WholeAnswer, read_whole};

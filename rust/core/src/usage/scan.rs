@@ -1,0 +1,338 @@
+//! One pass over JSON text that checks its grammar and hands out spans; it builds nothing.
+//!
+//! It knows no field of any API. `chunk` walks objects with it. Strings are not decoded, so a lone
+//! surrogate escape passes, as RFC 8259 allows.
+
+/// How deep values may nest: serde_json's own bound.
+pub const DEPTH_MAX: u32 = 128;
+
+/// Why a text is not JSON that this scanner reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanError {
+    /// Not JSON at this byte.
+    Malformed {
+        /// Offset of the byte.
+        at: usize,
+    },
+    /// Nested deeper than [`DEPTH_MAX`].
+    TooDeep,
+    /// An object was wanted and something else is there.
+    NotAnObject,
+    /// A choice's `index` at or over [`super::CHOICES_MAX`].
+    TooManyChoices,
+}
+
+/// A half-open range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub from: usize,
+    /// One past the last byte.
+    pub to: usize,
+}
+
+impl Span {
+    /// The bytes of `text` that the span covers.
+    pub fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.from..self.to]
+    }
+}
+
+/// A cursor over JSON text.
+#[derive(Debug)]
+pub struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Scanner<'a> {
+    /// A cursor before the first byte.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
+
+    /// Offset of the next byte.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte that is not white space; the cursor stands on it.
+    pub fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Nothing but white space is left.
+    ///
+    /// # Errors
+    /// [`ScanError::Malformed`] where something else stands.
+    pub fn end(&mut self) -> Result<(), ScanError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.malformed()),
+        }
+    }
+
+    /// Reads over one value of any type; its span.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the text is not JSON there or nests too deep.
+    pub fn value(&mut self) -> Result<Span, ScanError> {
+        let next = self.peek();
+        let from = self.at;
+        match next {
+            Some(b'"') => {
+                self.string()?;
+            }
+            Some(b'{') => self.object(|scanner, _| scanner.value().map(drop))?,
+            Some(b'[') => self.array(|scanner| scanner.value().map(drop))?,
+            Some(b't') => self.word(b"true")?,
+            Some(b'f') => self.word(b"false")?,
+            Some(b'n') => self.word(b"null")?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            _ => return Err(self.malformed()),
+        }
+        Ok(Span { from, to: self.at })
+    }
+
+    /// Reads an object; `each` is called with the span of a key's inside (quotes left off), stands
+    /// before the value, and must read it.
+    ///
+    /// # Errors
+    /// Those of the text and of `each`.
+    pub fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Span) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
+        self.expect(b'{')?;
+        self.enter()?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.malformed());
+            }
+            let key = self.string()?;
+            self.expect(b':')?;
+            each(self, key)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => break,
+                _ => return Err(self.malformed()),
+            }
+        }
+        self.at += 1;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads an array; `each` stands before an item and must read it.
+    ///
+    /// # Errors
+    /// Those of the text and of `each`.
+    pub fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
+        self.expect(b'[')?;
+        self.enter()?;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(self.malformed()),
+            }
+        }
+        self.at += 1;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Whether a key's inside, as it stands in the text, spells `name`; escapes are understood.
+    pub fn spells(&self, key: Span, name: &[u8]) -> bool {
+        let raw = key.of(self.text);
+        if raw.len() < name.len() {
+            return false;
+        }
+        raw == name || (raw.len() > name.len() && decodes_to(raw, name))
+    }
+
+    fn enter(&mut self) -> Result<(), ScanError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(ScanError::TooDeep);
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), ScanError> {
+        if self.peek() != Some(byte) {
+            return Err(self.malformed());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), ScanError> {
+        if !self.text[self.at..].starts_with(word) {
+            return Err(self.malformed());
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Stands on the opening quote; the span of what is inside.
+    fn string(&mut self) -> Result<Span, ScanError> {
+        let from = self.at + 1;
+        self.at = from;
+        loop {
+            self.at += plain_length(&self.text[self.at..]);
+            match self.text.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                _ => return Err(self.malformed()),
+            }
+        }
+        self.at += 1;
+        Ok(Span {
+            from,
+            to: self.at - 1,
+        })
+    }
+
+    fn escape(&mut self) -> Result<(), ScanError> {
+        match self.text.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let digits = self.text.get(self.at + 2..self.at + 6);
+                if !digits.is_some_and(|four| four.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(self.malformed());
+                }
+                self.at += 6;
+            }
+            _ => return Err(self.malformed()),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), ScanError> {
+        if self.text.get(self.at) == Some(&b'-') {
+            self.at += 1;
+        }
+        match self.text.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return Err(self.malformed()),
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.text.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), ScanError> {
+        let from = self.at;
+        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == from {
+            return Err(self.malformed());
+        }
+        Ok(())
+    }
+
+    fn malformed(&self) -> ScanError {
+        ScanError::Malformed { at: self.at }
+    }
+}
+
+/// How many bytes from the start need no look: no quote, no backslash, no control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    let stops = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let mut length = 0;
+    let mut blocks = bytes.chunks_exact(16);
+    for block in &mut blocks {
+        // Without a branch a byte, so that it compiles to vector instructions.
+        if block.iter().fold(false, |seen, byte| seen | stops(byte)) {
+            break;
+        }
+        length += 16;
+    }
+    let rest = &bytes[length..];
+    length + rest.iter().position(stops).unwrap_or(rest.len())
+}
+
+/// Whether a key with escapes spells an ASCII name.
+fn decodes_to(raw: &[u8], name: &[u8]) -> bool {
+    let mut rest = raw;
+    for wanted in name {
+        let (got, length) = match rest {
+            [b'\\', b'u', digits @ ..] if digits.len() >= 4 => (hex(&digits[..4]), 6),
+            [b'\\', b'b', ..] => (8, 2),
+            [b'\\', b'f', ..] => (12, 2),
+            [b'\\', b'n', ..] => (10, 2),
+            [b'\\', b'r', ..] => (13, 2),
+            [b'\\', b't', ..] => (9, 2),
+            [b'\\', other, ..] => (u32::from(*other), 2),
+            [byte, ..] => (u32::from(*byte), 1),
+            [] => return false,
+        };
+        if got != u32::from(*wanted) {
+            return false;
+        }
+        rest = &rest[length..];
+    }
+    rest.is_empty()
+}
+
+fn hex(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |value, digit| {
+        value * 16 + char::from(*digit).to_digit(16).unwrap_or(0)
+    })
+}
+
+/// `text` as a JSON string literal, quotes included.
+pub fn quote(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.push(b'0' + (byte >> 4));
+                out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+    out
+}

@@ -1,0 +1,358 @@
+//! An engine's answer on its way into the mailbox, by kind.
+//!
+//! Everything that is ready is read and put in at once. Which bytes come out of a stream is decided
+//! in `tokenmill_core::sse`; here is only when to wait, when to stop, and what the end is called.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
+use tokenmill_core::usage::{Usage, quote, read_whole};
+use tokio::time::timeout;
+
+use super::error::{EndReason, ForwardError};
+use super::fleet::Engine;
+use super::journey::{Flight, Journey, Reached};
+use super::mailbox::{End, Head, Put, Whole};
+use super::request::{AnswerKind, end_to_end};
+use super::source::{Piece, Source};
+use crate::clock;
+
+/// Frames put in at once; a longer burst is cut, so that the client gets its beginning earlier.
+const PUT_BYTES: usize = 32 * 1024;
+
+/// An answer being relayed.
+pub(super) struct Relaying<'a> {
+    journey: &'a Journey,
+    engine: Arc<Engine>,
+    source: Source,
+    /// Until the end is put in: whoever sees the end sees the engine free.
+    flight: Option<Flight>,
+    status: StatusCode,
+    headers: HeaderMap,
+    first_byte_ns: u64,
+}
+
+/// What the bytes go through.
+enum Through {
+    Stream(Box<AnswerStream>),
+    Plain,
+}
+
+impl Through {
+    fn feed(&mut self, data: &[u8], out: &mut Vec<u8>) -> Option<StreamEnd> {
+        match self {
+            Self::Stream(stream) => match stream.feed(data, out) {
+                Verdict::More => None,
+                Verdict::End(end) => Some(end),
+            },
+            Self::Plain => {
+                out.extend_from_slice(data);
+                None
+            }
+        }
+    }
+
+    fn finish(&mut self) -> StreamEnd {
+        match self {
+            Self::Stream(stream) => stream.finish(),
+            Self::Plain => StreamEnd::Complete,
+        }
+    }
+
+    fn usage(&self) -> (Usage, bool) {
+        match self {
+            Self::Stream(stream) => (stream.usage(), stream.sent_tokens()),
+            Self::Plain => (Usage::default(), false),
+        }
+    }
+}
+
+impl<'a> Relaying<'a> {
+    pub fn new(journey: &'a Journey, reached: Reached) -> Self {
+        let (parts, body) = reached.answer.into_parts();
+        let limits = &journey.limits;
+        // Only the client of a stream can be given a comment.
+        let comment = match journey.kind {
+            AnswerKind::Stream => limits.comment,
+            AnswerKind::Whole | AnswerKind::Plain => limits.stall,
+        };
+        Self {
+            journey,
+            engine: reached.engine,
+            source: Source::new(reached.link, body, limits.stall, comment),
+            flight: Some(reached.flight),
+            status: parts.status,
+            headers: parts.headers,
+            first_byte_ns: reached.first_byte_ns,
+        }
+    }
+
+    /// Relays to the end.
+    pub async fn run(self) {
+        let is_stream = self.status.is_success() && is_event_stream(&self.headers);
+        match self.journey.kind {
+            AnswerKind::Plain => {
+                self.journey.mailbox.put_head(self.head());
+                self.relay(Through::Plain).await;
+            }
+            AnswerKind::Stream if is_stream => {
+                let limits = &self.journey.limits;
+                let stream = AnswerStream::new(&self.journey.shape, limits.event_bytes_max);
+                self.relay(Through::Stream(Box::new(stream))).await;
+            }
+            AnswerKind::Stream | AnswerKind::Whole => self.collect().await,
+        }
+    }
+
+    /// Passes bytes on while they come.
+    async fn relay(mut self, mut through: Through) {
+        let mut frames = Vec::new();
+        loop {
+            let first = self.source.next().await;
+            let end = self.take_ready(first, &mut through, &mut frames).await;
+            let is_over = end.is_some();
+            let is_clean = end
+                .as_ref()
+                .is_some_and(|end| end.reason == EndReason::Complete);
+            self.put(&through, &mut frames, end);
+            if is_clean {
+                return self.keep_link().await;
+            }
+            if is_over || !self.has_room(&through).await {
+                return;
+            }
+        }
+    }
+
+    /// Takes the first piece and all that are ready behind it; the end, if one is among them.
+    async fn take_ready(
+        &mut self,
+        first: Piece,
+        through: &mut Through,
+        frames: &mut Vec<u8>,
+    ) -> Option<End> {
+        let mut next = Some(first);
+        while let Some(piece) = next {
+            let end = match piece {
+                Piece::Data(data) => through.feed(&data, frames),
+                Piece::End => Some(through.finish()),
+                Piece::Quiet => {
+                    if frames.is_empty() {
+                        self.journey.mailbox.put_comment();
+                    }
+                    return None;
+                }
+                Piece::Failed(error) => return Some(self.failed(&error)),
+                Piece::Stalled => return Some(self.stalled()),
+            };
+            if let Some(end) = end {
+                return Some(end_of(end));
+            }
+            if frames.len() >= PUT_BYTES {
+                return None;
+            }
+            next = self.source.next_ready().await;
+        }
+        None
+    }
+
+    fn put(&mut self, through: &Through, frames: &mut Vec<u8>, end: Option<End>) {
+        if !frames.is_empty() {
+            self.source.note_relayed();
+        }
+        if end.is_some() {
+            self.flight = None;
+        }
+        let (usage, sent_tokens) = through.usage();
+        self.journey.mailbox.put(Put {
+            head: self.head_fields(),
+            frames,
+            usage,
+            sent_tokens,
+            end,
+        });
+    }
+
+    /// Waits until our client has read; `false` when it did not, and the relay has ended so.
+    async fn has_room(&mut self, through: &Through) -> bool {
+        let mailbox = &self.journey.mailbox;
+        let limits = &self.journey.limits;
+        if !mailbox.is_full(limits.buffer_bytes_max) {
+            return true;
+        }
+        let room = mailbox.room(limits.buffer_bytes_max);
+        if timeout(limits.reader_stall, room).await.is_err() {
+            self.flight = None;
+            let detail = "the client did not read what was sent";
+            let error = ForwardError::downstream(EndReason::ReaderStalled, detail);
+            mailbox.put_end(End::of(error, through.usage().1));
+            return false;
+        }
+        self.source.note_pause();
+        true
+    }
+
+    /// Collects a whole body, under its bound.
+    async fn collect(mut self) {
+        let made_tokens = self.status.is_success();
+        match self.read_body().await {
+            Ok(body) => {
+                self.flight = None;
+                self.put_whole(body);
+                self.keep_link().await;
+            }
+            Err(end) => {
+                self.flight = None;
+                self.journey.mailbox.put_end(End {
+                    sent_tokens: made_tokens,
+                    ..end
+                });
+            }
+        }
+    }
+
+    async fn read_body(&mut self) -> Result<Vec<u8>, End> {
+        let bytes_max = self.journey.limits.answer_bytes_max;
+        let too_large = || {
+            let detail = format!("the answer is over {bytes_max} bytes");
+            End::of(ForwardError::upstream(EndReason::TooLarge, detail), false)
+        };
+        let bytes_min = usize::try_from(self.source.bytes_min()).unwrap_or(usize::MAX);
+        if bytes_min > bytes_max {
+            return Err(too_large());
+        }
+        let mut body = Vec::with_capacity(bytes_min);
+        loop {
+            match self.source.next().await {
+                Piece::Data(data) => body.extend_from_slice(&data),
+                Piece::End => return Ok(body),
+                Piece::Quiet => {
+                    if self.journey.kind == AnswerKind::Stream {
+                        self.journey.mailbox.put_comment();
+                    }
+                }
+                Piece::Failed(error) => return Err(self.failed(&error)),
+                Piece::Stalled => return Err(self.stalled()),
+            }
+            if body.len() > bytes_max {
+                return Err(too_large());
+            }
+        }
+    }
+
+    fn put_whole(&self, body: Vec<u8>) {
+        let mailbox = &self.journey.mailbox;
+        if mailbox.had_head() {
+            mailbox.put_end(end_after_comment(self.status, &body));
+            return;
+        }
+        let mut whole = Whole {
+            status: self.status.as_u16(),
+            body,
+            first_byte_ns: self.first_byte_ns,
+        };
+        if self.status.is_success() {
+            let model = self.journey.shape.model.as_deref().map(quote);
+            match read_whole(&whole.body, model.as_deref()) {
+                Ok(read) => {
+                    mailbox.set_usage(read.usage);
+                    if read.is_aborted {
+                        mailbox.put_end(End::bare(EndReason::Aborted, true));
+                        return;
+                    }
+                    whole.body = read.rewritten.unwrap_or(whole.body);
+                }
+                Err(error) => {
+                    let detail = format!("the answer is not a JSON object: {error:?}");
+                    let error = ForwardError::upstream(EndReason::Malformed, detail);
+                    mailbox.put_end(End::of(error, true));
+                    return;
+                }
+            }
+        }
+        mailbox.put_whole(whole);
+    }
+
+    /// Gives the connection back to the engine's kept ones once the body is over.
+    async fn keep_link(self) {
+        if let Some(link) = self.source.into_reusable().await {
+            let limits = &self.journey.limits;
+            let now_ms = clock::monotonic_ms();
+            self.engine.keep(link, now_ms, limits.idle_connections_max);
+        }
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            headers: end_to_end(&self.headers),
+            ..self.head_fields()
+        }
+    }
+
+    fn head_fields(&self) -> Head {
+        Head {
+            status: self.status.as_u16(),
+            headers: Vec::new(),
+            first_byte_ns: self.first_byte_ns,
+        }
+    }
+
+    fn failed(&self, error: &hyper::Error) -> End {
+        End::of(ForwardError::of_answer(error), false)
+    }
+
+    fn stalled(&self) -> End {
+        let slot = self.engine.slot();
+        let detail = format!("engine {slot} stopped in mid-answer");
+        End::of(ForwardError::upstream(EndReason::Stalled, detail), false)
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let media_type = value.as_bytes().split(|byte| *byte == b';').next();
+        media_type.is_some_and(|one| one.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}
+
+/// What the end of a stream is called.
+fn end_of(end: StreamEnd) -> End {
+    let (reason, detail) = match end {
+        StreamEnd::Complete => (EndReason::Complete, String::new()),
+        StreamEnd::Closed => (
+            EndReason::Closed,
+            "the stream ended before every choice had finished and [DONE] had come".to_owned(),
+        ),
+        StreamEnd::Aborted => (EndReason::Aborted, "a choice ended with abort".to_owned()),
+        StreamEnd::ErrorEvent(json) => (EndReason::ErrorEvent, json),
+        StreamEnd::NotUtf8 => (EndReason::Malformed, "an event is not UTF-8".to_owned()),
+        StreamEnd::NotJson(error) => (
+            EndReason::Malformed,
+            format!("an event is not a JSON object: {error:?}"),
+        ),
+        StreamEnd::TooLarge(error) => (EndReason::TooLarge, format!("{error:?}")),
+    };
+    End {
+        reason,
+        detail,
+        sent_tokens: false,
+    }
+}
+
+/// The end for a client that was told 200 by a comment before the engine answered otherwise.
+fn end_after_comment(status: StatusCode, body: &[u8]) -> End {
+    let is_object = read_whole(body, None).is_ok();
+    if !status.is_success() && is_object {
+        let json = String::from_utf8_lossy(body).into_owned();
+        return End {
+            detail: json,
+            ..End::bare(EndReason::ErrorEvent, false)
+        };
+    }
+    End {
+        detail: format!("the engine answered {status} and no event stream"),
+        ..End::bare(EndReason::Malformed, status.is_success())
+    }
+}

@@ -1,0 +1,343 @@
+//! The I/O thread of one worker and the relays that run on it.
+//!
+//! The thread starts at the first request and never waits for Python. A panic on it ends the
+//! process: half a house that looks whole would be worse. After a fork it refuses.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokenmill_core::sse::StreamShape;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::bell::Bell;
+use super::error::{EndReason, StartError};
+use super::fleet::{Fleet, FleetError};
+use super::journey::Journey;
+use super::limits::Limits;
+use super::mailbox::{End, Item, Mailbox};
+use super::request::{AnswerKind, Outbound};
+use crate::clock;
+use crate::segment::Segment;
+
+/// How often the drain deadline is looked at and kept connections are swept.
+const TICK: Duration = Duration::from_millis(100);
+/// How long `close` waits for the thread.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// A request to forward.
+#[derive(Debug)]
+pub struct Order {
+    /// Number of the pool in the fleet.
+    pub pool: usize,
+    /// What is sent.
+    pub outbound: Outbound,
+    /// What is made of the answer.
+    pub kind: AnswerKind,
+    /// What the client is to see.
+    pub shape: StreamShape,
+}
+
+/// A worker's I/O thread and its connections to engines.
+pub struct Forwarder {
+    process: u32,
+    limits: Limits,
+    worker: usize,
+    segment: Arc<Segment>,
+    bell: Arc<Bell>,
+    house: Arc<House>,
+    engine_room: Mutex<EngineRoom>,
+}
+
+/// What the thread and the callers share.
+#[derive(Default)]
+struct House {
+    fleet: Mutex<Arc<Fleet>>,
+    /// Relays under way, by id.
+    running: Mutex<HashMap<u64, (Arc<Mailbox>, AbortHandle)>>,
+}
+
+/// The thread's life.
+#[derive(Default)]
+enum EngineRoom {
+    #[default]
+    Unlit,
+    Running {
+        handle: Handle,
+        next_id: u64,
+        stop: oneshot::Sender<()>,
+        stopped: Receiver<()>,
+    },
+    Closed,
+}
+
+/// One request on its way. Dropping it closes the engine's connection at once.
+pub struct Relay {
+    mailbox: Arc<Mailbox>,
+    task: AbortHandle,
+}
+
+impl Forwarder {
+    /// A forwarder without engines whose thread is not started yet.
+    ///
+    /// # Errors
+    /// The system's, when no descriptor is left.
+    pub fn new(segment: Arc<Segment>, worker: usize, limits: Limits) -> io::Result<Self> {
+        Ok(Self {
+            process: std::process::id(),
+            limits,
+            worker,
+            segment,
+            bell: Arc::new(Bell::new()?),
+            house: Arc::default(),
+            engine_room: Mutex::default(),
+        })
+    }
+
+    /// The descriptor that is readable when relays are ready.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.bell.descriptor()
+    }
+
+    /// Moves the ids of all ready relays to `relays`, which must be empty.
+    pub fn take_ready(&self, relays: &mut Vec<u64>) {
+        self.bell.take(relays);
+    }
+
+    /// Replaces engines and pools; running relays keep the engine they have.
+    ///
+    /// # Errors
+    /// [`FleetError`]; the fleet before stays then.
+    pub fn set_fleet(
+        &self,
+        engines: &[(usize, String, Option<String>)],
+        pools: &[Vec<usize>],
+    ) -> Result<(), FleetError> {
+        let engines_max = self.segment.layout().sizes().engines_max;
+        let mut fleet = lock(&self.house.fleet);
+        *fleet = Arc::new(Fleet::after(&fleet, engines, pools, engines_max)?);
+        Ok(())
+    }
+
+    /// Sends a request on its way.
+    ///
+    /// # Errors
+    /// [`StartError`]; never for the network, which is an event of the relay.
+    pub fn start(&self, order: Order) -> Result<Relay, StartError> {
+        let started_ns = clock::monotonic_ns();
+        if std::process::id() != self.process {
+            return Err(StartError::Forked);
+        }
+        let mut room = lock(&self.engine_room);
+        if matches!(*room, EngineRoom::Unlit) {
+            *room = self.light()?;
+        }
+        let EngineRoom::Running {
+            handle, next_id, ..
+        } = &mut *room
+        else {
+            return Err(StartError::Closed);
+        };
+        let id = *next_id;
+        *next_id += 1;
+        let mailbox = Arc::new(Mailbox::new(id, Arc::clone(&self.bell)));
+        let journey = Journey {
+            mailbox: Arc::clone(&mailbox),
+            outbound: order.outbound,
+            kind: order.kind,
+            shape: order.shape,
+            fleet: Arc::clone(&lock(&self.house.fleet)),
+            pool: order.pool,
+            limits: self.limits,
+            segment: Arc::clone(&self.segment),
+            worker: self.worker,
+            started_ns,
+        };
+        let listed = Listed {
+            house: Arc::clone(&self.house),
+            id,
+        };
+        // Held over the spawn: the task takes itself off the list, and must find itself there.
+        let mut running = lock(&self.house.running);
+        let task = handle.spawn(async move {
+            let _listed = listed;
+            let _guard = AbortOnPanic;
+            journey.run().await;
+        });
+        let task = task.abort_handle();
+        running.insert(id, (Arc::clone(&mailbox), task.clone()));
+        Ok(Relay { mailbox, task })
+    }
+
+    /// Ends all relays, stops the thread and closes its sockets; waits at most a second.
+    pub fn close(&self) {
+        let room = std::mem::replace(&mut *lock(&self.engine_room), EngineRoom::Closed);
+        if std::process::id() != self.process {
+            return;
+        }
+        self.house.end_all(EndReason::Cancelled);
+        *lock(&self.house.fleet) = Arc::default();
+        if let EngineRoom::Running { stop, stopped, .. } = room {
+            let _ = stop.send(());
+            // A late thread ends by itself; the caller must not hang on it.
+            let _ = stopped.recv_timeout(CLOSE_WAIT);
+        }
+    }
+
+    /// Starts the thread.
+    fn light(&self) -> Result<EngineRoom, StartError> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopping) = oneshot::channel();
+        let (done, stopped) = sync_channel(1);
+        let keeper = Keeper {
+            house: Arc::clone(&self.house),
+            segment: Arc::clone(&self.segment),
+            worker: self.worker,
+        };
+        std::thread::Builder::new()
+            .name("tokenmill-io".to_owned())
+            .spawn(move || {
+                let _guard = AbortOnPanic;
+                keeper.run(runtime, stopping);
+                let _ = done.send(());
+            })
+            .map_err(StartError::Thread)?;
+        Ok(EngineRoom::Running {
+            handle,
+            next_id: 0,
+            stop,
+            stopped,
+        })
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl House {
+    fn end_all(&self, reason: EndReason) {
+        for (mailbox, task) in lock(&self.running).values() {
+            mailbox.put_end(End::bare(reason, false));
+            task.abort();
+        }
+    }
+}
+
+/// What the thread does besides relaying.
+struct Keeper {
+    house: Arc<House>,
+    segment: Arc<Segment>,
+    worker: usize,
+}
+
+impl Keeper {
+    fn run(self, runtime: Runtime, stopping: oneshot::Receiver<()>) {
+        runtime.block_on(async {
+            tokio::select! {
+                () = self.tend() => {}
+                _ = stopping => {}
+            }
+        });
+        // Dropping the runtime drops every task, and with it every socket.
+        drop(runtime);
+    }
+
+    async fn tend(&self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now_ms = clock::monotonic_ms();
+            let deadline_ms = self.segment.drain_deadline_ms(self.worker);
+            if deadline_ms != 0 && now_ms >= deadline_ms {
+                self.house.end_all(EndReason::Drained);
+            }
+            let fleet = Arc::clone(&lock(&self.house.fleet));
+            for engine in fleet.engines() {
+                engine.sweep_idle(now_ms);
+            }
+        }
+    }
+}
+
+/// Takes a task off the list, however it ends.
+struct Listed {
+    house: Arc<House>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(&self.house.running).remove(&self.id);
+    }
+}
+
+/// Ends the process when the thread it stands on panics.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+impl Relay {
+    /// The number that [`Forwarder::take_ready`] names it by.
+    pub fn id(&self) -> u64 {
+        self.mailbox.id()
+    }
+
+    /// The next event, if one is there.
+    pub fn take(&self) -> Option<Item> {
+        self.mailbox.take()
+    }
+
+    /// Whether an event is there; if not, the bell rings for the next one.
+    pub fn arm(&self) -> bool {
+        self.mailbox.arm()
+    }
+
+    /// Our client went: closes the engine's connection at once.
+    pub fn close(&self) {
+        // A relay that is over may still be reading its answer's last bytes to keep the connection.
+        if !self.mailbox.is_over() {
+            self.task.abort();
+        }
+        self.mailbox.shut();
+    }
+
+    /// The last usage received.
+    pub fn usage(&self) -> tokenmill_core::usage::Usage {
+        self.mailbox.usage()
+    }
+
+    /// The engine's slot, -1 before one was chosen.
+    pub fn engine(&self) -> i32 {
+        self.mailbox.engine()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

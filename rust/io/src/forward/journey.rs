@@ -1,0 +1,236 @@
+//! One request's way: an engine is chosen, connected to, asked, and its answer relayed.
+//!
+//! Tried again, on another engine or a fresh connection, only while no byte has come back and the
+//! failure proves that nothing was done. Runs as a task; dropping it undoes all it holds.
+
+use std::sync::Arc;
+
+use http::Response;
+use hyper::body::Incoming;
+use tokenmill_core::routing::{Candidate, pick};
+use tokenmill_core::sse::StreamShape;
+use tokio::time::timeout;
+
+use super::answer::Relaying;
+use super::connection::Link;
+use super::error::{EndReason, ForwardError, Retry, Side};
+use super::fleet::{Engine, Fleet};
+use super::limits::Limits;
+use super::mailbox::{End, Mailbox};
+use super::request::{AnswerKind, Outbound};
+use crate::clock;
+use crate::segment::Segment;
+
+/// Engines that are tried for one request.
+const ENGINES_TRIED_MAX: usize = 4;
+
+/// One request and all that its task needs.
+pub(super) struct Journey {
+    pub mailbox: Arc<Mailbox>,
+    pub outbound: Outbound,
+    pub kind: AnswerKind,
+    pub shape: StreamShape,
+    pub fleet: Arc<Fleet>,
+    pub pool: usize,
+    pub limits: Limits,
+    pub segment: Arc<Segment>,
+    pub worker: usize,
+    pub started_ns: u64,
+}
+
+/// An engine that has begun to answer.
+pub(super) struct Reached {
+    pub engine: Arc<Engine>,
+    pub link: Link,
+    pub answer: Response<Incoming>,
+    pub first_byte_ns: u64,
+    /// Counts the request as in flight until it is dropped.
+    pub flight: Flight,
+}
+
+/// One request in flight, as the segment counts it.
+pub(super) struct Flight {
+    segment: Arc<Segment>,
+    worker: usize,
+    engine: usize,
+}
+
+impl Flight {
+    fn new(journey: &Journey, engine: usize) -> Self {
+        let segment = Arc::clone(&journey.segment);
+        segment.engine_in_flight_add(journey.worker, engine, 1);
+        Self {
+            segment,
+            worker: journey.worker,
+            engine,
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.segment
+            .engine_in_flight_add(self.worker, self.engine, -1);
+    }
+}
+
+impl Journey {
+    /// Goes all the way; the mailbox has its last event afterwards.
+    pub async fn run(self) {
+        let reached = match self.kind {
+            AnswerKind::Stream => self.with_comments(self.reach()).await,
+            AnswerKind::Whole | AnswerKind::Plain => self.reach().await,
+        };
+        match reached {
+            Ok(reached) => Relaying::new(&self, reached).run().await,
+            Err(error) => self.mailbox.put_end(End::of(error, false)),
+        }
+    }
+
+    /// Puts in a comment whenever the client has waited for long; gives what `work` gives.
+    pub async fn with_comments<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match timeout(self.limits.comment, work.as_mut()).await {
+                Ok(done) => return done,
+                Err(_) => self.mailbox.put_comment(),
+            }
+        }
+    }
+
+    async fn reach(&self) -> Result<Reached, ForwardError> {
+        let mut tried = Vec::new();
+        let mut last = ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
+        while tried.len() < ENGINES_TRIED_MAX {
+            let Some(engine) = self.choose(&tried) else {
+                break;
+            };
+            self.mailbox.set_engine(engine.slot());
+            match self.try_engine(&engine).await {
+                Ok(reached) => return Ok(reached),
+                Err(error) if error.retry == Retry::Safe => last = error,
+                Err(error) => return Err(error),
+            }
+            engine.suspect(clock::monotonic_ms());
+            tried.push(engine.slot());
+        }
+        Err(last)
+    }
+
+    fn choose(&self, tried: &[usize]) -> Option<Arc<Engine>> {
+        let pool = self.fleet.pool(self.pool);
+        let left = || pool.iter().filter(|engine| !tried.contains(&engine.slot()));
+        if left().nth(1).is_none() {
+            return left().next().cloned();
+        }
+        let now_ms = self.started_ns / 1_000_000;
+        let candidates: Vec<Candidate> = left()
+            .map(|engine| Candidate {
+                engine: engine.slot(),
+                in_flight: self.segment.engine_in_flight(engine.slot()),
+                is_suspect: engine.is_suspect(now_ms),
+            })
+            .collect();
+        let slot = pick(&candidates, self.mailbox.id())?;
+        left().find(|engine| engine.slot() == slot).cloned()
+    }
+
+    async fn try_engine(&self, engine: &Arc<Engine>) -> Result<Reached, ForwardError> {
+        let flight = Flight::new(self, engine.slot());
+        let mut kept = None;
+        while let Some(mut link) = engine.take_idle() {
+            if link.is_alive() {
+                kept = Some(link);
+                break;
+            }
+        }
+        let link = match kept {
+            Some(link) => link,
+            None => self.connect(engine).await?,
+        };
+        match self.ask(engine, link).await {
+            Ok((link, answer)) => Ok(self.reached(engine, link, answer, flight)),
+            Err(error) if error.retry == Retry::OnReusedConnection => {
+                // The others were kept as long: they are as dead as this one.
+                engine.drop_idle();
+                let link = self.connect(engine).await?;
+                let (link, answer) = self.ask(engine, link).await?;
+                Ok(self.reached(engine, link, answer, flight))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reached(
+        &self,
+        engine: &Arc<Engine>,
+        link: Link,
+        answer: Response<Incoming>,
+        flight: Flight,
+    ) -> Reached {
+        engine.trust();
+        Reached {
+            engine: Arc::clone(engine),
+            link,
+            answer,
+            first_byte_ns: clock::monotonic_ns().saturating_sub(self.started_ns).max(1),
+            flight,
+        }
+    }
+
+    async fn connect(&self, engine: &Engine) -> Result<Link, ForwardError> {
+        let slot = engine.slot();
+        match timeout(self.limits.connect, Link::open(engine.address())).await {
+            Ok(Ok(link)) => Ok(link),
+            Ok(Err(error)) => {
+                let detail = format!("engine {slot} could not be connected to: {error}");
+                let failed = ForwardError::upstream(EndReason::Refused, detail);
+                Err(failed.retried(Retry::Safe))
+            }
+            Err(_) => {
+                let detail = format!("engine {slot} did not take the connection in time");
+                let failed = ForwardError::upstream(EndReason::ConnectTimeout, detail);
+                Err(failed.retried(Retry::Safe))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        engine: &Engine,
+        mut link: Link,
+    ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let request = self.outbound.to(engine).map_err(|error| ForwardError {
+            side: Side::Internal,
+            ..ForwardError::upstream(EndReason::Malformed, error)
+        })?;
+        let slot = engine.slot();
+        match timeout(self.limits.first_byte, link.send(request)).await {
+            Ok(Ok(answer)) => Ok((link, answer)),
+            Ok(Err(mut failure)) => {
+                // What comes back was never written to the socket.
+                let was_unsent = failure.take_message().is_some();
+                let error = failure.into_error();
+                let failed = ForwardError::of_answer(&error);
+                let is_stale = link.is_reused()
+                    && failed.kind == EndReason::Closed
+                    && (was_unsent || self.may_repeat());
+                Err(if is_stale {
+                    failed.retried(Retry::OnReusedConnection)
+                } else {
+                    failed
+                })
+            }
+            Err(_) => {
+                let detail = format!("engine {slot} did not begin to answer in time");
+                Err(ForwardError::upstream(EndReason::FirstByteTimeout, detail))
+            }
+        }
+    }
+
+    /// Whether a request that a kept connection lost may be sent once more: a generation leaves
+    /// nothing behind on an engine, and other requests only where HTTP says so.
+    fn may_repeat(&self) -> bool {
+        self.kind != AnswerKind::Plain || self.outbound.is_idempotent()
+    }
+}

@@ -1,0 +1,320 @@
+//! Where one relay's events wait until Python takes them.
+//!
+//! The task on the I/O thread puts in, Python takes out; the lock is held for a copy at most. What
+//! waits is bounded by the task, which stops reading its engine while [`Mailbox::is_full`].
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderName, HeaderValue};
+use tokenmill_core::sse::KEEP_ALIVE;
+use tokenmill_core::usage::Usage;
+use tokio::sync::Notify;
+
+use super::bell::Bell;
+use super::error::{EndReason, ForwardError};
+
+/// The answer began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The engine's status.
+    pub status: u16,
+    /// Headers to pass on; empty but for plain answers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// From the start to the answer's first byte; 0 when a keep-alive came first.
+    pub first_byte_ns: u64,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// The engine's status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// From the start to the answer's first byte.
+    pub first_byte_ns: u64,
+}
+
+/// The last event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// How it ended.
+    pub reason: EndReason,
+    /// What happened.
+    pub detail: String,
+    /// Whether what the engine generated got this far.
+    pub sent_tokens: bool,
+}
+
+impl End {
+    /// The end that an error makes.
+    pub fn of(error: ForwardError, sent_tokens: bool) -> Self {
+        Self {
+            reason: error.kind,
+            detail: error.detail,
+            sent_tokens,
+        }
+    }
+
+    /// An end without more to say.
+    pub fn bare(reason: EndReason, sent_tokens: bool) -> Self {
+        Self {
+            reason,
+            detail: String::new(),
+            sent_tokens,
+        }
+    }
+}
+
+/// What Python takes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Item {
+    /// The answer began.
+    Head(Head),
+    /// All of the answer.
+    Whole(Whole),
+    /// All frames, or body bytes, that are ready.
+    Frames(Vec<u8>),
+    /// Nothing comes after it.
+    End(End),
+}
+
+/// What one look at the engine gave.
+pub(super) struct Put<'a> {
+    /// Goes before the first frames, unless one went before.
+    pub head: Head,
+    /// For the client.
+    pub frames: &'a mut Vec<u8>,
+    /// The last usage received.
+    pub usage: Usage,
+    /// Whether what the engine generated is among the frames so far.
+    pub sent_tokens: bool,
+    /// The last event.
+    pub end: Option<End>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    head: Option<Head>,
+    whole: Option<Whole>,
+    frames: Vec<u8>,
+    end: Option<End>,
+    usage: Usage,
+    sent_tokens: bool,
+    /// Python waits: ring when something is put in.
+    is_armed: bool,
+    /// The task waits until frames are taken.
+    wants_room: bool,
+    had_head: bool,
+    /// Nothing is put in any more.
+    is_over: bool,
+}
+
+/// The events of one relay.
+#[derive(Debug)]
+pub struct Mailbox {
+    id: u64,
+    bell: Arc<Bell>,
+    engine: AtomicI32,
+    room: Notify,
+    state: Mutex<State>,
+}
+
+impl Mailbox {
+    /// An empty one, which rings `bell` by its `id`.
+    pub fn new(id: u64, bell: Arc<Bell>) -> Self {
+        Self {
+            id,
+            bell,
+            engine: AtomicI32::new(-1),
+            room: Notify::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The number it rings by.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The engine's slot, -1 before one was chosen.
+    pub fn engine(&self) -> i32 {
+        self.engine.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_engine(&self, slot: usize) {
+        self.engine
+            .store(i32::try_from(slot).unwrap_or(i32::MAX), Ordering::Relaxed);
+    }
+
+    /// The next event, if one is there.
+    pub fn take(&self) -> Option<Item> {
+        let mut state = self.lock();
+        if let Some(head) = state.head.take() {
+            return Some(Item::Head(head));
+        }
+        if !state.frames.is_empty() {
+            let frames = std::mem::take(&mut state.frames);
+            let wanted = std::mem::take(&mut state.wants_room);
+            drop(state);
+            if wanted {
+                self.room.notify_one();
+            }
+            return Some(Item::Frames(frames));
+        }
+        if let Some(whole) = state.whole.take() {
+            return Some(Item::Whole(whole));
+        }
+        state.end.take().map(Item::End)
+    }
+
+    /// Whether an event is there; if not, the bell rings for the next one.
+    pub fn arm(&self) -> bool {
+        let mut state = self.lock();
+        let is_ready = state.is_ready();
+        state.is_armed = !is_ready;
+        is_ready
+    }
+
+    /// The last usage received.
+    pub fn usage(&self) -> Usage {
+        self.lock().usage
+    }
+
+    /// Whether the task has put in its last event.
+    pub fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    pub(super) fn had_head(&self) -> bool {
+        self.lock().had_head
+    }
+
+    pub(super) fn put_head(&self, head: Head) {
+        self.change(|state| state.begin(head));
+    }
+
+    /// Takes in what one look at the engine gave; empties the frames it was given.
+    pub(super) fn put(&self, put: Put<'_>) {
+        let frames = put.frames;
+        self.change(|state| {
+            state.usage = put.usage;
+            state.sent_tokens |= put.sent_tokens;
+            if !frames.is_empty() {
+                if !state.had_head {
+                    state.begin(put.head);
+                }
+                if state.frames.is_empty() {
+                    std::mem::swap(&mut state.frames, frames);
+                } else {
+                    state.frames.append(frames);
+                }
+            }
+            if let Some(end) = put.end {
+                state.finish(end);
+            }
+        });
+        frames.clear();
+    }
+
+    pub(super) fn set_usage(&self, usage: Usage) {
+        self.lock().usage = usage;
+    }
+
+    /// A comment, unless frames wait anyway.
+    pub(super) fn put_comment(&self) {
+        self.change(|state| {
+            if !state.had_head {
+                state.begin(Head {
+                    status: 200,
+                    headers: Vec::new(),
+                    first_byte_ns: 0,
+                });
+            }
+            if state.frames.is_empty() {
+                state.frames.extend_from_slice(KEEP_ALIVE);
+            }
+        });
+    }
+
+    pub(super) fn put_whole(&self, whole: Whole) {
+        self.change(|state| {
+            state.whole = Some(whole);
+            state.is_over = true;
+        });
+    }
+
+    /// The last event; a second one is not heard.
+    pub(super) fn put_end(&self, end: End) {
+        self.change(|state| state.finish(end));
+    }
+
+    /// Our client went: what waits is thrown away and nothing more is taken in.
+    pub(super) fn shut(&self) {
+        let mut state = self.lock();
+        let usage = state.usage;
+        *state = State {
+            usage,
+            is_over: true,
+            ..State::default()
+        };
+    }
+
+    pub(super) fn is_full(&self, bytes_max: usize) -> bool {
+        self.lock().frames.len() >= bytes_max
+    }
+
+    /// Waits until Python has taken what is there.
+    pub(super) async fn room(&self, bytes_max: usize) {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut state = self.lock();
+                if state.frames.len() < bytes_max {
+                    state.wants_room = false;
+                    return;
+                }
+                state.wants_room = true;
+            }
+            room.await;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        if state.is_over {
+            return;
+        }
+        change(&mut state);
+        let must_ring = state.is_armed && state.is_ready();
+        if must_ring {
+            state.is_armed = false;
+            drop(state);
+            self.bell.ring(self.id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn begin(&mut self, head: Head) {
+        self.head = Some(head);
+        self.had_head = true;
+    }
+
+    fn finish(&mut self, end: End) {
+        self.end = Some(End {
+            sent_tokens: end.sent_tokens || self.sent_tokens,
+            ..end
+        });
+        self.is_over = true;
+    }
+
+    fn is_ready(&self) -> bool {
+        self.head.is_some() || !self.frames.is_empty() || self.whole.is_some() || self.end.is_some()
+    }
+}

@@ -1,0 +1,25 @@
+//! Requests to engines and their answers, on one thread of its own that never waits for Python.
+//!
+//! `forwarder` owns the thread; each request is one task (`journey`) that finds an engine
+//! (`fleet`, `connection`), relays the answer (`answer`) into its `mailbox`, and rings the `bell`.
+//! Dropping the task at any instant closes its connection: nothing of it lives elsewhere.
+
+mod answer;
+mod bell;
+mod connection;
+mod error;
+mod fleet;
+mod forwarder;
+mod journey;
+mod limits;
+mod mailbox;
+mod request;
+mod source;
+
+pub use bell::Bell;
+pub use error::{EndReason, ForwardError, Retry, Side, StartError};
+pub use fleet::{EngineAddress, FleetError};
+pub use forwarder::{Forwarder, Order, Relay};
+pub use limits::Limits;
+pub use mailbox::{End, Head, Item, Whole};
+pub use request::{AnswerKind, Headers, Outbound};

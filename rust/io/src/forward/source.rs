@@ -1,0 +1,155 @@
+//! The body of an engine's answer, read piece by piece under the time limits.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::connection::Link;
+
+/// How long, and for how many bytes, the end of a body is waited for after the last event, so that
+/// its connection can be kept.
+const TAIL_WAIT: Duration = Duration::from_millis(500);
+const TAIL_BYTES_MAX: usize = 16 * 1024;
+
+/// What came of waiting for the body.
+pub(super) enum Piece {
+    /// Bytes of it.
+    Data(Bytes),
+    /// Its proper end.
+    End,
+    /// Its end before that, and why.
+    Failed(hyper::Error),
+    /// Nothing for as long as the limit allows.
+    Stalled,
+    /// Nothing was relayed for so long that the client should hear from us.
+    Quiet,
+}
+
+/// A body and the connection it comes over.
+pub(super) struct Source {
+    link: Link,
+    body: Incoming,
+    stall: Duration,
+    comment: Duration,
+    last_byte: Instant,
+    last_relayed: Instant,
+    /// Set anew only when it fires: most pieces come long before it would.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Source {
+    /// `comment` is the longest silence towards the client.
+    pub fn new(link: Link, body: Incoming, stall: Duration, comment: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            link,
+            body,
+            stall,
+            comment,
+            last_byte: now,
+            last_relayed: now,
+            timer: Box::pin(sleep_until(now + stall.min(comment))),
+        }
+    }
+
+    /// The length that the body has at least, by its headers.
+    pub fn bytes_min(&self) -> u64 {
+        self.body.size_hint().lower()
+    }
+
+    /// Something was relayed: the client's silence begins anew.
+    pub fn note_relayed(&mut self) {
+        self.last_relayed = self.last_byte;
+    }
+
+    /// The client made us wait: what passed meanwhile is not the engine's fault.
+    pub fn note_pause(&mut self) {
+        self.last_byte = Instant::now();
+        self.last_relayed = self.last_byte;
+    }
+
+    /// Waits for the next piece.
+    pub async fn next(&mut self) -> Piece {
+        poll_fn(|context| match self.poll_piece(context) {
+            Poll::Pending => self.poll_timer(context),
+            ready => ready,
+        })
+        .await
+    }
+
+    /// The next piece if it is there already.
+    pub async fn next_ready(&mut self) -> Option<Piece> {
+        poll_fn(|context| match self.poll_piece(context) {
+            Poll::Ready(piece) => Poll::Ready(Some(piece)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Reads a body that has said all that matters to its end; the connection, if it can be kept.
+    pub async fn into_reusable(mut self) -> Option<Link> {
+        timeout(TAIL_WAIT, self.reads_to_end())
+            .await
+            .unwrap_or(false)
+            .then_some(self.link)
+    }
+
+    async fn reads_to_end(&mut self) -> bool {
+        let mut bytes = 0;
+        while !self.body.is_end_stream() {
+            let link = &mut self.link;
+            match poll_fn(|context| link.poll_body(&mut self.body, context)).await {
+                Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => return false,
+                None => break,
+            }
+            if bytes > TAIL_BYTES_MAX {
+                return false;
+            }
+        }
+        self.link.is_reusable().await
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            let Poll::Ready(polled) = self.link.poll_body(&mut self.body, context) else {
+                return Poll::Pending;
+            };
+            let piece = match polled {
+                None => Piece::End,
+                Some(Err(error)) => Piece::Failed(error),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Piece::Data(data),
+                    // Trailers say nothing that we pass on.
+                    Err(_) => continue,
+                },
+            };
+            self.last_byte = Instant::now();
+            return Poll::Ready(piece);
+        }
+    }
+
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            if now >= self.last_byte + self.stall {
+                return Poll::Ready(Piece::Stalled);
+            }
+            let is_quiet = now >= self.last_relayed + self.comment;
+            if is_quiet {
+                self.last_relayed = now;
+            }
+            let next = (self.last_byte + self.stall).min(self.last_relayed + self.comment);
+            self.timer.as_mut().reset(next);
+            if is_quiet {
+                return Poll::Ready(Piece::Quiet);
+            }
+        }
+        Poll::Pending
+    }
+}
