@@ -3,8 +3,7 @@
 Workers, control and the embedded engine call it; it knows nothing of what they serve. It leans on
 `granian.server.embed.Server`, on its private `_init_shared_socket` and `_serve`, and on the three
 arguments of `SocketHolder` (Granian is pinned; tests/integration/test_asgi_server.py pins the
-behaviour). TCP_NODELAY is set on the listening socket by whoever binds it: accepted connections
-inherit it, and without it streams stall on delayed acknowledgements.
+behaviour). Listening sockets are made by `listening.py`, which sets TCP_NODELAY on them.
 """
 
 import asyncio
@@ -24,6 +23,8 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from msgspec import Struct
 
+from tokenmill.listening import BACKLOG
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -31,7 +32,6 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 T = TypeVar("T")
 
-BACKLOG = 4096  # connections that may wait in the kernel; capped by net.core.somaxconn
 _OWN_DESCRIPTORS = 256  # what a process needs beside its connections: files, pipes, engine pools
 
 logger = logging.getLogger(__name__)
@@ -182,22 +182,6 @@ async def ended(running: asyncio.Task[None], stop: StopSignal, timeout_s: float)
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """The result of `main`, run on uvloop: the loop that the native bridge is measured with."""
     return uvloop.run(main)
-
-
-def listen_tcp(host: str, port: int) -> socket.socket:
-    """A listening TCP socket as `serve` wants it; port 0 takes a free one. Raises: OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def raise_descriptor_limit(wanted: int) -> int:

@@ -3,7 +3,6 @@
 Pure but for `control_socket`, which looks at nothing but lengths. Used by every process.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -27,5 +26,7 @@ def control_socket(state: Path) -> Path:
     usual = state / "control.sock"
     if len(os.fsencode(usual)) <= SOCKET_PATH_BYTES_MAX:
         return usual
+    import hashlib  # a few milliseconds, which the usual start does not need
+
     name = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
     return Path(f"/tmp/tokenmill-{os.getuid()}") / f"{name}.sock"

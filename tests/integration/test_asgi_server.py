@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tokenmill.asgi_server import listen_tcp
+from tokenmill.listening import listen_tcp
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK_ACKNOWLEDGE = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)

@@ -25,7 +25,7 @@ from tokenmill.settings import EngineSettings, Settings
 Kind = Literal["default", "file", "environment", "flag"]
 
 
-class SettingsError(Exception):
+class SettingsError(ValueError):
     """Settings that cannot be used; `problems` has one sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -1,0 +1,113 @@
+"""`tokenmill up` and `serve` after the command line: equips a house, runs its loop, ends it.
+
+Told from outside by SIGTERM and SIGINT (leave; twice: at once) and SIGHUP (reload).
+"""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from tokenmill._native import Segment
+from tokenmill.clock import monotonic_ms
+from tokenmill.engines.selection import select_engine
+from tokenmill.engines.vllm.port import hold_port
+from tokenmill.listening import listen_tcp
+from tokenmill.settings import EngineSettings, Settings
+from tokenmill.state_folder import segment_path
+from tokenmill.supervisor.house import Equipment, House
+from tokenmill.supervisor.refusal import Refused
+from tokenmill.supervisor.reload import Reload
+from tokenmill.supervisor.signals import SignalInbox
+from tokenmill.supervisor.sockets import base_url, listen_control, listen_public
+from tokenmill.supervisor.state_lock import Holder, take_lock
+
+Reread = Callable[[], Settings]
+OnServing = Callable[[House, str], bool]
+
+logger = logging.getLogger("tokenmill.supervisor")
+
+
+def run_house(
+    settings: Settings, *, reread: Reread, may_start_engine: bool, on_serving: OnServing
+) -> int:
+    """The exit status of a house that has ended.
+
+    `on_serving` is called once every look, from the time a worker serves, until it returns True:
+    it shows people what there is. Raises: Refused.
+    """
+    lock = take_lock(settings.state)
+    public = listen_public(settings.host, settings.port)
+    url = base_url(public)
+    holder = Holder(pid=os.getpid(), url=url)
+    lock.describe(holder)
+    house = House(settings, _equip(settings, public, may_start_engine=may_start_engine))
+    watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    inbox = SignalInbox(watched)
+    reload = Reload(house, reread, lambda change: lock.describe(change(holder)))
+    is_shown = False
+    try:
+        while house.step(now_ms := monotonic_ms()):
+            reload.step(now_ms)
+            if not is_shown and house.is_serving():
+                is_shown = on_serving(house, url)
+            for received in inbox.wait(house.pause_ms(monotonic_ms())):
+                _take(received, house, reload)
+    finally:
+        house.kill_all()
+    logger.info("ended")
+    return house.exit_status
+
+
+def _take(received: signal.Signals, house: House, reload: Reload) -> None:
+    if received in (signal.SIGTERM, signal.SIGINT):
+        house.leave()
+    elif received == signal.SIGHUP:
+        reload.ask()
+
+
+def _equip(settings: Settings, public: socket.socket, *, may_start_engine: bool) -> Equipment:
+    control, control_path = listen_control(settings.state)
+    segment = _make_segment(settings)
+    # What the last house saw says nothing about now.
+    segment.publish_fleet(0)
+    kind = ""
+    if may_start_engine:
+        choice = select_engine(settings)
+        logger.info(choice.reason)
+        kind = choice.start or ""
+    engine, local_engines = _engine_socket(kind)
+    return Equipment(
+        state=settings.state,
+        public=public,
+        control=control,
+        control_path=control_path,
+        segment=segment,
+        segment_path=segment_path(settings.state),
+        engine=engine,
+        engine_kind=kind,
+        local_engines=local_engines,
+    )
+
+
+def _engine_socket(kind: str) -> tuple[socket.socket | None, tuple[EngineSettings, ...]]:
+    """The engine's address, which outlives its restarts: vLLM binds its own port, which is held."""
+    if not kind:
+        return None, ()
+    bound = hold_port() if kind == "vllm" else listen_tcp("127.0.0.1", 0)
+    host, port = bound.getsockname()[:2]
+    return bound, (EngineSettings(url=f"http://{host}:{port}", name=kind),)
+
+
+def _make_segment(settings: Settings) -> Segment:
+    sizes = settings.segment
+    try:
+        return Segment.create(
+            str(segment_path(settings.state)),
+            keys_max=sizes.keys_max,
+            workers_max=sizes.workers_max,
+            engines_max=sizes.engines_max,
+        )
+    except (OSError, ValueError) as error:
+        raise Refused(f"cannot make the hot segment in {settings.state}: {error}") from error
