@@ -8,6 +8,26 @@ from asyncio import Future
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, final
 
+__all__ = [
+    "COUNTERS",
+    "HISTOGRAMS",
+    "VERSION",
+    "AnswerKind",
+    "End",
+    "EndReason",
+    "ForwardLimits",
+    "Forwarder",
+    "Head",
+    "KeyEntry",
+    "KeyRefusal",
+    "Relay",
+    "Segment",
+    "Usage",
+    "UsageShape",
+    "Whole",
+    "WorkerState",
+]
+
 VERSION: Final[str]
 
 COUNTERS: Final[tuple[str, ...]]
@@ -152,7 +172,8 @@ class EndReason:
     STALLED: ClassVar[EndReason]  # nothing for stall_ms in mid-answer
     CLOSED: ClassVar[EndReason]  # the engine's connection ended before the answer did
     ABORTED: ClassVar[EndReason]  # finish_reason "abort" that nobody here asked for
-    ERROR_EVENT: ClassVar[EndReason]  # an error object inside the stream; detail is its JSON
+    ERROR_EVENT: ClassVar[EndReason]  # an error object inside the stream, or an error status after
+    # a keep-alive had promised 200; detail is its JSON
     MALFORMED: ClassVar[EndReason]  # not HTTP, not SSE, not JSON; detail says what
     TOO_LARGE: ClassVar[EndReason]  # an event or answer over its bound
     READER_STALLED: ClassVar[EndReason]  # our client did not read for reader_stall_ms
@@ -173,7 +194,8 @@ class Head:
 @final
 class Whole:
     """A complete answer: kind WHOLE, or STREAM when the engine answered with an error status or
-    with something that is not an event stream."""
+    with something that is not an event stream. A successful one is JSON, with the client's model
+    name; others are as the engine sent them."""
 
     status: Final[int]
     body: Final[bytes]
@@ -192,7 +214,9 @@ class End:
 
     reason: Final[EndReason]
     detail: Final[str]
-    sent_tokens: Final[bool]  # whether generated text reached the buffer: a retry would pay twice
+    sent_tokens: Final[bool]
+    """Whether a retry would pay twice: something generated reached the buffer, or (WHOLE) the engine
+    had begun a successful answer."""
 
 @final
 class ForwardLimits:
@@ -243,11 +267,15 @@ class Forwarder:
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried while
         no byte has come back and the failure proves that nothing was done. `model`: what the answer
-        is to call the model, None to leave it. Never raises for the network: that is an event."""
+        is to call the model, None to leave it. Never raises for the network: that is an event.
+
+        Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
+        (closed, or after a fork)."""
     def start_plain(
         self, pool: int, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> Relay:
-        """Any request passed on as it is (kind PLAIN); hop-by-hop headers are dropped both ways."""
+        """Any request passed on as it is (kind PLAIN); hop-by-hop headers are dropped both ways, and
+        `host` is the engine's. Raises: as `start`, also for a method or header HTTP forbids."""
     def close(self) -> None:
         """Ends all relays (CANCELLED), waits at most a second for the thread, closes the sockets.
         Leaves the GIL while it waits."""
