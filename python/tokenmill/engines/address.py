@@ -43,7 +43,11 @@ def parse_address(url: str) -> Address:
         raise ValueError(f"engine URL {url!r}: only http://host:port, without a path")
     if parts.username is not None:
         raise ValueError(f"engine URL without credentials: use api_key ({parts.hostname})")
-    return _http_address(parts.hostname or "", parts.port or 80, url)
+    try:
+        port = parts.port or 80
+    except ValueError:
+        raise ValueError(f"engine URL {url!r}: the port must be from 1 to 65535") from None
+    return _http_address(parts.hostname or "", port, url)
 
 
 def local_address(port: int) -> Address:

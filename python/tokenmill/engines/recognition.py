@@ -80,6 +80,9 @@ class _ModelList(Struct):
     object: Literal["list"] = "list"
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What JSON made by strangers can end in: not JSON or not ours, not UTF-8, nested without end."""
+
 _versions = msgspec.json.Decoder(_Version)
 _lists = msgspec.json.Decoder(_ModelList)
 
@@ -90,7 +93,7 @@ def read_version(answer: Answer) -> str:
         return ""
     try:
         return _versions.decode(answer.body).version
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ""
 
 
@@ -108,7 +111,7 @@ def recognise(version: str, models: Answer, health: Answer) -> Sighting:
         return _foreign(f"GET /v1/models is {models.status}")
     try:
         cards = _lists.decode(models.body).data
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         return _foreign(f"GET /v1/models is not a list of models: {error}")
     is_ready = not version or health.status != 503
     return Sighting(

@@ -1,0 +1,151 @@
+"""From engines' reports to routes, pools and aliases."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tokenmill.engines.recognition import ServedModel
+from tokenmill.models.fleet import Fleet, Route
+from tokenmill.models.rules import (
+    EngineReport,
+    Slots,
+    assign_slots,
+    build_fleet,
+    is_same_fleet,
+    models_on,
+)
+
+CHAT = ServedModel("tiny-chat", created=1, owned_by="vllm", context_tokens_max=2048)
+ADAPTER = ServedModel("lora-alpha", owned_by="vllm", parent="tiny-chat")
+DEMO = ServedModel("tokenmill-demo", owned_by="tokenmill")
+MINILM = ServedModel("minilm", "embed", owned_by="tokenmill")
+
+
+def report(name: str, *models: ServedModel, **fields: Any) -> EngineReport:
+    given = {"kind": "vllm", "state": "serving", "url": f"http://{name}:1"} | fields
+    return EngineReport(name=name, models=models, **given)
+
+
+EMBEDDED = report("embedded", DEMO, MINILM, kind="embedded")
+
+
+def fleet_of(*reports: EngineReport, aliases: dict[str, str] | None = None) -> Fleet:
+    return build_fleet(reports, aliases or {}, Fleet(), 8)
+
+
+def engines_of(fleet: Fleet, route: Route) -> list[str]:
+    names = {engine.slot: engine.name for engine in fleet.engines}
+    return [names[slot] for slot in fleet.pools[route.pool]]
+
+
+def test_one_model_on_two_engines_is_one_pool() -> None:
+    fleet = fleet_of(report("a", CHAT), report("b", CHAT, ADAPTER))
+    base, adapter = fleet.routes
+    assert (base.id, engines_of(fleet, base)) == ("tiny-chat", ["a", "b"])
+    assert (adapter.id, adapter.parent, engines_of(fleet, adapter)) == (
+        "lora-alpha",
+        "tiny-chat",
+        ["b"],
+    )
+
+
+def test_auto_prefers_any_other_engine_to_the_embedded_one() -> None:
+    fleet = fleet_of(EMBEDDED, report("a", CHAT))
+    assert [route.id for route in fleet.routes] == ["tiny-chat", "tokenmill-demo", "minilm"]
+
+
+def test_the_embedded_embeddings_stay_beside_a_vllm() -> None:
+    fleet = fleet_of(report("a", CHAT), EMBEDDED)
+    assert fleet.aliases["text-embedding-ada-002"] == "minilm"
+    assert fleet.aliases["text-embedding-3-small"] == "minilm"
+
+
+def test_the_published_ids_mean_the_embedded_models() -> None:
+    fleet = fleet_of(EMBEDDED)
+    assert fleet.aliases["meta-llama/Llama-3.1-8B-Instruct"] == "tokenmill-demo"
+    assert fleet.aliases["your-model-id"] == "tokenmill-demo"
+
+
+def test_without_the_embedded_engine_there_are_no_default_aliases() -> None:
+    assert fleet_of(report("a", CHAT)).aliases == {}
+
+
+def test_a_real_model_wins_over_an_alias_of_its_name() -> None:
+    llama = ServedModel("meta-llama/Llama-3.1-8B-Instruct", owned_by="vllm")
+    fleet = fleet_of(report("a", llama), EMBEDDED, aliases={"tokenmill-demo": "minilm"})
+    assert "meta-llama/Llama-3.1-8B-Instruct" not in fleet.aliases
+    assert "tokenmill-demo" not in fleet.aliases
+
+
+def test_the_operators_aliases_win_over_the_default_ones_and_may_use_them() -> None:
+    fleet = fleet_of(
+        report("a", CHAT),
+        EMBEDDED,
+        aliases={"your-model-id": "tiny-chat", "gpt-4o": "your-model-id"},
+    )
+    assert fleet.aliases["your-model-id"] == fleet.aliases["gpt-4o"] == "tiny-chat"
+
+
+def test_an_alias_that_ends_nowhere_or_in_a_circle_is_left_out() -> None:
+    fleet = fleet_of(report("a", CHAT), aliases={"x": "nothing", "y": "z", "z": "y"})
+    assert fleet.aliases == {}
+
+
+def test_engines_that_load_or_are_gone_have_no_routes() -> None:
+    fleet = fleet_of(report("a", CHAT, state="loading"), report("b", CHAT, state="gone"))
+    assert (fleet.routes, fleet.pools) == ((), ())
+    assert fleet.is_loading()
+
+
+def test_an_assigned_engine_serves_its_account_alone() -> None:
+    fleet = fleet_of(report("a", CHAT, account_id=7), report("b", CHAT))
+    dedicated, factory = fleet.routes
+    assert (dedicated.kind, dedicated.account_id) == ("dedicated", 7)
+    assert engines_of(fleet, dedicated) == ["a"]
+    assert (factory.kind, factory.account_id, engines_of(fleet, factory)) == ("factory", 0, ["b"])
+
+
+def test_the_embedded_engine_never_stands_in_for_a_vllm_with_the_same_id() -> None:
+    fleet = fleet_of(report("embedded", CHAT, kind="embedded"), report("a", CHAT))
+    assert [engines_of(fleet, route) for route in fleet.routes] == [["a"]]
+
+
+def test_an_adapter_is_never_mixed_with_a_whole_model_of_its_name() -> None:
+    whole = replace(ADAPTER, parent="")
+    fleet = fleet_of(report("a", ADAPTER), report("b", whole))
+    assert [engines_of(fleet, route) for route in fleet.routes] == [["a"]]
+
+
+def test_an_engine_keeps_its_slot_while_others_come_and_go() -> None:
+    first = build_fleet([report("a"), report("b")], {}, Fleet(), 8)
+    second = build_fleet([report("c"), report("b")], {}, first, 8)
+    assert {engine.name: engine.slot for engine in second.engines} == {"b": 1, "c": 2}
+
+
+def test_the_last_slot_is_never_an_engines() -> None:
+    """It is the place of control's own socket."""
+    fleet = build_fleet([report(str(n)) for n in range(9)], {}, Fleet(), 4)
+    assert [engine.slot for engine in fleet.engines] == [0, 1, 2]
+
+
+def test_a_slot_that_was_used_is_taken_last() -> None:
+    slots = Slots({"gone": 0, "kept": 1}, 3)
+    assert assign_slots(["kept", "x", "y"], slots) == {"kept": 1, "x": 2, "y": 0}
+
+
+def test_a_slot_from_a_larger_segment_is_given_up() -> None:
+    assert assign_slots(["a"], Slots({"a": 200}, 3)) == {"a": 0}
+
+
+def test_fleets_are_compared_without_their_generation() -> None:
+    fleet = fleet_of(report("a", CHAT))
+    assert is_same_fleet(fleet, replace(fleet, generation=9))
+    assert not is_same_fleet(fleet, fleet_of(report("a", CHAT, state="gone")))
+
+
+def test_a_fleet_gives_back_what_an_engine_serves() -> None:
+    """Control killed and started again knows a busy engine's models from the snapshot."""
+    fleet = fleet_of(report("a", CHAT, ADAPTER), report("b", CHAT))
+    slots = {engine.name: engine.slot for engine in fleet.engines}
+    assert models_on(fleet, slots["a"]) == (CHAT, ADAPTER)
+    assert models_on(fleet, slots["b"]) == (CHAT,)
