@@ -1,4 +1,4 @@
-"""The contract of the native module: units, errors, what blocks. Nothing here blocks on the network.
+"""The contract of the native module: units, errors, what blocks. Nothing blocks on the network.
 
 Bytes, ints and small enums cross, never dicts. All methods hold the GIL for microseconds unless
 they say otherwise. Times are CLOCK_MONOTONIC milliseconds unless the name says wall time.
@@ -31,11 +31,13 @@ __all__ = [
 VERSION: Final[str]
 
 COUNTERS: Final[tuple[str, ...]]
-"""Names of the counters of the hot segment, by index: what `Segment.count` takes and `totals` gives.
-Each is a Prometheus sample: `tokenmill_requests_total{endpoint="chat_completions",status="2xx"}`."""
+"""Names of the counters of the hot segment, by index: what `Segment.count` takes and `totals`
+gives. Each is a Prometheus sample:
+`tokenmill_requests_total{endpoint="chat_completions",status="2xx"}`."""
 
 HISTOGRAMS: Final[tuple[str, ...]]
-"""Names of the histograms, by index: what `Segment.observe` takes. Their buckets are in COUNTERS."""
+"""Names of the histograms, by index: what `Segment.observe` takes. Their buckets are in
+COUNTERS."""
 
 @final
 class KeyRefusal:
@@ -89,7 +91,14 @@ class Segment:
     def find_key(self, secret: bytes, wall_s: int) -> KeyEntry | KeyRefusal:
         """What the secret opens. Cost: one CRC32, one SHA-256, one probe; constant-time compare."""
     def put_key(
-        self, digest: bytes, *, key_id: int, account_id: int, tier: int, scopes: int, expires_at_s: int
+        self,
+        digest: bytes,
+        *,
+        key_id: int,
+        account_id: int,
+        tier: int,
+        scopes: int,
+        expires_at_s: int,
     ) -> None:
         """Makes or replaces a key; `expires_at_s` 0 is never. Raises: ValueError (digest is not 32
         bytes), MemoryError (table full: raise `segment.keys_max`)."""
@@ -126,7 +135,7 @@ class Segment:
         """The worker's event loop is alive: stores now."""
     def heartbeat_ms(self, worker: int) -> int: ...
     def set_drain(self, worker: int, deadline_ms: int) -> None:
-        """The worker takes no new requests and ends its streams at `deadline_ms`; 0 takes it back."""
+        """The worker takes no new requests and ends its streams at `deadline_ms`; 0: it does not."""
     def drain_deadline_ms(self, worker: int) -> int: ...
 
     # Engine cells: requests in flight by (worker, engine slot), so that a dead worker's row can go.
@@ -189,7 +198,8 @@ class Head:
 
     status: Final[int]
     headers: Final[list[tuple[bytes, bytes]]]
-    first_byte_ns: Final[int]  # from start() to the first byte of the answer; 0: a keep-alive came first
+    first_byte_ns: Final[int]
+    """From start() to the first byte of the answer; 0 when a keep-alive came first."""
 
 @final
 class Whole:
@@ -215,8 +225,8 @@ class End:
     reason: Final[EndReason]
     detail: Final[str]
     sent_tokens: Final[bool]
-    """Whether a retry would pay twice: something generated reached the buffer, or (WHOLE) the engine
-    had begun a successful answer."""
+    """Whether a retry would pay twice: something generated reached the buffer, or (WHOLE) the
+    engine had begun a successful answer."""
 
 @final
 class ForwardLimits:
@@ -251,7 +261,7 @@ class Forwarder:
         `unix:/path`, bearer token or None); `pools`: engine slots by pool number. Running relays
         keep the engine they have. Raises: ValueError naming the URL."""
     def wake_fd(self) -> int:
-        """The descriptor that is readable when relays are ready: `loop.add_reader(fd, dispatch)`."""
+        """The descriptor that is readable when relays are ready: `add_reader(fd, dispatch)`."""
     def dispatch(self) -> None:
         """Resolves the futures of all ready relays, each with None."""
     def start(
@@ -265,17 +275,22 @@ class Forwarder:
         usage: UsageShape = ...,
         model: str | None = None,
     ) -> Relay:
-        """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried while
-        no byte has come back and the failure proves that nothing was done. `model`: what the answer
-        is to call the model, None to leave it. Never raises for the network: that is an event.
+        """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried
+        while no byte has come back and the failure proves that nothing was done. `model`: what the
+        answer is to call the model, None to leave it. Never raises for the network: that is an event.
 
         Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
         (closed, or after a fork)."""
     def start_plain(
-        self, pool: int, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self,
+        pool: int,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
     ) -> Relay:
-        """Any request passed on as it is (kind PLAIN); hop-by-hop headers are dropped both ways, and
-        `host` is the engine's. Raises: as `start`, also for a method or header HTTP forbids."""
+        """Any request passed on as it is (kind PLAIN); hop-by-hop headers are dropped both ways,
+        and `host` is the engine's. Raises: as `start`, also for a method or header HTTP forbids."""
     def close(self) -> None:
         """Ends all relays (CANCELLED), waits at most a second for the thread, closes the sockets.
         Leaves the GIL while it waits."""
@@ -291,7 +306,7 @@ class Relay:
         """Arms the future for the next event; True when one is there already (the future is then
         left alone). At most one future at a time. A future that is done by then is skipped."""
     def close(self) -> None:
-        """The client went: the upstream connection is closed at once. Idempotent; no End follows."""
+        """The client went: the upstream connection is closed at once. Idempotent; no End comes."""
     def usage(self) -> Usage:
         """The last usage received so far."""
     @property
