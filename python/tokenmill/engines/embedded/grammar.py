@@ -16,6 +16,7 @@ from tokenmill.engines.embedded.requests import ResponseFormat, SamplingRequest,
 SPELLING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
 START = "start: "
+KINDS = ("json", "regex", "choice", "grammar", "json_object")
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -67,20 +68,28 @@ def _of_response_format(wanted: ResponseFormat) -> Grammar | None:
 
 
 def _of_structured_outputs(wanted: StructuredOutputs) -> Grammar:
-    for name in ("grammar", "structural_tag"):
-        if getattr(wanted, name) is not None:
-            raise unsupported(f"structured_outputs.{name}", "send json, regex or choice.")
-    given = [name for name in ("json", "regex", "choice", "json_object") if getattr(wanted, name)]
+    if wanted.structural_tag is not None:
+        raise unsupported("structured_outputs.structural_tag")
+    given = [name for name in KINDS if getattr(wanted, name)]
     if len(given) != 1:
         raise BadRequest(
-            "`structured_outputs` takes exactly one of json, regex, choice and json_object",
+            f"`structured_outputs` takes exactly one of {', '.join(KINDS)}",
             param="structured_outputs",
         )
+    if wanted.grammar:
+        return _of_grammar_text(wanted.grammar)
     if wanted.regex:
         return Grammar("regex", wanted.regex)
     if wanted.choice:
         return Grammar("lark", START + " | ".join(literal(text) for text in wanted.choice))
     return Grammar("json_schema", json_grammar(_schema(wanted)))
+
+
+def _of_grammar_text(text: str) -> Grammar:
+    """vLLM takes a text without `::=` for Lark and any other for EBNF."""
+    if "::=" in text:
+        raise unsupported("structured_outputs.grammar", "EBNF is not; send Lark or a JSON schema.")
+    return Grammar("lark", text)
 
 
 def _schema(wanted: StructuredOutputs) -> dict[str, Any]:

@@ -6,7 +6,6 @@ three times with concurrent requests.
 """
 
 import importlib.metadata
-import json
 import logging
 import os
 import tempfile
@@ -14,6 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from tokenmill.engines.embedded.adaptation import TagSpelling, adapt
 from tokenmill.engines.embedded.errors import EngineError
 from tokenmill.engines.embedded.gguf import read_metadata
 from tokenmill.engines.embedded.model_source import ModelNotUsable, ModelSource, read_json
@@ -55,7 +55,8 @@ def _load_folder(source: ModelSource, sequences_max: int) -> ModelRunner:
 
     architecture = getattr(Architecture, source.architecture)
     with tempfile.TemporaryDirectory(prefix="tokenmill-model-") as scratch:
-        folder = str(_with_flat_rope(source, Path(scratch)))
+        adapted, spelling = adapt(source, Path(scratch))
+        folder = str(adapted)
         which: Any = Which.Lora(
             model_id=folder, arch=architecture, dtype=ModelDType.F32, max_adapters=ADAPTERS_MAX
         )
@@ -78,7 +79,7 @@ def _load_folder(source: ModelSource, sequences_max: int) -> ModelRunner:
         adapters_max=adapters_max,
     )
     template = PromptTemplate(_template(source.path, tokenizer), _special_tokens(tokenizer))
-    return _ready(runner, card, template)
+    return _ready(runner, card, template, spelling)
 
 
 def _load_gguf(source: ModelSource, sequences_max: int) -> ModelRunner:
@@ -107,7 +108,7 @@ def _load_gguf(source: ModelSource, sequences_max: int) -> ModelRunner:
         fingerprint=_fingerprint(source),
     )
     template = PromptTemplate(str(metadata.get("tokenizer.chat_template", "")), special)
-    return _ready(runner, card, template)
+    return _ready(runner, card, template, TagSpelling())
 
 
 def _runner(which: Any, sequences_max: int) -> Any:
@@ -125,30 +126,14 @@ def _runner(which: Any, sequences_max: int) -> Any:
         raise ModelNotUsable(f"mistral.rs cannot load the model: {line}") from None
 
 
-def _ready(runner: Any, card: ModelCard, template: PromptTemplate) -> ModelRunner:
+def _ready(
+    runner: Any, card: ModelCard, template: PromptTemplate, spelling: TagSpelling
+) -> ModelRunner:
     try:
         template.compile()
     except EngineError as error:
         raise ModelNotUsable(error.message) from None
-    return ModelRunner(runner, card, template)
-
-
-def _with_flat_rope(source: ModelSource, scratch: Path) -> Path:
-    """The folder itself, or one like it whose config.json has `rope_theta` at the top level.
-
-    transformers 5 nests it in `rope_parameters`, where mistral.rs does not look.
-    """
-    nested = source.config.get("rope_parameters")
-    if not isinstance(nested, dict) or "rope_theta" in source.config:
-        return source.path
-    flat = source.config | {"rope_theta": nested.get("rope_theta", 10_000.0)}
-    if nested.get("rope_type", "default") != "default":
-        flat.setdefault("rope_scaling", nested)
-    for file in source.path.iterdir():
-        if file.name != "config.json":
-            (scratch / file.name).symlink_to(file.resolve())
-    (scratch / "config.json").write_text(json.dumps(flat))
-    return scratch
+    return ModelRunner(runner, card, template, spelling)
 
 
 def _context(runner: Any, configured: Any) -> int:

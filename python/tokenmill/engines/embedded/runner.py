@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from tokenmill.engines.embedded.adaptation import TagSpelling
 from tokenmill.engines.embedded.errors import BadRequest, from_mistralrs
 from tokenmill.engines.embedded.prompts import PromptTemplate
 from tokenmill.engines.embedded.sequences import Likelihood, Piece, TokenLikelihood
@@ -43,11 +45,14 @@ class Adapter(Struct, frozen=True, kw_only=True):
 class ModelRunner:
     """The Runner behind its lock, with the prompt template that belongs to the model."""
 
-    def __init__(self, runner: Any, card: ModelCard, template: PromptTemplate) -> None:
+    def __init__(
+        self, runner: Any, card: ModelCard, template: PromptTemplate, spelling: TagSpelling
+    ) -> None:
         self.card = card
         self.template = template
         self.adapters: dict[str, Adapter] = {}
         self._runner = runner
+        self._spelling = spelling
         self._lock = threading.Lock()
         self._prefix = self._special_prefix()
 
@@ -63,8 +68,9 @@ class ModelRunner:
 
     def tokenize(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """The token ids of `text`; blocks for as long as that takes."""
+        spelled = self._spelling.write(text)
         with self._lock:
-            ids: list[int] = self._runner.tokenize_text(text, add_special_tokens, None)
+            ids: list[int] = self._runner.tokenize_text(spelled, add_special_tokens, None)
         return ids
 
     def detokenize(self, tokens: list[int]) -> str:
@@ -77,7 +83,7 @@ class ModelRunner:
                 text: str = self._runner.detokenize_text(tokens, False)
         except ValueError as error:
             raise from_mistralrs(error) from None
-        return text
+        return self._spelling.read(text)
 
     def stream(self, prompt: str, fields: dict[str, Any], *, keeps_blank: bool) -> Iterator[Piece]:
         """The pieces of one answer to a rendered prompt; blocks between them.
@@ -88,8 +94,10 @@ class ModelRunner:
         from mistralrs import ChatCompletionRequest
 
         wants_likelihood = fields.get("logprobs", False)
+        if "grammar" in fields:
+            fields = fields | {"grammar": self._spelling.write(fields["grammar"])}
         request = ChatCompletionRequest(
-            messages=[{"role": "user", "content": prompt}],
+            messages=[{"role": "user", "content": self._spelling.write(prompt)}],
             model="default",
             stream=True,
             **(fields | {"logprobs": wants_likelihood or keeps_blank}),
@@ -98,7 +106,8 @@ class ModelRunner:
             chunks = self._runner.send_chat_completion_request(request)
         is_first = keeps_blank
         for chunk in chunks:
-            yield _piece(chunk, restores_blank=is_first, wants_likelihood=wants_likelihood)
+            piece = _piece(chunk, restores_blank=is_first, wants_likelihood=wants_likelihood)
+            yield replace(piece, text=self._spelling.read(piece.text))
             is_first = False
 
     def load_adapter(self, adapter: Adapter, *, in_place: bool) -> Adapter:
