@@ -1,0 +1,1 @@
+"""Accounts: who pays, and which tier's limits hold."""

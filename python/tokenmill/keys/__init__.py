@@ -1,0 +1,1 @@
+"""API keys: secrets shown once, stored as digests, looked up in the hot segment."""
