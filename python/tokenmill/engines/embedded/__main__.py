@@ -97,9 +97,9 @@ def lone_start(arguments: list[str]) -> Start:
 async def serve_engine(start: Start) -> bool:
     """Listens, loads, serves."""
     from tokenmill.asgi_server import ServerBounds, serve
-    from tokenmill.engines.embedded.app import EngineApp
     from tokenmill.engines.embedded.embedder import Embedder
-    from tokenmill.engines.embedded.sequences import Sequences
+    from tokenmill.engines.embedded.sequence_workers import Sequences
+    from tokenmill.engines.embedded.server import EngineApp
     from tokenmill.engines.embedded.service import Service
 
     embedded = start.embedded

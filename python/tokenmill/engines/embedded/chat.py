@@ -22,10 +22,10 @@ from tokenmill.engines.embedded.answers import (
 from tokenmill.engines.embedded.chat_choice import ChoiceReader, Step
 from tokenmill.engines.embedded.errors import BadRequest, EngineError, encode_error
 from tokenmill.engines.embedded.grammar import requested_grammar
+from tokenmill.engines.embedded.pieces import Piece
 from tokenmill.engines.embedded.requests import ChatRequest, NamedChoice, decode
 from tokenmill.engines.embedded.runs import Run
 from tokenmill.engines.embedded.sampling import check_combinations, sampling_fields
-from tokenmill.engines.embedded.sequences import Piece
 from tokenmill.engines.embedded.service import (
     Answer,
     EventStream,

@@ -8,7 +8,7 @@ from tokenmill.engines.embedded.answers import (
     LikelyToken,
     ToolCall,
 )
-from tokenmill.engines.embedded.sequences import Likelihood, Piece, TokenLikelihood
+from tokenmill.engines.embedded.pieces import Likelihood, Piece, TokenLikelihood
 from tokenmill.engines.embedded.tool_parser import Call, ToolCallParser
 from tokenmill.ids import base62
 

@@ -17,6 +17,7 @@ from tokenmill.engines.embedded.answers import (
 )
 from tokenmill.engines.embedded.errors import BadRequest, EngineError, encode_error, unsupported
 from tokenmill.engines.embedded.grammar import requested_grammar
+from tokenmill.engines.embedded.pieces import Piece
 from tokenmill.engines.embedded.requests import (
     CHOICES_MAX,
     PROMPTS_MAX,
@@ -27,7 +28,6 @@ from tokenmill.engines.embedded.requests import (
 from tokenmill.engines.embedded.runner import ModelRunner
 from tokenmill.engines.embedded.runs import Run
 from tokenmill.engines.embedded.sampling import check_combinations, sampling_fields
-from tokenmill.engines.embedded.sequences import Piece
 from tokenmill.engines.embedded.service import (
     Answer,
     EventStream,

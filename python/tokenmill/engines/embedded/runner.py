@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from tokenmill.engines.embedded.adaptation import TagSpelling
 from tokenmill.engines.embedded.errors import BadRequest, from_mistralrs
+from tokenmill.engines.embedded.pieces import Likelihood, Piece, TokenLikelihood
 from tokenmill.engines.embedded.prompts import PromptTemplate
-from tokenmill.engines.embedded.sequences import Likelihood, Piece, TokenLikelihood
 
 PASSTHROUGH_TEMPLATE = Path(__file__).with_name("passthrough.jinja")
 

@@ -4,12 +4,14 @@ The endpoints read pieces from here. Whatever way a run ends (finished, failed, 
 it once stops the sequences and writes its numbers.
 """
 
+import contextlib
 from collections import Counter
 from types import TracebackType
 
 from tokenmill.clock import monotonic_ns
 from tokenmill.engines.embedded.metrics import Metrics
-from tokenmill.engines.embedded.sequences import Generation, Piece
+from tokenmill.engines.embedded.pieces import Piece
+from tokenmill.engines.embedded.sequence_workers import Generation
 
 NANOS_PER_S = 1_000_000_000
 
@@ -50,11 +52,10 @@ class Run:
 
     async def take(self) -> list[tuple[int, Piece]]:
         """The pieces that are ready, at least one; a run whose take fails is closed."""
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
             pieces = await self._generation.take()
-        except BaseException:
-            self.close()
-            raise
+            on_failure.pop_all()
         if not self._has_begun:
             self._has_begun = True
             self._metrics.first_token.add(self._age_s())

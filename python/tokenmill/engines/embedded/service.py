@@ -20,7 +20,7 @@ from tokenmill.engines.embedded.metrics import Metrics
 from tokenmill.engines.embedded.runner import ModelRunner
 from tokenmill.engines.embedded.runs import Run
 from tokenmill.engines.embedded.sampling import completion_tokens_max, is_repeatable
-from tokenmill.engines.embedded.sequences import Sequences
+from tokenmill.engines.embedded.sequence_workers import Sequences
 from tokenmill.ids import base62
 
 T = TypeVar("T")
