@@ -14,15 +14,15 @@ from litestar.handlers.base import BaseRouteHandler
 from tokenmill.control.errors import EXCEPTION_HANDLERS
 from tokenmill.errors import NotFound
 
+Routes = BaseRouteHandler | Router
+
 RELAYED_HEADER = "x-tokenmill-relayed"
 """Set by the gateway on every request that it passes on, whatever the client sent."""
 
 ADMIN_BODY_BYTES_MAX = 64 * 1024
 
 
-def create_app(
-    *, admin: Sequence[BaseRouteHandler], public: Sequence[BaseRouteHandler]
-) -> Litestar:
+def create_app(*, admin: Sequence[Routes], public: Sequence[Routes]) -> Litestar:
     """The app: `admin` routes under /control, `public` ones as they are."""
     private = Router(path="/control", route_handlers=list(admin), guards=[_refuse_relayed])
     return Litestar(

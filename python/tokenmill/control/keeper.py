@@ -80,6 +80,7 @@ class Keeper:
         self._assignments: Mapping[str, int] | None = None
         self._is_holding = True
         self._looked = asyncio.Event()
+        self.has_published = asyncio.Event()
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
 
     async def run(self) -> None:
@@ -91,7 +92,7 @@ class Keeper:
 
     def reports(self) -> list[EngineReport]:
         """The engines as they are now, in order of preference."""
-        return [self._report(known) for known in self.known if known.is_listed]
+        return [self.report(known) for known in self.known if known.is_listed]
 
     def assign(self, assignments: Mapping[str, int]) -> None:
         """Engine names -> accounts; an engine that is not in it is for everyone.
@@ -108,7 +109,10 @@ class Keeper:
         settings = self.settings
         fleet = build_fleet(self.reports(), settings.aliases, self.fleet, settings.engines_max)
         is_published = self.fleet.generation > 0
-        if self._is_holding or (is_published and is_same_fleet(fleet, self.fleet)):
+        if self._is_holding:
+            return
+        if is_published and is_same_fleet(fleet, self.fleet):
+            self.has_published.set()
             return
         generation = max(self.fleet.generation, self._segment.fleet_generation) + 1
         fleet = replace(fleet, generation=generation)
@@ -119,6 +123,7 @@ class Keeper:
             return  # the old one stays in force, and the next look tries again
         self._segment.publish_fleet(generation)
         self.fleet = fleet
+        self.has_published.set()
         logger.info(
             "fleet published",
             extra={"generation": generation, "models": [route.id for route in fleet.routes]},
@@ -170,7 +175,8 @@ class Keeper:
         known.is_listed = known.is_listed or known.watch.has_served
         _log_change(target, before, known.watch, found)
 
-    def _report(self, known: Known) -> EngineReport:
+    def report(self, known: Known) -> EngineReport:
+        """One engine as the fleet is made of it."""
         target, watched = known.target, known.watch
         return EngineReport(
             name=target.name,

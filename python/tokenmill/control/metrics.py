@@ -4,10 +4,11 @@ Read when they are asked for; nothing is counted here. Labels are bounded: engin
 never keys, accounts or model ids that a client invents.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +22,32 @@ WORKER_STATES = {
     "serving": WorkerState.SERVING,
     "draining": WorkerState.DRAINING,
 }
+
+
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_HISTOGRAMS = {name.partition("_bucket{")[0] for name in COUNTERS if "_bucket{" in name}
+
+
+class Sample(NamedTuple):
+    """One counter of the segment as Prometheus names it: `family` is what its samples share."""
+
+    family: str
+    type: str
+    name: str
+    labels: dict[str, str]
+
+
+def parse_sample(name: str) -> Sample:
+    """The parts of a name such as `tokenmill_tokens_total{kind="prompt"}`."""
+    plain, _, labels = name.partition("{")
+    found = dict(_LABEL.findall(labels))
+    histogram = re.sub("_(bucket|sum|count)$", "", plain)
+    if histogram in _HISTOGRAMS:
+        return Sample(histogram, "histogram", plain, found)
+    return Sample(plain.removesuffix("_total"), "counter", plain, found)
+
+
+SAMPLES = tuple(map(parse_sample, COUNTERS))
 
 
 class CountingSegment(Protocol):
@@ -58,9 +85,14 @@ class HouseCollector(Collector):
         yield _gauge("keys", "Live API keys.", self._segment.key_count())
 
     def _counters(self) -> Iterable[Metric]:
-        for name, total in zip(COUNTERS, self._segment.totals(), strict=True):
-            words = name.replace("_", " ")
-            yield CounterMetricFamily(f"{PREFIX}_{name}", f"{words}, all workers.", value=total)
+        families: dict[str, Metric] = {}
+        for sample, total in zip(SAMPLES, self._segment.totals(), strict=True):
+            words = sample.family.removeprefix(f"{PREFIX}_").replace("_", " ")
+            metric = families.setdefault(
+                sample.family, Metric(sample.family, f"All workers: {words}.", sample.type)
+            )
+            metric.add_sample(sample.name, sample.labels, total)
+        yield from families.values()
 
     def _workers(self) -> Iterable[Metric]:
         states = [self._segment.worker_state(slot) for slot in range(self._workers_max)]

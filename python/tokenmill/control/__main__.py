@@ -1,0 +1,100 @@
+"""The control process: `python -m tokenmill.control`, a child of the supervisor.
+
+The order of its start is the house's time to the first answer: engines are looked at while the
+database loads, keys and fleet go out, and only then the web framework is imported.
+"""
+
+import asyncio
+import logging
+import sys
+
+import uvloop
+
+from tokenmill._native import Segment
+from tokenmill.child import ChildStart, read_start, run_child
+from tokenmill.control.keeper import Keeper, KeeperSettings
+from tokenmill.engines.rules import Patience
+from tokenmill.engines.targets import list_targets
+from tokenmill.errors import ApiError
+from tokenmill.models.fleet import Fleet
+from tokenmill.models.fleet_file import read_fleet
+
+FIRST_FLEET_S_MAX = 1.0
+"""How long the web framework waits for the first fleet, which is worth more to clients."""
+
+logger = logging.getLogger("tokenmill.control")
+
+
+def main() -> bool:
+    """Serves until told to stop; whether all ended by itself."""
+    start = read_start(sys.argv[1:], "control")
+    try:
+        return uvloop.run(run_control(start))
+    except ApiError as error:
+        logger.critical(error.message)
+        raise SystemExit(1) from error
+
+
+async def run_control(start: ChildStart) -> bool:
+    """Keeps the fleet and serves the control plane. Raises: ApiError, if the database cannot be
+    used or holds too many keys."""
+    segment = Segment.attach(start.child.segment)
+    keeper = make_keeper(start, segment)
+    keeping = asyncio.create_task(keeper.run())
+    serving = asyncio.create_task(_open_and_serve(start, keeper, segment))
+    done, _ = await asyncio.wait({keeping, serving}, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()  # the keeper never ends but by an error
+    keeping.cancel()
+    return await serving
+
+
+def make_keeper(start: ChildStart, segment: Segment) -> Keeper:
+    """The keeper for these settings, going on from the last fleet of this house."""
+    settings = start.child.settings
+    return Keeper(
+        KeeperSettings(
+            state=settings.state,
+            targets=tuple(list_targets(settings, start.child.local_engines)),
+            interval_ms=settings.discovery.interval_ms,
+            look_ms=settings.discovery.probe_ms,
+            patience=Patience(
+                start_ms=int(settings.vllm.start_s * 1000),
+                silent_ms=settings.forward.stall_ms,
+            ),
+            engines_max=settings.segment.engines_max,
+            aliases=settings.aliases,
+        ),
+        segment,
+        last_fleet(start, segment),
+    )
+
+
+def last_fleet(start: ChildStart, segment: Segment) -> Fleet:
+    """The fleet in force when control is started again; an empty one when the house starts: what an
+    earlier house saw says nothing about now."""
+    fleet = read_fleet(start.child.settings.state)
+    is_in_force = 0 < segment.fleet_generation == fleet.generation
+    return fleet if is_in_force else Fleet()
+
+
+async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -> bool:
+    from tokenmill.control.opening import open_house
+
+    house = await asyncio.to_thread(open_house, start, segment)
+    keeper.assign(house.assignments)
+    try:
+        async with asyncio.timeout(FIRST_FLEET_S_MAX):
+            await keeper.has_published.wait()
+    except TimeoutError:
+        logger.info("no fleet yet: an engine is still loading")
+    from tokenmill.control.serving import serve_control
+
+    try:
+        return await serve_control(start, keeper, segment, house)
+    finally:
+        house.database.close()
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,33 @@
+"""What control needs of the database before anything can be answered: keys and assignments.
+
+In a module of its own because it imports SQLAlchemy, a quarter of a second that engines use to be
+looked at.
+"""
+
+from msgspec import Struct
+
+from tokenmill._native import Segment
+from tokenmill.child import ChildStart
+from tokenmill.database.connection import Database
+from tokenmill.database.upgrade import open_database
+from tokenmill.engines.store import list_assignments
+from tokenmill.keys.loading import start_keys
+
+
+class OpenHouse(Struct, frozen=True):
+    """The open database, and the engines that belong to accounts."""
+
+    database: Database
+    assignments: dict[str, int]
+
+
+def open_house(start: ChildStart, segment: Segment) -> OpenHouse:
+    """The workers may look keys up when this returns. Blocks.
+
+    Raises: ApiError: the database cannot be used, is of another version, or holds too many keys.
+    """
+    settings = start.child.settings
+    database = open_database(settings.database_url, settings.state)
+    start_keys(database, segment, settings.state)
+    with database.read() as connection:
+        return OpenHouse(database, list_assignments(connection))

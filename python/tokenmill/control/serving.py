@@ -1,0 +1,74 @@
+"""Control's two listeners: the app on its inherited socket, and metrics on a private port."""
+
+import logging
+from typing import cast
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from tokenmill._native import Segment
+from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
+from tokenmill.child import ChildStart
+from tokenmill.control.app import Routes, create_app
+from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
+from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.metrics import HouseCollector
+from tokenmill.control.metrics_listener import MetricsListener
+from tokenmill.control.opening import OpenHouse
+from tokenmill.control.status import StatusReader, status_route
+from tokenmill.engines.endpoints import engine_routes
+from tokenmill.keys.endpoints import key_routes
+from tokenmill.keys.registry import KeyRegistry
+
+END_S = 5.0
+"""The workers have drained before control is told to stop: what is left here is short."""
+
+logger = logging.getLogger("tokenmill.control")
+
+
+async def serve_control(
+    start: ChildStart, keeper: Keeper, segment: Segment, house: OpenHouse
+) -> bool:
+    """Serves until told to stop; whether all ended by itself."""
+    settings = start.child.settings
+    engines = HouseEngines(keeper, house.database, segment)
+    app = make_app(start, keeper, segment, house, engines)
+    metrics = MetricsListener(make_registry(start, keeper, segment, engines))
+    if settings.metrics.port:
+        await metrics.open(settings.metrics.host, settings.metrics.port)
+    logger.info("control serves")
+    try:
+        return await serve(
+            app,
+            listen_fd=start.listen_fd,
+            life_fd=start.life_fd,
+            bounds=ServerBounds(header_read_ms=settings.http.header_read_ms, end_s=END_S),
+        )
+    finally:
+        await metrics.close()
+
+
+def make_app(
+    start: ChildStart, keeper: Keeper, segment: Segment, house: OpenHouse, engines: HouseEngines
+) -> AsgiApp:
+    """The wired app of the control plane."""
+    settings = start.child.settings
+    status = StatusReader(
+        segment, settings.segment.workers_max, engines.views, lambda: keeper.fleet
+    )
+    keys = KeyRegistry(house.database, segment, settings.state)
+    admin: list[Routes] = [key_routes(keys), *engine_routes(engines), status_route(status)]
+    app = create_app(admin=admin, public=DOCUMENTATION_ROUTES)
+    return cast("AsgiApp", app)  # Litestar types the same calls by its own names
+
+
+def make_registry(
+    start: ChildStart, keeper: Keeper, segment: Segment, engines: HouseEngines
+) -> CollectorRegistry:
+    """What the private listener shows."""
+    registry = CollectorRegistry()
+    workers_max = start.child.settings.segment.workers_max
+    registry.register(HouseCollector(segment, workers_max, engines.views, lambda: keeper.fleet))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
