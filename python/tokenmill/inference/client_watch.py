@@ -1,0 +1,118 @@
+"""Whether the client is still there while its answer is being made.
+
+Watching costs a task, so it begins only when an answer has not come within a few milliseconds. A
+client that went closes the upstream at once; one that does not read is cut after a while.
+"""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from tokenmill._native import End, Head, Relay, Whole
+from tokenmill.inference.exchange import ClientGone, Receive, Send
+
+WATCH_AFTER_S = 0.02
+"""A tenth of the 250 ms in which an abandoned request must be given up."""
+
+Event = Head | Whole | bytes | End
+
+
+class ClientWatch:
+    """Waits for a relay's events and for the client's going, whichever comes first.
+
+    Use as a context manager: leaving it closes the relay and ends the watching.
+    """
+
+    __slots__ = (
+        "_future",
+        "_is_stalled",
+        "_loop",
+        "_owner",
+        "_receive",
+        "_relay",
+        "_stall_s",
+        "_stall_timer",
+        "_task",
+        "_timer",
+        "_writes",
+        "_writes_seen",
+        "is_gone",
+    )
+
+    def __init__(self, relay: Relay, receive: Receive, stall_ms: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = asyncio.current_task()
+        self._relay = relay
+        self._receive = receive
+        self._stall_s = stall_ms / 1000
+        self._future: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._writes = self._writes_seen = 0  # odd while one is under way
+        self._is_stalled = False
+        self.is_gone = False
+
+    def __enter__(self) -> "ClientWatch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        for timer in (self._timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        self._relay.close()
+        if self._is_stalled and isinstance(error, asyncio.CancelledError):
+            if self._owner is not None:
+                self._owner.uncancel()
+            raise ClientGone from error
+
+    async def next_event(self) -> Event:
+        """The relay's next event. Raises: ClientGone."""
+        while True:
+            event = self._relay.take()
+            if event is not None:
+                return event
+            if self.is_gone:
+                raise ClientGone
+            future = self._loop.create_future()
+            if self._relay.notify(future):
+                continue
+            if self._timer is None:
+                self._timer = self._loop.call_later(WATCH_AFTER_S, self._begin)
+            self._future = future
+            await future
+
+    async def write(self, message: MutableMapping[str, Any], send: Send) -> None:
+        """Sends a piece of a stream. Raises: ClientGone, from the context, if it is not read."""
+        if self._stall_timer is None:
+            self._stall_timer = self._loop.call_later(self._stall_s, self._check_stall)
+        self._writes += 1
+        await send(message)
+        self._writes += 1
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                break
+        self.is_gone = True
+        self._relay.close()
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def _check_stall(self) -> None:
+        """Cuts the stream when one write took all of the time since the last look."""
+        if self._writes % 2 and self._writes == self._writes_seen:
+            self._is_stalled = True
+            if self._owner is not None:
+                self._owner.cancel()
+            return
+        self._writes_seen = self._writes
+        self._stall_timer = self._loop.call_later(self._stall_s, self._check_stall)

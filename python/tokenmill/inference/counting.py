@@ -1,0 +1,110 @@
+"""The worker's own counters in the hot segment, by what happened instead of by number.
+
+Counted at the end of each request: a handful of atomic additions. What the segment counts and what
+its samples are called is the native side's list (`COUNTERS`, `HISTOGRAMS`).
+"""
+
+import re
+from collections.abc import Mapping
+
+from tokenmill._native import COUNTERS, HISTOGRAMS, EndReason, Segment, Usage
+
+_LABELLED = re.compile(r"^tokenmill_(?P<name>\w+)\{(?P<labels>.*)\}$")
+_VALUE = re.compile(r'"([^"]*)"')
+_ENGINE_FAULTS = {
+    int(EndReason.NO_ENGINE): "no_engine",
+    int(EndReason.REFUSED): "refused",
+    int(EndReason.CONNECT_TIMEOUT): "connect_timeout",
+    int(EndReason.FIRST_BYTE_TIMEOUT): "first_byte_timeout",
+    int(EndReason.STALLED): "stalled",
+    int(EndReason.CLOSED): "closed",
+    int(EndReason.ABORTED): "aborted",
+    int(EndReason.ERROR_EVENT): "error_event",
+    int(EndReason.MALFORMED): "malformed",
+    int(EndReason.TOO_LARGE): "too_large",
+}
+_OWN_ENDS = {
+    int(EndReason.READER_STALLED): "tokenmill_client_stalls_total",
+    int(EndReason.DRAINED): "tokenmill_drained_total",
+}
+
+
+class Counters:
+    """Counts into one worker's row."""
+
+    def __init__(self, segment: Segment, worker: int) -> None:
+        self._segment = segment
+        self._worker = worker
+        self._duration = HISTOGRAMS.index("duration_ms")
+        self._first_byte = HISTOGRAMS.index("first_byte_ms")
+        labelled = labelled_counters()
+        self._requests = {
+            (values[0], int(values[1][0])): index
+            for (name, *values), index in labelled.items()
+            if name == "requests_total"
+        }
+        self._refusals = _by_label("key_refusals_total", labelled)
+        faults = _by_label("engine_errors_total", labelled)
+        self._error_status = faults["error_status"]
+        self._ends = {reason: faults[name] for reason, name in _ENGINE_FAULTS.items()}
+        self._ends |= {reason: COUNTERS.index(name) for reason, name in _OWN_ENDS.items()}
+        tokens = _by_label("tokens_total", labelled)
+        self._tokens = (tokens["prompt"], tokens["completion"], tokens["cached"])
+        self._streams = COUNTERS.index("tokenmill_streams_total")
+        self._request_bytes = COUNTERS.index("tokenmill_request_bytes_total")
+        self._disconnects = COUNTERS.index("tokenmill_client_disconnects_total")
+
+    def answered(self, endpoint: str, status: int, duration_ms: int) -> None:
+        """A request of an endpoint was answered with `status`."""
+        self._segment.count(self._worker, self._requests[endpoint, min(status // 100, 5)])
+        self._segment.observe(self._worker, self._duration, duration_ms)
+
+    def received(self, body_bytes: int) -> None:
+        """A request body came in."""
+        self._segment.count(self._worker, self._request_bytes, body_bytes)
+
+    def key_refused(self, reason: str) -> None:
+        """A request was refused for its key."""
+        self._segment.count(self._worker, self._refusals[reason])
+
+    def client_went(self) -> None:
+        """A client closed its connection before its answer ended."""
+        self._segment.count(self._worker, self._disconnects)
+
+    def began(self, first_byte_ns: int, *, is_stream: bool) -> None:
+        """An engine's answer began."""
+        if is_stream:
+            self._segment.count(self._worker, self._streams)
+        self._segment.observe(self._worker, self._first_byte, first_byte_ns // 1_000_000)
+
+    def engine_failed(self) -> None:
+        """An engine answered with a status of 500 or above."""
+        self._segment.count(self._worker, self._error_status)
+
+    def ended(self, reason: EndReason) -> None:
+        """A relay ended; a complete one is not counted here."""
+        index = self._ends.get(int(reason))
+        if index is not None:
+            self._segment.count(self._worker, index)
+
+    def used(self, usage: Usage) -> None:
+        """An engine's last word on the tokens of a request, whatever became of its answer."""
+        if not usage.seen:
+            return
+        amounts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+        for index, amount in zip(self._tokens, amounts, strict=True):
+            if amount:
+                self._segment.count(self._worker, index, amount)
+
+
+def labelled_counters() -> Mapping[tuple[str, ...], int]:
+    """Indexes of COUNTERS by name, without prefix, and the values of its labels in order."""
+    found: dict[tuple[str, ...], int] = {}
+    for index, sample in enumerate(COUNTERS):
+        if match := _LABELLED.match(sample):
+            found[match["name"], *_VALUE.findall(match["labels"])] = index
+    return found
+
+
+def _by_label(name: str, labelled: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    return {key[1]: index for key, index in labelled.items() if key[0] == name}

@@ -1,0 +1,97 @@
+"""POST /embeddings.
+
+No input may have more tokens than `embedding_tokens_max`, by the engine's own tokenizer. A text has
+at most as many tokens as bytes, and an engine refuses what is over its own context; only for a
+longer text on an engine that would take more is it asked to count first.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from tokenmill._native import AnswerKind, End, Whole
+from tokenmill.clock import monotonic_ns
+from tokenmill.errors import InvalidRequest
+from tokenmill.inference.authorise import authorise
+from tokenmill.inference.body import read_json
+from tokenmill.inference.client_watch import ClientWatch
+from tokenmill.inference.engine_errors import from_end
+from tokenmill.inference.exchange import Exchange
+from tokenmill.inference.relaying import Order, relay
+from tokenmill.inference.serving import Serving
+from tokenmill.inference.terms import terms_of
+from tokenmill.models.fleet import Route
+from tokenmill.protocol.checks import check_embedding
+from tokenmill.protocol.embeddings import EmbeddingRequest
+from tokenmill.protocol.shaping import shape_embedding
+
+_TARGET = "/v1/embeddings"
+
+
+class _Tokenize(Struct):
+    model: str
+    prompt: str
+
+
+class _TokenCount(Struct):
+    count: int
+
+
+async def embeddings(exchange: Exchange, serving: Serving) -> None:
+    """Answers an embeddings request. Raises: ApiError, ClientGone."""
+    bounds = serving.settings.bounds
+    key = authorise(exchange, serving)
+    body = await read_json(exchange, bounds)
+    exchange.body_ns = monotonic_ns()
+    serving.counters.received(len(body))
+    request = serving.embedding_decoder.decode(body)
+    check_embedding(request, bounds)
+    exchange.decoded_ns = monotonic_ns()
+    asked = request.model
+    route = serving.route(asked, key.account_id, "embed")
+    for param, text in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
+        await _check_count(exchange, serving, route, param, text)
+    order = Order(route, _TARGET, shape_embedding(request, terms_of(route)), "input")
+    order.asked_model = asked
+    exchange.routed_ns = monotonic_ns()
+    await relay(exchange, serving, order)
+
+
+def long_texts(
+    request: EmbeddingRequest, tokens_max: int, context_tokens_max: int
+) -> list[tuple[str, str]]:
+    """Paths and texts that may have too many tokens without the engine refusing them itself."""
+    if 0 < context_tokens_max <= tokens_max:
+        return []
+    if isinstance(request.input, str):
+        named = [("input", request.input)]
+    else:
+        texts = (each for each in enumerate(request.input) if isinstance(each[1], str))
+        named = [(f"input[{index}]", str(text)) for index, text in texts]
+    return [(path, text) for path, text in named if len(text.encode()) > tokens_max]
+
+
+async def _check_count(
+    exchange: Exchange, serving: Serving, route: Route, param: str, text: str
+) -> None:
+    """Asks the engine how many tokens `text` has. Raises: InvalidRequest, if too many."""
+    tokens_max = serving.settings.bounds.embedding_tokens_max
+    running = serving.forwarder.start(
+        route.pool,
+        "/tokenize",
+        msgspec.json.encode(_Tokenize(route.engine_model, text)),
+        kind=AnswerKind.WHOLE,
+        request_id=exchange.engine_id,
+    )
+    with ClientWatch(running, exchange.receive, serving.settings.forward.reader_stall_ms) as watch:
+        event = await watch.next_event()
+    if isinstance(event, End):
+        raise from_end(event, "input", is_whole=True)
+    if not isinstance(event, Whole) or event.status != 200:
+        return  # an engine without a tokenizer route judges the input itself
+    try:
+        count = msgspec.json.decode(event.body, type=_TokenCount).count
+    except msgspec.DecodeError:
+        return
+    if count > tokens_max:
+        message = f"`{param}` has {count} tokens; at most {tokens_max} are allowed."
+        raise InvalidRequest(message, param=param, code="context_length_exceeded")

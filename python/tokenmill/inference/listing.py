@@ -1,0 +1,40 @@
+"""GET /models and GET /models/{id}: what the key's account may ask for. Ids may hold slashes."""
+
+import msgspec
+
+from tokenmill.errors import ModelNotFound
+from tokenmill.inference.authorise import authorise
+from tokenmill.inference.exchange import JSON_TYPE, Exchange
+from tokenmill.inference.serving import Serving
+from tokenmill.models.fleet import Route
+from tokenmill.protocol.models import Model, ModelList
+
+_ENCODE = msgspec.json.Encoder().encode
+
+
+async def models(exchange: Exchange, serving: Serving) -> None:
+    """Answers with the list; empty while nothing runs. Raises: ApiError."""
+    key = authorise(exchange, serving)
+    routes = serving.fleet_index().visible(key.account_id)
+    listed = ModelList(object="list", data=[_model(each, each.id) for each in routes])
+    await exchange.answer(200, [JSON_TYPE], _ENCODE(listed))
+
+
+async def model(exchange: Exchange, serving: Serving, model_id: str) -> None:
+    """Answers with one model; an alias is shown under its own name. Raises: ApiError."""
+    key = authorise(exchange, serving)
+    route = serving.fleet_index().find(model_id, key.account_id)
+    if route is None:
+        raise ModelNotFound(f"The model '{model_id[:128]}' does not exist.", param="model")
+    await exchange.answer(200, [JSON_TYPE], _ENCODE(_model(route, model_id)))
+
+
+def _model(route: Route, name: str) -> Model:
+    return Model(
+        id=name,
+        object="model",
+        created=route.created,
+        owned_by=route.owned_by,
+        max_model_len=route.context_tokens_max or None,
+        parent=route.parent or None,
+    )

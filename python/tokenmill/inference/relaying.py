@@ -1,0 +1,111 @@
+"""From the relay's events to the client: the loop that every answer of an engine goes through.
+
+Whatever frames are ready leave as one body part. Until the answer's head is there an error is a
+status; afterwards it is the stream's last event, and no `[DONE]` follows.
+"""
+
+from tokenmill._native import AnswerKind, End, EndReason, Head, UsageShape, Whole
+from tokenmill.clock import monotonic_ns
+from tokenmill.errors import UpstreamError
+from tokenmill.inference.client_watch import ClientWatch, Event
+from tokenmill.inference.engine_errors import from_answer, from_end
+from tokenmill.inference.exchange import JSON_TYPE, Exchange
+from tokenmill.inference.serving import Serving
+from tokenmill.models.fleet import Route
+from tokenmill.models.lookup import answer_name
+from tokenmill.protocol.errors import sse_event
+from tokenmill.protocol.generation import StreamOptions
+
+_SSE_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+_UNBUFFERED = (b"x-accel-buffering", b"no")
+
+
+class Order:
+    """What one engine is asked, and how its answer is to be told."""
+
+    __slots__ = ("asked_model", "body", "is_stream", "route", "target", "text_param", "usage")
+
+    def __init__(self, route: Route, target: str, body: bytes, text_param: str) -> None:
+        self.route = route
+        self.target = target
+        self.body = body
+        self.text_param = text_param  # the request's field to blame when the text is too long
+        self.asked_model: str | None = None
+        self.is_stream = False
+        self.usage = UsageShape.NONE
+
+
+def usage_shape(options: StreamOptions | None) -> UsageShape:
+    """Which usage a stream's client asked for."""
+    if options is None or not options.include_usage:
+        return UsageShape.NONE
+    return UsageShape.CONTINUOUS if options.continuous_usage_stats else UsageShape.FINAL
+
+
+async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
+    """Sends the engine's answer to the client.
+
+    Raises: ApiError while no answer has begun, ClientGone.
+    """
+    name = answer_name(order.route, order.asked_model)
+    running = serving.forwarder.start(
+        order.route.pool,
+        order.target,
+        order.body,
+        kind=AnswerKind.STREAM if order.is_stream else AnswerKind.WHOLE,
+        request_id=exchange.engine_id,
+        usage=order.usage,
+        model=None if name == order.route.engine_model else name,
+    )
+    stall_ms = serving.settings.forward.reader_stall_ms
+    with ClientWatch(running, exchange.receive, stall_ms) as watch:
+        try:
+            event = await watch.next_event()
+            exchange.woken_ns = monotonic_ns()
+            if isinstance(event, Head | Whole):
+                exchange.upstream_ns = event.first_byte_ns
+                serving.counters.began(event.first_byte_ns, is_stream=order.is_stream)
+            if isinstance(event, Head):
+                await _relay_stream(exchange, serving, watch, order)
+            else:
+                body = _whole_body(event, serving, order)
+                await exchange.answer(200, [JSON_TYPE], body)
+        finally:
+            serving.counters.used(running.usage())
+
+
+def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
+    """The body of a successful JSON answer. Raises: ApiError for anything else."""
+    if isinstance(event, End):
+        serving.counters.ended(event.reason)
+        raise from_end(event, order.text_param, is_whole=not order.is_stream)
+    if not isinstance(event, Whole):
+        raise UpstreamError("The engine's answer could not be read.")
+    if event.status != 200:
+        if event.status >= 500:
+            serving.counters.engine_failed()
+        raise from_answer(event.status, event.body, order.text_param)
+    if order.is_stream:
+        raise UpstreamError("The engine did not answer with a stream.")
+    return event.body
+
+
+async def _relay_stream(
+    exchange: Exchange, serving: Serving, watch: ClientWatch, order: Order
+) -> None:
+    """Sends frames as they come. A stream that ends otherwise than complete ends with an error."""
+    await exchange.start(200, [_SSE_TYPE, _UNBUFFERED])
+    write, send = watch.write, exchange.send
+    while True:
+        event = await watch.next_event()
+        if isinstance(event, bytes):
+            await write({"type": "http.response.body", "body": event, "more_body": True}, send)
+            continue
+        if not isinstance(event, End):
+            continue
+        serving.counters.ended(event.reason)
+        last = b""
+        if event.reason != EndReason.COMPLETE:
+            last = sse_event(from_end(event, order.text_param, is_whole=False))
+        await write({"type": "http.response.body", "body": last, "more_body": False}, send)
+        return

@@ -1,0 +1,110 @@
+"""What all requests of one worker share: settings, segment, forwarder, fleet, decoders, counters.
+
+The fleet is a file beside the segment; its generation is compared before each routing and the file
+is read again when control has published a new one.
+"""
+
+import asyncio
+import logging
+
+import msgspec
+
+from tokenmill._native import Forwarder, Segment
+from tokenmill.engines.recognition import Task
+from tokenmill.errors import ApiError, ModelLoading
+from tokenmill.inference.counting import Counters
+from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
+from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
+from tokenmill.protocol.chat import ChatRequest
+from tokenmill.protocol.completions import CompletionRequest
+from tokenmill.protocol.decoding import BodyDecoder
+from tokenmill.protocol.embeddings import EmbeddingRequest
+from tokenmill.settings import Settings
+
+READY_WAIT_S = 5.0
+"""How long a request waits for control's first words; a start takes a fraction of it."""
+
+_READY_POLL_S = 0.02
+
+logger = logging.getLogger(__name__)
+
+
+class Serving:
+    """The shared state of a worker's data plane. One a process, used on its event loop only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        segment: Segment,
+        forwarder: Forwarder,
+        worker: int,
+        control_socket: str,
+    ) -> None:
+        self.settings = settings
+        self.segment = segment
+        self.forwarder = forwarder
+        self.counters = Counters(segment, worker)
+        ignore = settings.bounds.unknown_fields == "ignore"
+        self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
+        self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)
+        self.embedding_decoder = BodyDecoder(EmbeddingRequest, ignore_unknown=ignore)
+        self._control_url = f"unix:{control_socket}"
+        self._index = FleetIndex(Fleet())
+        self._generation = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._set_fleet(Fleet())
+
+    def attach(self) -> None:
+        """Ties the native I/O thread to the running event loop. Does nothing the second time."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.add_reader(self.forwarder.wake_fd(), self.forwarder.dispatch)
+
+    @property
+    def control_pool(self) -> int:
+        """The pool whose only engine is control's socket."""
+        return len(self._index.fleet.pools)
+
+    def fleet_index(self) -> FleetIndex:
+        """The fleet as control last published it."""
+        generation = self.segment.fleet_generation
+        if generation != self._generation:
+            self._reload(generation)
+        return self._index
+
+    def is_ready(self) -> bool:
+        """Whether control has loaded the keys and looked for engines once."""
+        return self.segment.keys_ready and self.segment.fleet_generation > 0
+
+    async def wait_until_ready(self) -> None:
+        """Returns once requests can be judged. Raises: ModelLoading, after five seconds."""
+        waited = 0.0
+        while not self.is_ready():
+            if waited >= READY_WAIT_S:
+                raise ModelLoading("The gateway is starting.", retry_after_ms=RETRY_MS)
+            await asyncio.sleep(_READY_POLL_S)
+            waited += _READY_POLL_S
+
+    def route(self, asked: str | None, account_id: int, task: Task) -> Route:
+        """The route that answers. Raises: ApiError, where there is none."""
+        found = resolve(self.fleet_index(), asked, account_id, task)
+        if isinstance(found, ApiError):
+            raise found
+        return found
+
+    def _reload(self, generation: int) -> None:
+        """Takes over the published fleet; one that cannot be read leaves the old one in force."""
+        self._generation = generation
+        try:
+            fleet = decode_fleet(fleet_path(self.settings.state).read_bytes())
+            self._set_fleet(fleet)
+        except (OSError, ValueError, msgspec.MsgspecError):
+            logger.exception("the fleet file was not taken over", extra={"generation": generation})
+
+    def _set_fleet(self, fleet: Fleet) -> None:
+        control_slot = self.settings.segment.engines_max - 1
+        engines = [(each.slot, each.url, each.api_key or None) for each in fleet.engines]
+        engines.append((control_slot, self._control_url, None))
+        self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)])
+        self._index = FleetIndex(fleet)

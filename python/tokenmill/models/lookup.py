@@ -1,0 +1,91 @@
+"""Which route answers a request: pure, for the workers. `rules.py` makes the routes.
+
+A model may be left out or be "auto": then the first route that the account sees answers. An alias
+stands for a model and is what the answer calls it. A dedicated route is there for its account only;
+to all others it does not exist.
+"""
+
+from collections.abc import Iterable
+
+from tokenmill.engines.recognition import Task
+from tokenmill.errors import ApiError, InvalidRequest, ModelLoading, ModelNotFound, NoEngine
+from tokenmill.models.fleet import Fleet, Route
+
+AUTO = "auto"
+RETRY_MS = 1_000
+"""When to come back for an engine that starts or returns: discovery looks twice a second."""
+
+_ELSEWHERE = {
+    "generate": "makes embeddings; send it to /embeddings",
+    "embed": "generates text; send it to /chat/completions",
+}
+
+
+class FleetIndex:
+    """A fleet, indexed by what requests ask for. Built once a generation."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._by_name = {(route.account_id, route.id): route for route in fleet.routes}
+        self._accounts = {route.account_id for route in fleet.routes if route.account_id}
+
+    def find(self, name: str, account_id: int) -> Route | None:
+        """The route that `name` means for an account; its own ones come first."""
+        for each in (name, self.fleet.aliases.get(name)):
+            if each is None:
+                break
+            route = self._by_name.get((account_id, each)) or self._by_name.get((0, each))
+            if route is not None:
+                return route
+        return None
+
+    def visible(self, account_id: int) -> Iterable[Route]:
+        """The routes of an account in the order of preference, its own ones first."""
+        routes = self.fleet.routes
+        if account_id not in self._accounts:
+            return (route for route in routes if not route.account_id)
+        own = {route.id for route in routes if route.account_id == account_id}
+        ranked = [route for route in routes if route.account_id == account_id]
+        return ranked + [each for each in routes if not each.account_id and each.id not in own]
+
+    def can_answer(self) -> bool:
+        """Whether some engine serves some model."""
+        return bool(self.fleet.routes)
+
+
+def resolve(index: FleetIndex, asked: str | None, account_id: int, task: Task) -> Route | ApiError:
+    """The route for what was asked, or why there is none. `auto` never means an adapter."""
+    if asked is None or asked == AUTO:
+        for each in index.visible(account_id):
+            if each.task == task and not each.parent:
+                return each
+        return _nothing_there(index)
+    route = index.find(asked, account_id)
+    if route is None:
+        return _not_found(index, asked, account_id, task)
+    if route.task != task:
+        message = f"The model '{asked[:128]}' {_ELSEWHERE[task]}."
+        return InvalidRequest(message, param="model")
+    return route
+
+
+def answer_name(route: Route, asked: str | None) -> str:
+    """What an answer calls its model: the name that was asked for, or the one that was found."""
+    return route.id if asked is None or asked == AUTO else asked
+
+
+def _nothing_there(index: FleetIndex) -> ApiError:
+    if index.fleet.is_loading():
+        return ModelLoading(retry_after_ms=RETRY_MS)
+    return NoEngine(retry_after_ms=RETRY_MS)
+
+
+def _not_found(index: FleetIndex, asked: str, account_id: int, task: Task) -> ApiError:
+    has_any = any(route.task == task for route in index.visible(account_id))
+    if index.fleet.is_loading() or not has_any:
+        return _nothing_there(index)
+    message = (
+        f"The model '{asked[:128]}' does not exist, or you have no access to it. "
+        'GET /v1/models lists the models you can use; "auto" picks one.'
+    )
+    return ModelNotFound(message, param="model")
