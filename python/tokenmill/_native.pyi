@@ -135,7 +135,7 @@ class Segment:
         """The worker's event loop is alive: stores now."""
     def heartbeat_ms(self, worker: int) -> int: ...
     def set_drain(self, worker: int, deadline_ms: int) -> None:
-        """The worker takes no new requests and ends its streams at `deadline_ms`; 0: it does not."""
+        """The worker takes no new requests and ends its streams at `deadline_ms`; 0: not."""
     def drain_deadline_ms(self, worker: int) -> int: ...
 
     # Engine cells: requests in flight by (worker, engine slot), so that a dead worker's row can go.
@@ -277,7 +277,8 @@ class Forwarder:
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried
         while no byte has come back and the failure proves that nothing was done. `model`: what the
-        answer is to call the model, None to leave it. Never raises for the network: that is an event.
+        answer is to call the model, None to leave it. Never raises for the network: that is an
+        event.
 
         Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
         (closed, or after a fork)."""
