@@ -195,9 +195,9 @@ def _check_tools(request: ChatRequest, bounds: BodyBounds) -> None:
     tools = request.tools or []
     if len(tools) > bounds.tools_max:
         raise wrong("tools", f"may hold at most {bounds.tools_max} tools.")
-    if sum(len(each.function.parameters) for each in tools) > (
-        bounds.schema_bytes_max * _TOOLS_BYTES_FACTOR
-    ):
+    schemas = (each.function.parameters for each in tools)
+    schemas_bytes = sum(len(each) for each in schemas if is_sent(each))
+    if schemas_bytes > bounds.schema_bytes_max * _TOOLS_BYTES_FACTOR:
         raise wrong("tools", "hold too much together; send fewer or smaller ones.")
     names = set()
     for index, tool in enumerate(tools):

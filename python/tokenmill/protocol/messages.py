@@ -4,15 +4,17 @@ Parts of a content list are text (or, of an assistant, a refusal). Other kinds a
 see `refusals.py`.
 """
 
-from msgspec import Raw, Struct
+from typing import TypeGuard
 
-ABSENT = Raw()
-"""The default of a Raw field: not sent. An explicit null is turned into it."""
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+Unparsed = Raw | UnsetType
+"""JSON whose bytes are kept; UNSET where it was not sent. `is_sent` knows about null."""
 
 
-def is_sent(value: Raw) -> bool:
-    """Whether a Raw field holds something other than null."""
-    return len(value) > 0 and bytes(value) != b"null"
+def is_sent(value: Unparsed) -> TypeGuard[Raw]:
+    """Whether an unparsed field holds something other than null."""
+    return isinstance(value, Raw) and bytes(value) != b"null"
 
 
 class TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -86,7 +88,7 @@ class AssistantMessage(
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
-    annotations: Raw = ABSENT
+    annotations: Unparsed = UNSET
     audio: None = None
     function_call: None = None
 

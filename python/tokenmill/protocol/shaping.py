@@ -6,7 +6,7 @@ temperature 0.7, a dedicated one the model's maximum at 1.0.
 """
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from tokenmill.errors import InvalidRequest
 from tokenmill.protocol.chat import ChatRequest
@@ -14,7 +14,6 @@ from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.embeddings import EmbeddingRequest
 from tokenmill.protocol.generation import ENGINE_STREAM_OPTIONS, GenerationRequest
 from tokenmill.protocol.messages import (
-    ABSENT,
     AssistantMessage,
     DeveloperMessage,
     Message,
@@ -126,7 +125,7 @@ def _apply_defaults(request: GenerationRequest, terms: RouteTerms) -> None:
         request.stop = None
     wanted = request.structured_outputs
     if wanted is not None and not is_sent(wanted.json):
-        wanted.json = ABSENT
+        wanted.json = UNSET
 
 
 def _engine_message(message: Message) -> Message:
@@ -147,7 +146,7 @@ def _shape_assistant(message: AssistantMessage) -> None:
     if message.content in (None, []) and message.refusal is not None:
         message.content = message.refusal
     message.refusal = None
-    message.annotations = ABSENT
+    message.annotations = UNSET
     if message.reasoning is None:
         message.reasoning = message.reasoning_content
     message.reasoning_content = None
@@ -165,7 +164,7 @@ def _shape_tools(request: ChatRequest) -> None:
         return
     for tool in request.tools:
         if not is_sent(tool.function.parameters):
-            tool.function.parameters = ABSENT
+            tool.function.parameters = UNSET
     choice = request.tool_choice
     if isinstance(choice, AllowedToolsChoice):
         names = {each.function.name for each in choice.allowed_tools.tools}

@@ -6,9 +6,9 @@ Schemas are `Raw`: their bytes and the order of their keys reach the engine as t
 
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
 
-from tokenmill.protocol.messages import ABSENT
+from tokenmill.protocol.messages import Unparsed
 
 
 class TextFormat(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 class StructuredOutputs(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """vLLM's constraint on an answer: exactly one of `json`, `regex`, `choice`, `json_object`."""
 
-    json: Raw = ABSENT
+    json: Unparsed = UNSET
     regex: Annotated[str, Meta(min_length=1)] | None = None
     choice: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)] | None = None
     json_object: bool | None = None

@@ -1,14 +1,14 @@
 """Tools that a model may call, and which of them it must.
 
-`parameters` is a JSON schema and stays `Raw`. `allowed_tools` is OpenAI's way to offer a subset;
+`parameters` is a JSON schema and stays unparsed. `allowed_tools` is OpenAI's way to offer a subset;
 engines do not know it, so the endpoint keeps only the tools it names.
 """
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Struct
 
-from tokenmill.protocol.messages import ABSENT
+from tokenmill.protocol.messages import Unparsed
 
 FunctionName = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -18,7 +18,7 @@ class FunctionDefinition(Struct, forbid_unknown_fields=True, omit_defaults=True,
 
     name: FunctionName
     description: str | None = None
-    parameters: Raw = ABSENT
+    parameters: Unparsed = UNSET
     strict: bool | None = None
 
 
