@@ -10,16 +10,16 @@ from tokenmill.keys.durations import span_text
 from tokenmill.keys.rules import Scope
 from tokenmill.keys.views import KeyView, MadeKey
 
-_STYLES = {"live": "", "expired": "dim", "revoked": "dim"}
+PEOPLES_WORDS = ("name", "account", "scopes")
+"""Columns that may be long, and fold; what identifies a key stays whole."""
 
 
 def print_keys(found: list[KeyView]) -> None:
-    """A table, oldest first."""
+    """A table of 80 columns, oldest first; what opens nothing is dim."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("id", justify="right")
-    for title in ("name", "key", "account", "tier", "state", "scopes", "made", "expires"):
-        # The words of people may be long; what identifies a key stays whole.
-        table.add_column(title, overflow="fold", no_wrap=title not in ("name", "account", "scopes"))
+    for title in ("name", "key", "account", "state", "scopes", "made"):
+        table.add_column(title, overflow="fold", no_wrap=title not in PEOPLES_WORDS)
     now_s = clock.wall_s()
     for key in found:
         table.add_row(
@@ -27,12 +27,10 @@ def print_keys(found: list[KeyView]) -> None:
             key.name,
             key.shown,
             key.account,
-            key.tier,
-            key.state,
+            state_text(key, now_s),
             "all" if len(key.scopes) == len(Scope) else ", ".join(key.scopes),
-            _date(key.created_at_s),
-            _expiry(key, now_s),
-            style=_STYLES[key.state],
+            time.strftime("%Y-%m-%d", time.localtime(key.created_at_s)),
+            style="" if key.state == "live" else "dim",
         )
     _console().print(table)
 
@@ -46,16 +44,11 @@ def print_made(made: MadeKey) -> None:
     console.print("  Authorization: Bearer <key>\n", style="cyan")
 
 
-def _expiry(key: KeyView, now_s: int) -> str:
-    if not key.expires_at_s:
-        return "never"
-    if key.expires_at_s <= now_s:
-        return _date(key.expires_at_s)
-    return f"in {span_text(key.expires_at_s - now_s)}"
-
-
-def _date(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(seconds))
+def state_text(key: KeyView, now_s: int) -> str:
+    """`live`, `expired`, `revoked`, or how long it still opens."""
+    if key.state == "live" and key.expires_at_s:
+        return f"{span_text(key.expires_at_s - now_s)} left"
+    return key.state
 
 
 def _console() -> Console:

@@ -1,0 +1,11 @@
+"""The store contract, on SQLite and on PostgreSQL."""
+
+import pytest
+
+from tests.conformance.store_contract import EXERCISES, Exercise
+from tokenmill.database.connection import Database
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.__name__)
+def test_store(exercise: Exercise, database: Database) -> None:
+    exercise(database)

@@ -1,0 +1,46 @@
+"""Fixtures that several rooms share. They only build; facts stand in the tests."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgresql import PostgresqlServer, postgresql_server
+from tokenmill._native import Segment
+from tokenmill.database.connection import Database
+from tokenmill.database.upgrade import open_database
+from tokenmill.state_folder import segment_path
+
+
+@pytest.fixture(scope="session", name="postgresql")
+def _postgresql() -> Iterator[PostgresqlServer]:
+    """A running PostgreSQL."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database of each kind; empty for the file in the state folder."""
+    with ExitStack() as opened:
+        if request.param == "sqlite":
+            yield ""
+        else:
+            server: PostgresqlServer = request.getfixturevalue("postgresql")
+            yield opened.enter_context(server.empty_database())
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """An open database of each kind, with tables."""
+    opened = open_database(database_url, tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Segment:
+    """A small hot segment in the test's folder."""
+    path = str(segment_path(tmp_path))
+    return Segment.create(path, keys_max=1_000, workers_max=4, engines_max=4)
