@@ -82,7 +82,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     from tokenmill.control.opening import open_house
 
     house = await asyncio.to_thread(open_house, start, segment)
-    keeper.assign(house.assignments)
+    keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
             await keeper.has_published.wait()

@@ -11,7 +11,7 @@ from tokenmill.accounts.store import find_account
 from tokenmill.control.keeper import Keeper, Known
 from tokenmill.database.connection import Database
 from tokenmill.engines.rules import served_models
-from tokenmill.engines.store import assign_engine, list_assignments, release_engine
+from tokenmill.engines.store import Owner, assign_engine, list_owners, release_engine
 from tokenmill.engines.views import EngineView
 from tokenmill.errors import NotFound
 
@@ -19,7 +19,10 @@ from tokenmill.errors import NotFound
 class HouseEngines:
     """The register behind the engine routes, `/control/status` and the metrics."""
 
-    def __init__(self, keeper: Keeper, database: Database, segment: Segment) -> None:
+    def __init__(
+        self, keeper: Keeper, database: Database, segment: Segment, owners: dict[str, Owner]
+    ) -> None:
+        self._owners = owners
         self._keeper = keeper
         self._database = database
         self._segment = segment
@@ -41,11 +44,11 @@ class HouseEngines:
             known = ", ".join(view.name for view in self.views()) or "none"
             raise NotFound(f"There is no engine called {name!r}. There are: {known}.")
         async with self._turn:
-            assignments = await asyncio.to_thread(self._write, name, account)
-            self._keeper.assign(assignments)
+            self._owners = await asyncio.to_thread(self._write, name, account)
+            self._keeper.assign({engine: one.account_id for engine, one in self._owners.items()})
         return next(view for view in self.views() if view.name == name)
 
-    def _write(self, name: str, account: str | None) -> dict[str, int]:
+    def _write(self, name: str, account: str | None) -> dict[str, Owner]:
         with self._database.write() as connection:
             if account is None:
                 release_engine(connection, name)
@@ -54,11 +57,12 @@ class HouseEngines:
                 if found is None:
                     raise NotFound(f"There is no account called {account!r}.")
                 assign_engine(connection, name, found.id)
-            return list_assignments(connection)
+            return list_owners(connection)
 
     def _view(self, known: Known, slot: int | None) -> EngineView:
         watched = known.watch
         report = self._keeper.report(known)
+        owner = self._owners.get(report.name)
         return EngineView(
             name=report.name,
             url=report.url,
@@ -66,7 +70,7 @@ class HouseEngines:
             state=report.state,
             version=report.version,
             models=tuple(model.id for model in served_models(watched)),
-            account_id=report.account_id,
+            account=owner.account if owner else "",
             detail=watched.detail,
             origin=known.target.origin,
             in_flight=0 if slot is None else self._segment.engine_in_flight(slot),

@@ -10,7 +10,7 @@ from tokenmill._native import Segment
 from tokenmill.child import ChildStart
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
-from tokenmill.engines.store import list_assignments
+from tokenmill.engines.store import Owner, list_owners
 from tokenmill.keys.loading import start_keys
 
 
@@ -18,7 +18,7 @@ class OpenHouse(Struct, frozen=True):
     """The open database, and the engines that belong to accounts."""
 
     database: Database
-    assignments: dict[str, int]
+    owners: dict[str, Owner]
 
 
 def open_house(start: ChildStart, segment: Segment) -> OpenHouse:
@@ -30,4 +30,4 @@ def open_house(start: ChildStart, segment: Segment) -> OpenHouse:
     database = open_database(settings.database_url, settings.state)
     start_keys(database, segment, settings.state)
     with database.read() as connection:
-        return OpenHouse(database, list_assignments(connection))
+        return OpenHouse(database, list_owners(connection))

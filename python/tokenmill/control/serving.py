@@ -31,7 +31,7 @@ async def serve_control(
 ) -> bool:
     """Serves until told to stop; whether all ended by itself."""
     settings = start.child.settings
-    engines = HouseEngines(keeper, house.database, segment)
+    engines = HouseEngines(keeper, house.database, segment, house.owners)
     app = make_app(start, keeper, segment, house, engines)
     metrics = MetricsListener(make_registry(start, keeper, segment, engines))
     if settings.metrics.port:

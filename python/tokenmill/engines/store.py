@@ -1,16 +1,27 @@
-"""Which engine belongs to which account, in the database. Each function is one or two statements in
-the caller's transaction."""
+"""Which engine belongs to which account, in the database.
 
+Each function is one or two statements in the caller's transaction.
+"""
+
+from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select
 
-from tokenmill.database.tables import engine_assignments
+from tokenmill.database.tables import accounts, engine_assignments
 
 
-def list_assignments(connection: Connection) -> dict[str, int]:
-    """Engine names -> account ids; an engine that is not in it is for everyone."""
+class Owner(Struct, frozen=True):
+    """The account that an engine belongs to."""
+
+    account_id: int
+    account: str
+
+
+def list_owners(connection: Connection) -> dict[str, Owner]:
+    """Owners by engine name; an engine that is not in it is for everyone."""
     table = engine_assignments
-    rows = connection.execute(select(table.c.engine, table.c.account_id))
-    return {row.engine: row.account_id for row in rows}
+    wanted = select(table.c.engine, table.c.account_id, accounts.c.name).join(accounts)
+    rows = connection.execute(wanted)
+    return {engine: Owner(account_id, account) for engine, account_id, account in rows}
 
 
 def assign_engine(connection: Connection, engine: str, account_id: int) -> None:

@@ -6,7 +6,7 @@ from tokenmill.engines.recognition import EngineKind, EngineState
 
 
 class EngineView(Struct, frozen=True, kw_only=True):
-    """An engine as an operator sees it; `account_id` 0 is an engine for everyone."""
+    """An engine as an operator sees it; without an `account` it is for everyone."""
 
     name: str
     url: str
@@ -14,7 +14,7 @@ class EngineView(Struct, frozen=True, kw_only=True):
     state: EngineState
     version: str
     models: tuple[str, ...]
-    account_id: int
+    account: str
     detail: str  # why it does not serve
     origin: str
     in_flight: int
