@@ -4,7 +4,6 @@ our own in a temporary folder, on a Unix socket.
 PostgreSQL refuses to run as root; it then runs as the user `postgres` that its package made.
 """
 
-import glob
 import os
 import pwd
 import shutil
@@ -59,15 +58,22 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     if named:
         yield PostgresqlServer(named)
         return
-    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb")]
-    if programs[-1] is None:
-        require("postgresql", ADVICE)
+    programs = _find_programs()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-postgresql-"))
     try:
-        with _running(Path(programs[-1]).parent, folder) as url:
+        with _running(programs, folder) as url:
             yield PostgresqlServer(url)
     finally:
         shutil.rmtree(folder)
+
+
+def _find_programs() -> Path:
+    """The folder of the newest server: Debian keeps it out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = found[-1] if found else shutil.which("initdb")
+    if initdb is None:
+        require("postgresql", ADVICE)
+    return Path(initdb).parent
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from sqlalchemy.exc import IntegrityError
 
 from tokenmill.database.address import find_address
-from tokenmill.database.connection import Database
-from tokenmill.database.errors import DatabaseForeign, DatabaseNewer
+from tokenmill.database.connection import Database, explain
+from tokenmill.database.errors import DatabaseForeign, DatabaseNewer, DatabaseUnavailable
 from tokenmill.database.tables import metadata
 
 HEAD = "0001"
@@ -37,8 +37,12 @@ def open_database(database_url: str, state: Path) -> Database:
     Raises: DatabaseAddressInvalid, DatabaseNewer, DatabaseForeign, DatabaseUnavailable.
     """
     database = Database(find_address(database_url, state))
-    if database.address.path is not None:
-        database.address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = database.address.path
+    if path is not None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(explain(error, database.address)) from error
     upgrade(database)
     return database
 
