@@ -6,7 +6,9 @@ database loads, keys and fleet go out, and only then the web framework is import
 
 import asyncio
 import logging
+import signal
 import sys
+from types import FrameType
 
 import uvloop
 
@@ -28,11 +30,16 @@ logger = logging.getLogger("tokenmill.control")
 def main() -> bool:
     """Serves until told to stop; whether all ended by itself."""
     start = read_start(sys.argv[1:], "control")
+    signal.signal(signal.SIGTERM, _leave)  # until the server has a better way
     try:
         return uvloop.run(run_control(start))
     except ApiError as error:
         logger.critical(error.message)
         raise SystemExit(1) from error
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 async def run_control(start: ChildStart) -> bool:

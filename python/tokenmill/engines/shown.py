@@ -21,7 +21,7 @@ def print_engines(found: Sequence[EngineView]) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("engine", "state", "kind", "models", "account", "busy", "url"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("engine", "state"))
+        table.add_column(title, overflow="fold", no_wrap=title != "models")
     for engine in found:
         table.add_row(
             engine.name,

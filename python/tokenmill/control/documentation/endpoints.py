@@ -56,12 +56,12 @@ def show_document() -> Response[bytes]:
 
 @get("/docs", sync_to_thread=False)
 def show_page() -> Response[str]:
-    return Response(_page(), media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_page(), media_type="text/html", headers=_HEADERS)
 
 
 @get("/docs/docs.css", sync_to_thread=False)
 def show_style() -> Response[bytes]:
-    return Response(_style(), media_type="text/css; charset=utf-8", headers=_HEADERS)
+    return Response(_style(), media_type="text/css", headers=_HEADERS)
 
 
 DOCUMENTATION_ROUTES: list[BaseRouteHandler] = [show_document, show_page, show_style]

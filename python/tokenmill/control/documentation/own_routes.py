@@ -8,10 +8,14 @@ def _text(description: str, media_type: str) -> dict[str, Any]:
     return {"200": {"description": description, "content": content}}
 
 
+AT_THE_ROOT = [{"url": "/"}]
+"""These stand beside the prefixes of the API, not under them."""
+
 OWN_PATHS: dict[str, Any] = {
     "/openapi.json": {
+        "servers": AT_THE_ROOT,
         "get": {
-            "tags": ["Documentation"],
+            "tags": ["documentation"],
             "summary": "This API as an OpenAPI document",
             "operationId": "getOpenApi",
             "security": [],
@@ -21,15 +25,16 @@ OWN_PATHS: dict[str, Any] = {
                     "content": {"application/json": {"schema": {"type": "object"}}},
                 }
             },
-        }
+        },
     },
     "/docs": {
+        "servers": AT_THE_ROOT,
         "get": {
-            "tags": ["Documentation"],
+            "tags": ["documentation"],
             "summary": "This API as a page",
             "operationId": "getDocs",
             "security": [],
             "responses": _text("A page for people.", "text/html"),
-        }
+        },
     },
 }

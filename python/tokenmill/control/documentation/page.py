@@ -124,7 +124,7 @@ def _article(operation: Operation, view: SchemaView) -> str:
 
 
 def _parameters(part: Part, view: SchemaView) -> str:
-    parameters = part.get("parameters", ())
+    parameters = [view.target(one) for one in part.get("parameters", ())]
     if not parameters:
         return ""
     fields = {
@@ -144,14 +144,15 @@ def _request(part: Part, view: SchemaView) -> str:
 
 def _responses(part: Part, view: SchemaView) -> str:
     answers = "".join(
-        _answer(str(status), answer, view) for status, answer in part.get("responses", {}).items()
+        _answer(str(status), view.target(answer), view)
+        for status, answer in part.get("responses", {}).items()
     )
     return f"<h4>Answers</h4>{answers}" if answers else ""
 
 
 def _answer(status: str, answer: Part, view: SchemaView) -> str:
     kind = "good" if status.startswith("2") else "bad"
-    described = _code(escape(str(answer.get("description", answer.get("$ref", "")))))
+    described = _code(escape(str(answer.get("description", ""))))
     head = f'<span class="status {kind}">{escape(status)}</span> {described}'
     inner = "".join(_body(media, body, view) for media, body in answer.get("content", {}).items())
     if not inner:

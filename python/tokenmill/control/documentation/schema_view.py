@@ -31,7 +31,14 @@ class SchemaView:
     """Shows schemas of one document, whose `components` hold what references point to."""
 
     def __init__(self, components: Schema) -> None:
+        self._components = components
         self._schemas: Schema = components.get("schemas", {})
+
+    def target(self, part: Schema) -> Schema:
+        """What a reference to an answer or a parameter points to; anything else as it is."""
+        *_, section, name = ["", "", *str(part.get("$ref", "")).split("/")]
+        found: Schema = self._components.get(section, {}).get(name, part)
+        return found
 
     def fields(self, schema: Schema, depth: int = 0) -> str:
         """A table of the fields of the object, or the type in words if it is none."""

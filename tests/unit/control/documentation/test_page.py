@@ -23,7 +23,10 @@ SCHEMAS: dict[str, Any] = {
 DOCUMENT: dict[str, Any] = {
     "info": {"title": "tokenmill", "version": "1.2", "description": "Send `model`.\n\nTwo."},
     "servers": [{"url": "/v1"}],
-    "components": {"schemas": SCHEMAS},
+    "components": {
+        "schemas": SCHEMAS,
+        "responses": {"Error400": {"description": "The request is wrong."}},
+    },
     "paths": {
         "/chat/completions": {
             "post": {
@@ -37,7 +40,10 @@ DOCUMENT: dict[str, Any] = {
                         }
                     }
                 },
-                "responses": {"200": {"description": "The answer."}, "400": {"description": "No"}},
+                "responses": {
+                    "200": {"description": "The answer."},
+                    "400": {"$ref": "#/components/responses/Error400"},
+                },
             }
         },
         "/models/{id}": {
@@ -101,6 +107,10 @@ def test_the_page_is_well_formed_and_loads_its_style_only(page: str) -> None:
 def test_text_of_the_document_is_never_markup(page: str) -> None:
     assert "Chat &lt;b&gt;now&lt;/b&gt;" in page
     assert "Send <code>model</code>." in page
+
+
+def test_answers_that_are_referred_to_are_shown(page: str) -> None:
+    assert "The request is wrong." in page
 
 
 def test_examples_are_shown_as_they_are(page: str) -> None:
