@@ -1,0 +1,1 @@
+"""What the model learns: intents with their phrasings, copying families, and how they are mixed."""
