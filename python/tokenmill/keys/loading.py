@@ -4,6 +4,7 @@ The segment may be new, or may hold what an earlier control left. It is right wh
 returns, and at no time opens for a key that the database does not have as live.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -73,9 +74,10 @@ def load_keys(database: Database, segment: Segment, now_s: int) -> Loaded:
         segment.begin_key_load()
         segment.end_key_load()
     with database.read() as connection:
+        segment.begin_key_load()
         try:
-            segment.begin_key_load()
-            count = sum(map(segment.put_keys, store.pack_loadable(connection, expired_after_s)))
+            with closing(store.pack_loadable(connection, expired_after_s)) as pieces:
+                count = sum(map(segment.put_keys, pieces))
         except MemoryError as error:
             wanted = store.count_loadable(connection, expired_after_s)
             raise KeysDoNotFit(

@@ -4,10 +4,11 @@ The supervisor prints it before a database is open; control registers its digest
 first makes it.
 """
 
-import contextlib
+import fcntl
 import os
-import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokenmill import ids
@@ -26,27 +27,19 @@ def ensure_local_secret(state: Path) -> str:
 
     Several processes may call this at once: all get the same secret. Raises: OSError.
     """
-    path = local_key_path(state)
-    secret = _read(path)
-    if secret is not None:
-        return secret
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = _write_beside(path, make_secret(ids.base62(RANDOM_CHARACTERS)))
-    try:
-        if path.exists():  # it is there, and no secret
-            made.replace(path)
-        else:
-            with contextlib.suppress(FileExistsError):
-                os.link(made, path)
-    finally:
-        made.unlink(missing_ok=True)
-    return path.read_text().strip()
+    with _turn(state):
+        secret = _read(local_key_path(state))
+        if secret is None:
+            secret = make_secret(ids.base62(RANDOM_CHARACTERS))
+            _write(local_key_path(state), secret)
+    return secret
 
 
 def replace_local_secret(state: Path, secret: str) -> None:
     """Puts `secret` in place of the one that is there."""
-    path = local_key_path(state)
-    _write_beside(path, secret).replace(path)
+    with _turn(state):
+        _write(local_key_path(state), secret)
 
 
 def remove_local_secret(state: Path) -> None:
@@ -64,12 +57,24 @@ def _read(path: Path) -> str | None:
     return text if is_well_formed(text.encode()) else None
 
 
-def _write_beside(path: Path, secret: str) -> Path:
-    """A file with the secret, private from birth, that waits for its name."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+def _write(path: Path, secret: str) -> None:
+    """The file is private from birth, and whole whenever it has its name."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # of one that was killed
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secret + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return beside
+    beside.replace(path)
+
+
+@contextmanager
+def _turn(state: Path) -> Iterator[None]:
+    """One after the other: the folder itself is the lock."""
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

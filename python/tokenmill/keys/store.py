@@ -1,6 +1,7 @@
 """Keys in the database. Each function is one statement in the caller's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from struct import Struct as Packing
 
 from msgspec import Struct
@@ -104,9 +105,9 @@ def count_loadable(connection: Connection, expired_after_s: int) -> int:
     return count
 
 
-def pack_loadable(connection: Connection, expired_after_s: int) -> Iterator[bytes]:
+def pack_loadable(connection: Connection, expired_after_s: int) -> Generator[bytes, None, None]:
     """The keys that are not revoked and did not expire before `expired_after_s`, packed for the
-    hot segment, some thousands a piece. Cost: memory for one piece."""
+    hot segment, some thousands a piece. Close it if you stop early. Cost: memory for one piece."""
     statement = (
         select(
             keys.c.digest,
@@ -120,14 +121,15 @@ def pack_loadable(connection: Connection, expired_after_s: int) -> Iterator[byte
         .where(_is_loadable(expired_after_s))
     )
     pack, tiers = PACKED.pack, _TIER_INDEX
-    streamed = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(statement)
-    for rows in streamed.partitions():
-        yield b"".join(
-            [
-                pack(digest, key_id, account_id, expires_at_s, scopes, tiers[tier])
-                for digest, key_id, account_id, expires_at_s, scopes, tier in rows
-            ]
-        )
+    streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
+    with closing(streaming.execute(statement)) as streamed:
+        for rows in streamed.partitions():
+            yield b"".join(
+                [
+                    pack(digest, key_id, account_id, expires_at_s, scopes, tiers[tier])
+                    for digest, key_id, account_id, expires_at_s, scopes, tier in rows
+                ]
+            )
 
 
 def _is_loadable(expired_after_s: int) -> ColumnElement[bool]:
