@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.house import House, run_house, scratch_folder
 from tests.support.postgresql import PostgresqlServer, postgresql_server
 from tokenmill._native import Segment
 from tokenmill.database.connection import Database
@@ -44,3 +45,10 @@ def segment(tmp_path: Path) -> Segment:
     """A small hot segment in the test's folder."""
     path = str(segment_path(tmp_path))
     return Segment.create(path, keys_max=1_000, workers_max=4, engines_max=4)
+
+
+@pytest.fixture(scope="session", name="house")
+def _house() -> Iterator[House]:
+    """A house on the embedded engine, as `tokenmill up` starts it; shared, so nobody breaks it."""
+    with scratch_folder() as folder, run_house(folder) as running:
+        yield running

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tokenmill.child import name_process
 from tokenmill.configuration.files import load
 from tokenmill.logs import configure_logging
 from tokenmill.settings import Settings
@@ -76,6 +77,7 @@ def _run(config: str | None, flags: dict[str, Any], *, may_start_engine: bool) -
 
     settings = reread()
     configure_logging(settings.log_format, settings.log_level, "supervisor")
+    name_process("supervisor")
     welcome = Welcome(settings)
     try:
         status = run_house(

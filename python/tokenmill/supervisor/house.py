@@ -198,7 +198,11 @@ class House:
             return
         view = self._look_back(child)
         if child.generation == self._generation[child.role]:
-            self._starts[child.role] = rules.note_death(self._starts[child.role], view, now_ms)
+            starts = rules.note_death(self._starts[child.role], view, status, now_ms)
+            self._starts[child.role] = starts
+        if self._is_leaving or self._starts[child.role].is_refused:
+            logger.error("child died", extra=how)
+            return
         wait_ms = max(self._starts[child.role].not_before_ms - now_ms, 0)
         logger.error("child died; it is replaced", extra={**how, "in_ms": wait_ms})
 

@@ -29,6 +29,8 @@ STUCK_MS = 10_000
 """A worker beats every second; one that is silent for so long has a blocked event loop."""
 START_MS_MAX = 60_000
 RELOAD_MS_MAX = 60_000
+EXIT_CONFIGURATION = 78
+"""Source: sysexits.h. A child that ends so cannot start with its settings; trying again is idle."""
 
 
 class Child(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Starts(Struct, frozen=True, kw_only=True):
     failed_count: int = 0  # in a row
     not_before_ms: int = 0
     has_served: bool = False
+    is_refused: bool = False  # by the child itself: nothing starts before a reload
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ def _plan_leaving(view: View, now_ms: int) -> Plan:
 
 def _starts(view: View, now_ms: int) -> Iterator[Role]:
     for role, wanted in view.wanted.items():
-        if now_ms < view.starts[role].not_before_ms:
+        if view.starts[role].is_refused or now_ms < view.starts[role].not_before_ms:
             continue
         for _ in range(wanted - _taken(view, role)):
             yield role
@@ -141,8 +144,10 @@ def _hangs(child: Child, now_ms: int) -> bool:
     return child.phase == "serving" and 0 < child.beat_ms <= now_ms - STUCK_MS
 
 
-def note_death(starts: Starts, child: Child, now_ms: int) -> Starts:
+def note_death(starts: Starts, child: Child, status: int, now_ms: int) -> Starts:
     """The starts of the role after this child ended without being told to."""
+    if status == EXIT_CONFIGURATION:
+        return replace(starts, is_refused=True)
     has_lived = now_ms - child.started_ms >= EARLY_MS
     has_served = child.role == "worker" and child.phase == "serving"
     if has_lived or has_served:
@@ -164,10 +169,13 @@ def delay_ms(failed_count: int) -> int:
 
 
 def is_hopeless(starts: dict[Role, Starts]) -> Role | None:
-    """The role without which the house is nothing, and which never comes up."""
+    """The role that never comes up, and without which the house is not what was asked for."""
     for role in ("worker", "control"):
         found = starts[role]
         if not found.has_served and found.failed_count >= FAILED_STARTS_MAX:
+            return role
+    for role, found in starts.items():
+        if found.is_refused and not found.has_served:
             return role
     return None
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from tokenmill.supervisor.rules import (
     DELAY_MAX_MS,
+    EXIT_CONFIGURATION,
     FAILED_STARTS_MAX,
     STUCK_MS,
     Child,
@@ -23,6 +24,7 @@ from tokenmill.supervisor.rules import (
 )
 
 NOW = 1_000_000
+KILLED = -9
 ROLES: tuple[Role, ...] = ("engine", "control", "worker")
 
 
@@ -174,14 +176,14 @@ def test_a_worker_that_never_comes_up_is_killed() -> None:
 def test_a_child_that_served_is_replaced_at_once_however_often_it_dies() -> None:
     starts = Starts(failed_count=5)
     for _ in range(20):
-        starts = note_death(starts, child(3, "worker", started_ms=NOW - 1), NOW)
+        starts = note_death(starts, child(3, "worker", started_ms=NOW - 1), KILLED, NOW)
     assert starts == Starts(has_served=True, not_before_ms=NOW)
 
 
 def test_a_child_that_fails_to_start_waits_longer_each_time() -> None:
     starts, waits = Starts(), []
     for _ in range(5):
-        starts = note_death(starts, child(2, "control", started_ms=NOW - 100), NOW)
+        starts = note_death(starts, child(2, "control", started_ms=NOW - 100), 1, NOW)
         waits.append(starts.not_before_ms - NOW)
     assert waits == [0, 100, 200, 400, 800]
     assert note_serving(starts).failed_count == 0
@@ -198,3 +200,15 @@ def test_only_a_house_whose_workers_or_control_never_served_gives_up() -> None:
     assert is_hopeless({**fine, "control": failed}) == "control"
     assert is_hopeless({**fine, "worker": failed}) == "worker"
     assert is_hopeless({**fine, "worker": replace(failed, has_served=True)}) is None
+
+
+def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:
+    refused = note_death(Starts(), child(1, "engine"), EXIT_CONFIGURATION, NOW)
+    starts = {**dict.fromkeys(ROLES, Starts()), "engine": refused}
+    assert plan(house(*WHOLE[1:], starts=starts), NOW) == Plan()
+    assert is_hopeless(starts) == "engine"
+
+
+def test_after_a_good_engine_one_with_wrong_settings_does_not_end_the_house() -> None:
+    refused = note_death(Starts(has_served=True), child(1, "engine"), EXIT_CONFIGURATION, NOW)
+    assert is_hopeless({**dict.fromkeys(ROLES, Starts()), "engine": refused}) is None

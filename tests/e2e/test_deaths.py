@@ -1,0 +1,135 @@
+"""Each process of a house killed with SIGKILL under a few streams: what clients see, what stays."""
+
+import os
+import signal
+import time
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import StartHouse
+from tests.support.chat import PATH, Stream, body, start_streams
+from tests.support.house import House, is_running
+from tests.support.waiting import eventually
+
+REPLACED_S_MAX = 1.0
+WORDS = 50
+
+
+def replacement(house: House, module: str, dead: int) -> int | None:
+    """The process that runs the module instead of the dead one."""
+    return next((pid for pid in house.children(module) if pid != dead), None)
+
+
+def test_a_killed_worker_is_replaced_within_a_second_and_its_streams_do_not_end_cleanly(
+    start_house: StartHouse,
+) -> None:
+    house = start_house()
+    with house.client() as client:
+        streams = start_streams(client, 5, WORDS)
+        began = time.monotonic()
+        dead = house.kill_child("gateway.worker")
+        with house.client() as fresh:
+            answer = fresh.post(PATH, json=body(1))
+        took_s = time.monotonic() - began
+        assert answer.status_code == 200
+        assert took_s < REPLACED_S_MAX
+        assert replacement(house, "gateway.worker", dead)
+        for stream in streams:
+            seen = stream.wait()
+            assert seen.broke and not seen.is_done
+
+
+def test_what_waited_on_the_socket_when_the_worker_died_is_served(
+    start_house: StartHouse,
+) -> None:
+    house = start_house()
+    (worker,) = house.children("gateway.worker")
+    os.kill(worker, signal.SIGSTOP)
+    with house.client() as client:
+        waiting = start_streams_unanswered(client)
+        os.kill(worker, signal.SIGKILL)
+        for stream in waiting:
+            assert stream.wait().is_whole
+
+
+def start_streams_unanswered(client: httpx.Client) -> list[Stream]:
+    """Streams whose connections nobody has accepted yet."""
+    streams = [Stream(client, 3) for _ in range(5)]
+    time.sleep(0.3)  # for their connections to reach the kernel; nothing shows that they did
+    assert not any(stream.has_begun.is_set() for stream in streams)
+    return streams
+
+
+def test_of_two_workers_one_dies_and_the_streams_of_the_other_go_on(
+    start_house: StartHouse,
+) -> None:
+    house = start_house("--workers", "2")
+    eventually(lambda: len(house.children("gateway.worker")) == 2, "two workers")
+    with house.client() as client:
+        streams = start_streams(client, 12, WORDS)
+        house.kill_child("gateway.worker")
+        seen = [stream.wait() for stream in streams]
+        whole = [each for each in seen if each.is_whole]
+        assert 0 < len(whole) < len(seen)
+        assert all(each.is_whole or each.broke for each in seen)
+
+
+def test_a_killed_control_disturbs_no_stream_and_is_replaced(start_house: StartHouse) -> None:
+    house = start_house()
+    with house.client() as client:
+        streams = start_streams(client, 5, WORDS)
+        dead = house.kill_child("control")
+        with house.client() as fresh:
+            assert fresh.post(PATH, json=body(1)).status_code == 200
+        eventually(
+            lambda: replacement(house, "control", dead),
+            "control is replaced",
+            within_s=REPLACED_S_MAX,
+        )
+        assert all(stream.wait().is_whole for stream in streams)
+        # Its socket stayed bound, so this waits for the new one instead of failing.
+        assert client.get("/openapi.json").status_code == 200
+        assert client.post(PATH, json=body(1)).status_code == 200
+
+
+def test_a_killed_supervisor_leaves_nothing_running(start_house: StartHouse) -> None:
+    house = start_house("--drain-seconds", "5", "--workers", "2")
+    family = house.family()
+    assert len(family) == 4
+    with house.client() as client:
+        streams = start_streams(client, 3, WORDS)
+        os.kill(house.process.pid, signal.SIGKILL)
+        house.process.wait()
+        # They have time to finish, and nobody new is let in.
+        assert all(stream.wait().is_whole for stream in streams)
+        with pytest.raises(httpx.ConnectError), house.client() as fresh:
+            fresh.get("/livez")
+    eventually(lambda: not any(map(is_running, family)), "all have left", within_s=10)
+
+
+def test_after_a_killed_supervisor_the_same_command_starts_again(
+    start_house: StartHouse,
+) -> None:
+    first = start_house("--drain-seconds", "5")
+    port = first.url.rpartition(":")[2]
+    with first.client() as client:
+        streams = start_streams(client, 3, WORDS)
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+        second = start_house("--port", port)
+        assert second.url == first.url
+        assert all(stream.wait().is_whole for stream in streams)
+        with second.client() as fresh:
+            assert fresh.post(PATH, json=body(1)).status_code == 200
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(start_house: StartHouse) -> None:
+    """Takes the ten seconds that a heartbeat may be late."""
+    house = start_house()
+    (stuck,) = house.children("gateway.worker")
+    os.kill(stuck, signal.SIGSTOP)
+    eventually(lambda: replacement(house, "gateway.worker", stuck), "it is replaced", within_s=20)
+    assert not is_running(stuck)
+    with house.client() as client:
+        assert client.post(PATH, json=body(1)).status_code == 200

@@ -1,0 +1,133 @@
+"""An engine in vLLM's manner that answers at a steady pace, for tests of processes around it.
+
+It runs in threads of the test, so it outlives every process of a house. `max_tokens` of a request
+is how many words it streams, one each `pause_s`.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MODEL = "paced-chat"
+_USUAL_WORDS = 5
+_GATEWAY_DEFAULT = 1_024  # what the gateway asks for where its client asked for nothing
+
+
+class PacedEngine:
+    """A serving engine. `url` is what `--engine` takes."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+        self.begun = 0
+        self._lock = threading.Lock()
+        engine = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.engine = engine
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def note_request(self) -> None:
+        """One more generation has begun."""
+        with self._lock:
+            self.begun += 1
+
+    def stop(self) -> None:
+        """Nobody listens at the address afterwards."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def paced_engine(pause_s: float = 0.02) -> Iterator[PacedEngine]:
+    """A running engine."""
+    engine = PacedEngine(pause_s)
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went is what many of these tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    engine: PacedEngine
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has
+        """Tests read answers, not this."""
+
+    def do_GET(self) -> None:
+        card = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm"}
+        answers: dict[str, Any] = {
+            "/version": {"version": "0.11.0"},
+            "/health": {},
+            "/v1/models": {"object": "list", "data": [{**card, "max_model_len": 4096}]},
+        }
+        if self.path == "/v1/chat/completions":
+            self._send_json(405, {"detail": "Method Not Allowed"})
+            return
+        found = answers.get(self.path)
+        self._send_json(404 if found is None else 200, {"detail": "Not Found"} | (found or {}))
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.engine.note_request()
+        asked = request.get("max_tokens") or request.get("max_completion_tokens")
+        count = _USUAL_WORDS if asked in (None, _GATEWAY_DEFAULT) else asked
+        if request.get("stream"):
+            self._stream(count)
+            return
+        time.sleep(self.engine.pause_s * count)
+        message = {"role": "assistant", "content": "word " * count}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        self._send_json(200, {**_head("chat.completion", count), "choices": [choice]})
+
+    def _stream(self, count: int) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for made in range(1, count + 1):
+            finish = "stop" if made == count else None
+            choice = {"index": 0, "delta": {"content": f"w{made} "}, "finish_reason": finish}
+            self._send_event({**_head("chat.completion.chunk", made), "choices": [choice]})
+            time.sleep(self.engine.pause_s)
+        self._send_event({**_head("chat.completion.chunk", count), "choices": []})
+        self._send_chunk(b"data: [DONE]\n\n")
+        self._send_chunk(b"")
+
+    def _send_event(self, data: dict[str, Any]) -> None:
+        self._send_chunk(b"data: " + json.dumps(data).encode() + b"\n\n")
+
+    def _send_chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def _send_json(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _head(kind: str, made: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": 3, "completion_tokens": made, "total_tokens": 3 + made}
+    return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": MODEL, "usage": usage}
