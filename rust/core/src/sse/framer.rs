@@ -36,6 +36,33 @@ enum Place {
     Data,
 }
 
+/// What came of looking for a line.
+enum Line {
+    /// Its end has not come.
+    Open,
+    /// It was read and completes nothing.
+    Read,
+    /// It completes an event.
+    Completes(Place),
+}
+
+impl From<Option<Place>> for Line {
+    fn from(place: Option<Place>) -> Self {
+        place.map_or(Self::Read, Self::Completes)
+    }
+}
+
+/// How far the event being read is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// No `data` line has come.
+    NoData,
+    /// The data buffer holds what has come, which may be nothing.
+    HasData,
+    /// The last call gave it out; the next one empties the buffers.
+    GivenOut,
+}
+
 /// What a line asks for.
 enum Field {
     Data,
@@ -53,12 +80,10 @@ pub struct Framer {
     /// `data` lines of the event being read that could not be handed out in place.
     data: Vec<u8>,
     name: Vec<u8>,
-    has_data: bool,
+    progress: Progress,
     at_start: bool,
     /// The last line ended with CR: a line feed that follows belongs to it.
     after_cr: bool,
-    /// The last call handed out what the buffers hold; the next one empties them.
-    handed_out: bool,
     failed: Option<FrameError>,
     #[cfg(test)]
     pub(super) scanned: usize,
@@ -72,10 +97,9 @@ impl Framer {
             line: Vec::new(),
             data: Vec::new(),
             name: Vec::new(),
-            has_data: false,
+            progress: Progress::NoData,
             at_start: true,
             after_cr: false,
-            handed_out: false,
             failed: None,
             #[cfg(test)]
             scanned: 0,
@@ -100,14 +124,14 @@ impl Framer {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.forget_handed_out();
+        self.forget_given_out();
         let whole = *chunk;
         let mut at = 0;
         let place = loop {
             match self.read_line(whole, &mut at) {
-                Ok(Some(Some(place))) => break place,
-                Ok(Some(None)) => {}
-                Ok(None) => {
+                Ok(Line::Completes(place)) => break place,
+                Ok(Line::Read) => {}
+                Ok(Line::Open) => {
                     *chunk = &[];
                     return Ok(None);
                 }
@@ -118,7 +142,7 @@ impl Framer {
             }
         };
         *chunk = &whole[at..];
-        self.handed_out = true;
+        self.progress = Progress::GivenOut;
         let data = match place {
             Place::Chunk(from, to) => &whole[from..to],
             Place::Line(from, to) => &self.line[from..to],
@@ -132,18 +156,14 @@ impl Framer {
 
     /// Bytes held for an event that is not complete.
     pub fn buffered_bytes(&self) -> usize {
-        if self.handed_out {
+        if self.progress == Progress::GivenOut {
             return 0;
         }
         self.line.len() + self.data.len() + self.name.len()
     }
 
-    /// Reads one line: `None` when its end has not come, `Some(None)` when it completes no event.
-    fn read_line(
-        &mut self,
-        chunk: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<Option<Place>>, FrameError> {
+    /// Reads one line, or keeps what there is of it.
+    fn read_line(&mut self, chunk: &[u8], at: &mut usize) -> Result<Line, FrameError> {
         if self.after_cr && *at < chunk.len() {
             self.after_cr = false;
             if chunk[*at] == b'\n' {
@@ -156,7 +176,7 @@ impl Framer {
             self.count_scanned(rest.len());
             *at = chunk.len();
             self.hold(rest)?;
-            return Ok(None);
+            return Ok(Line::Open);
         };
         self.count_scanned(length + 1);
         *at = from + length + 1;
@@ -165,10 +185,10 @@ impl Framer {
             self.check_room(length)?;
             let skipped = self.skip_byte_order_mark(&rest[..length]);
             let line = &rest[skipped..length];
-            return Ok(Some(self.take_line(line, chunk, at, from + skipped)));
+            return Ok(self.take_line(line, chunk, at, from + skipped).into());
         }
         self.hold(&rest[..length])?;
-        Ok(Some(self.take_held_line(chunk, at)))
+        Ok(self.take_held_line(chunk, at).into())
     }
 
     /// A line that lies in the chunk, starting at `from`.
@@ -181,7 +201,7 @@ impl Framer {
     ) -> Option<Place> {
         let (field, value_at) = classify(line);
         match field {
-            Field::Data if !self.has_data && self.skip_blank_line(chunk, at) => {
+            Field::Data if self.is_first_data() && self.skip_blank_line(chunk, at) => {
                 Some(Place::Chunk(from + value_at, from + line.len()))
             }
             Field::Data => {
@@ -206,7 +226,7 @@ impl Framer {
         let value_at = skipped + value_at;
         let mut place = None;
         match field {
-            Field::Data if !self.has_data && self.skip_blank_line(chunk, at) => {
+            Field::Data if self.is_first_data() && self.skip_blank_line(chunk, at) => {
                 place = Some(Place::Line(value_at, line.len()));
             }
             Field::Data => self.append_data(&line[value_at..]),
@@ -242,25 +262,28 @@ impl Framer {
     }
 
     fn append_data(&mut self, value: &[u8]) {
-        if self.has_data {
+        if !self.is_first_data() {
             self.data.push(b'\n');
         }
         self.data.extend_from_slice(value);
-        self.has_data = true;
+        self.progress = Progress::HasData;
     }
 
     fn dispatch(&mut self) -> Option<Place> {
-        if self.has_data {
+        if !self.is_first_data() {
             return Some(Place::Data);
         }
         self.name.clear();
         None
     }
 
-    fn forget_handed_out(&mut self) {
-        if self.handed_out {
-            self.handed_out = false;
-            self.has_data = false;
+    fn is_first_data(&self) -> bool {
+        self.progress == Progress::NoData
+    }
+
+    fn forget_given_out(&mut self) {
+        if self.progress == Progress::GivenOut {
+            self.progress = Progress::NoData;
             self.line.clear();
             self.data.clear();
             self.name.clear();

@@ -122,12 +122,11 @@ impl Chunk {
         if scanner.spells(key, b"usage") {
             let next = scanner.peek();
             let value_from = scanner.at();
-            self.counts = match next {
-                Some(b'{') => Some(read_counts(scanner, text)?),
-                _ => {
-                    scanner.value()?;
-                    None
-                }
+            self.counts = if next == Some(b'{') {
+                Some(read_counts(scanner, text)?)
+            } else {
+                scanner.value()?;
+                None
             };
             let value = Span {
                 from: value_from,

@@ -3,7 +3,7 @@
 //! It knows no field of any API. `chunk` walks objects with it. Strings are not decoded, so a lone
 //! surrogate escape passes, as RFC 8259 allows.
 
-/// How deep values may nest: serde_json's own bound.
+/// How deep values may nest: `serde_json`'s own bound.
 pub const DEPTH_MAX: u32 = 128;
 
 /// Why a text is not JSON that this scanner reads.

@@ -144,7 +144,7 @@ impl<'a> Relaying<'a> {
                     }
                     return None;
                 }
-                Piece::Failed(error) => return Some(self.failed(&error)),
+                Piece::Failed(error) => return Some(failed(&error)),
                 Piece::Stalled => return Some(self.stalled()),
             };
             if let Some(end) = end {
@@ -233,7 +233,7 @@ impl<'a> Relaying<'a> {
                         self.journey.mailbox.put_comment();
                     }
                 }
-                Piece::Failed(error) => return Err(self.failed(&error)),
+                Piece::Failed(error) => return Err(failed(&error)),
                 Piece::Stalled => return Err(self.stalled()),
             }
             if body.len() > bytes_max {
@@ -299,15 +299,15 @@ impl<'a> Relaying<'a> {
         }
     }
 
-    fn failed(&self, error: &hyper::Error) -> End {
-        End::of(ForwardError::of_answer(error), false)
-    }
-
     fn stalled(&self) -> End {
         let slot = self.engine.slot();
         let detail = format!("engine {slot} stopped in mid-answer");
         End::of(ForwardError::upstream(EndReason::Stalled, detail), false)
     }
+}
+
+fn failed(error: &hyper::Error) -> End {
+    End::of(ForwardError::of_answer(error), false)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -84,8 +84,6 @@ fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use rustix::event::{PollFd, PollFlags, poll};
 

@@ -97,13 +97,26 @@ impl ForwardError {
 
     /// What hyper found wrong with an answer.
     pub fn of_answer(error: &hyper::Error) -> Self {
-        let kind = if error.is_parse() {
+        let kind = if error.is_parse() || is_bad_chunk(error) {
             EndReason::Malformed
         } else {
             EndReason::Closed
         };
         Self::upstream(kind, with_causes(error))
     }
+}
+
+/// Whether a body broke the rules of chunked coding, rather than just ending.
+fn is_bad_chunk(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|cause| {
+            matches!(
+                cause.kind(),
+                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData
+            )
+        })
 }
 
 /// An error's text with those of its causes.

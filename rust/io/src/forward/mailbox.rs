@@ -95,6 +95,7 @@ pub(super) struct Put<'a> {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     head: Option<Head>,
     whole: Option<Whole>,

@@ -77,7 +77,7 @@ impl Source {
     pub async fn next(&mut self) -> Piece {
         poll_fn(|context| match self.poll_piece(context) {
             Poll::Pending => self.poll_timer(context),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         })
         .await
     }
