@@ -12,7 +12,8 @@ _HOW = {
 
 @click.command()
 @click.argument("shell", type=click.Choice(list(_HOW)))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
@@ -21,9 +22,8 @@ def completion(shell: str) -> None:
       echo 'eval "$(tokenmill completion zsh)"' >> ~/.zshrc
       tokenmill completion fish > ~/.config/fish/completions/tokenmill.fish
     """
-    from tokenmill.cli import cli
-
     kind = get_completion_class(shell)
     assert kind is not None, "click completes each of these shells"
     click.echo(f"# {_HOW[shell]}")
-    click.echo(kind(cli, {}, "tokenmill", "_TOKENMILL_COMPLETE").source())
+    root = context.find_root().command
+    click.echo(kind(root, {}, "tokenmill", "_TOKENMILL_COMPLETE").source())
