@@ -58,6 +58,7 @@ class _Body(Struct):
     error: _Fault | str | None = None
     detail: list[_Detail] | str | None = None
     message: str = ""
+    type: str | None = None
     param: str | None = None
     code: int | str | None = None
 
@@ -186,4 +187,4 @@ def _read(body: bytes) -> _Fault:
         path = [str(each) for each in first.loc if each != "body"]
         return _Fault(message=first.msg, param=".".join(path) or None)
     message = read.error or read.detail or read.message
-    return _Fault(message=message, param=read.param, code=read.code)
+    return _Fault(message=message, type=read.type, param=read.param, code=read.code)

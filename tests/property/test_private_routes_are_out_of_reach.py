@@ -1,0 +1,44 @@
+"""However an address is written, what is passed to control is not under /control."""
+
+from urllib.parse import unquote_to_bytes
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenmill.errors import NotFound
+from tokenmill.gateway.control_relay import checked_target
+
+PIECES = st.sampled_from(
+    [
+        *("/", "//", ".", "..", "%2e", "%2F", "%5c", "\\", "control", "CONTROL", "%63ontrol"),
+        *("%2563ontrol", "docs", "keys", ";", "?", "#", "%00", "%20", " ", "a", "%", "\t"),
+    ]
+)
+
+
+def resolved(target: str) -> list[str]:
+    """The segments as the most generous reader would resolve them: decoded until nothing changes,
+    backslashes as slashes, dots and empty segments taken out."""
+    text = target.split("?", maxsplit=1)[0].split("#", maxsplit=1)[0]
+    while (again := unquote_to_bytes(text).decode("latin-1")) != text:
+        text = again
+    segments: list[str] = []
+    for each in text.replace("\\", "/").split("/"):
+        name = each.split(";")[0].strip().casefold()
+        if name == "..":
+            segments = segments[:-1]
+        elif name not in ("", "."):
+            segments.append(name)
+    return segments
+
+
+@settings(max_examples=600, deadline=None)
+@given(raw=st.lists(PIECES, min_size=1, max_size=6).map(lambda pieces: "/" + "".join(pieces)))
+def test_no_spelling_reaches_a_private_route(raw: str) -> None:
+    raw = raw.split("?", maxsplit=1)[0]
+    path = unquote_to_bytes(raw).decode("latin-1")  # as the server decodes it
+    try:
+        target = checked_target(path, raw.encode("latin-1"))
+    except NotFound:
+        return
+    assert resolved(target)[:1] != ["control"]

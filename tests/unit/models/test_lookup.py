@@ -1,0 +1,128 @@
+"""Which route answers what was asked for, and why none does."""
+
+import pytest
+
+from tokenmill.engines.recognition import Task
+from tokenmill.errors import ApiError, InvalidRequest, ModelLoading, ModelNotFound, NoEngine
+from tokenmill.models.fleet import Engine, Fleet, Route
+from tokenmill.models.lookup import FleetIndex, answer_name, resolve
+
+ANNA, BERT = 1, 2
+
+
+def route(name: str, task: Task = "generate", account_id: int = 0, parent: str = "") -> Route:
+    return Route(
+        id=name,
+        task=task,
+        pool=0,
+        engine_model=name,
+        created=1,
+        owned_by="vllm",
+        kind="dedicated" if account_id else "factory",
+        account_id=account_id,
+        parent=parent,
+    )
+
+
+LOADING = Engine(slot=0, name="e", url="http://127.0.0.1:1", kind="vllm", state="loading")
+FLEET = Fleet(
+    pools=((0,),),
+    routes=(
+        route("lora", parent="big/model"),
+        route("big/model"),
+        route("small"),
+        route("vectors", "embed"),
+        route("private", account_id=BERT),
+        route("small", account_id=BERT),
+    ),
+    aliases={"gpt": "big/model", "lost": "nowhere", "secret": "private"},
+)
+INDEX = FleetIndex(FLEET)
+
+
+def found(asked: str | None, account_id: int = ANNA, task: Task = "generate") -> Route:
+    result = resolve(INDEX, asked, account_id, task)
+    assert isinstance(result, Route)
+    return result
+
+
+def refused(
+    asked: str | None, account_id: int = ANNA, task: Task = "generate", index: FleetIndex = INDEX
+) -> ApiError:
+    result = resolve(index, asked, account_id, task)
+    assert isinstance(result, ApiError)
+    return result
+
+
+@pytest.mark.parametrize("asked", [None, "auto"])
+def test_auto_is_the_first_whole_model_of_the_task(asked: str | None) -> None:
+    assert found(asked).id == "big/model"
+    assert found(asked, task="embed").id == "vectors"
+    assert answer_name(found(asked), asked) == "big/model"
+
+
+def test_auto_prefers_what_belongs_to_the_account() -> None:
+    assert found(None, BERT).id == "private"
+
+
+def test_a_name_is_its_route_and_an_alias_answers_under_its_own_name() -> None:
+    assert found("small").id == "small"
+    assert found("lora").parent == "big/model"
+    assert found("gpt").id == "big/model"
+    assert answer_name(found("gpt"), "gpt") == "gpt"
+
+
+def test_names_are_case_sensitive() -> None:
+    assert isinstance(refused("Small"), ModelNotFound)
+
+
+def test_a_dedicated_route_is_there_for_its_account_alone() -> None:
+    assert found("private", BERT).account_id == BERT
+    for asked in ("private", "secret"):
+        error = refused(asked, ANNA)
+        assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+
+
+def test_an_accounts_own_route_hides_a_shared_one_of_the_same_name() -> None:
+    assert found("small", BERT).account_id == BERT
+    assert found("small", ANNA).account_id == 0
+    names = [each.id for each in INDEX.visible(BERT)]
+    assert names == ["private", "small", "lora", "big/model", "vectors"]
+
+
+def test_others_do_not_see_it_in_the_list() -> None:
+    assert "private" not in [each.id for each in INDEX.visible(ANNA)]
+
+
+def test_an_alias_of_nothing_is_not_found() -> None:
+    assert isinstance(refused("lost"), ModelNotFound)
+
+
+def test_a_model_of_the_other_kind_is_a_400_that_says_where_to_go() -> None:
+    error = refused("vectors")
+    assert isinstance(error, InvalidRequest)
+    assert (error.param, "/embeddings" in error.message) == ("model", True)
+    assert "/chat/completions" in refused("small", task="embed").message
+
+
+@pytest.mark.parametrize("asked", [None, "any"])
+def test_without_engines_the_answer_is_no_engine(asked: str | None) -> None:
+    error = refused(asked, index=FleetIndex(Fleet()))
+    assert isinstance(error, NoEngine)
+    assert error.retry_after_ms
+    assert "No running inference endpoint found" in error.message
+
+
+@pytest.mark.parametrize("asked", [None, "any"])
+def test_while_an_engine_loads_a_missing_model_may_yet_come(asked: str | None) -> None:
+    error = refused(asked, index=FleetIndex(Fleet(engines=(LOADING,))))
+    assert isinstance(error, ModelLoading)
+
+
+def test_a_long_name_is_cut_in_the_message() -> None:
+    assert len(refused("x" * 512).message) < 400
+
+
+def test_an_empty_fleet_can_answer_nothing() -> None:
+    assert INDEX.can_answer()
+    assert not FleetIndex(Fleet(engines=(LOADING,))).can_answer()
