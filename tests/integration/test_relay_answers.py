@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from tests.support.scripted_upstream import (
     usage_event,
     whole,
 )
-from tokenmill._native import AnswerKind, EndReason, Head, UsageShape
+from tokenmill._native import AnswerKind, EndReason, Head, Relay, UsageShape
+
+Start = Callable[[], Relay]
 
 
 async def test_a_stream_comes_through_metered_and_renamed(tmp_path: Path) -> None:
@@ -63,9 +66,9 @@ async def test_frames_leave_while_the_engine_still_works(tmp_path: Path) -> None
         assert here.segment.engine_in_flight(0) == 0
 
 
-async def collect_rest(relay: object) -> bytes:
+async def collect_rest(relay: Relay) -> bytes:
     parts = []
-    while isinstance(part := await next_event(relay), bytes):  # type: ignore[arg-type]
+    while isinstance(part := await next_event(relay), bytes):
         parts.append(part)
     return b"".join(parts)
 
@@ -225,7 +228,7 @@ async def test_a_url_that_cannot_be_used_is_named(tmp_path: Path, url: str) -> N
 
 async def test_requests_that_http_does_not_allow_are_refused(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
-        for refused in (
+        refusals: list[Start] = [
             lambda: here.plain(target="no-slash"),
             lambda: here.plain(target="/with space"),
             lambda: here.plain(method="NO SUCH"),
@@ -234,6 +237,7 @@ async def test_requests_that_http_does_not_allow_are_refused(tmp_path: Path) -> 
             lambda: here.forwarder.start(
                 0, TARGET, b"", kind=AnswerKind.WHOLE, request_id="a\r\nb: c"
             ),
-        ):
+        ]
+        for refused in refusals:
             with pytest.raises(ValueError, match=r"HTTP allows|path"):
                 refused()

@@ -159,6 +159,10 @@ impl Forwarder {
         })
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "pyo3 hands over what it made"
+    )]
     fn set_fleet(
         &self,
         engines: Vec<(usize, String, Option<String>)>,
@@ -221,6 +225,10 @@ impl Forwarder {
         })
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "pyo3 hands over what it made"
+    )]
     fn start_plain(
         &self,
         pool: usize,

@@ -79,8 +79,9 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
     let number = 0_u32..4;
     let event = prop_oneof![
         6 => (number.clone(), 0_u32..50).prop_map(|(index, made)| format!(
-            "data: {{\"model\":\"m\",\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"é\"}},\
-             \"finish_reason\":null}}],\"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":{made}}}}}\n\n"
+            "data: {{\"model\":\"m\",\"choices\":[{{\"index\":{index},\
+             \"delta\":{{\"content\":\"é\"}},\"finish_reason\":null}}],\
+             \"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":{made}}}}}\n\n"
         )),
         4 => number.prop_map(|index| format!(
             "data: {{\"choices\":[{{\"index\":{index},\"finish_reason\":\"stop\"}}]}}\r\n\r\n"
@@ -129,7 +130,8 @@ proptest! {
         let (out, _, _) = run(&shape(UsageShape::None), &[&text]);
         prop_assert!(!out.contains("usage"));
         let (out, _, _) = run(&shape(UsageShape::Final), &[&text]);
-        for frame in out.split("\n\n").filter(|frame| !frame.is_empty() && *frame != "data: [DONE]") {
+        let is_chunk = |frame: &&str| !frame.is_empty() && *frame != "data: [DONE]";
+        for frame in out.split("\n\n").filter(is_chunk) {
             let is_final = frame.contains("\"choices\":[]");
             prop_assert_eq!(frame.contains("\"usage\":null"), !is_final, "{}", frame);
         }

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection to an engine, driven by the task that uses it and by nobody else.
 //!
-//! hyper's connection is polled together with the answer, not on a task of its own: when the relay's
-//! task is dropped, in whatever phase, the socket closes with it.
+//! hyper's connection is polled together with the answer, not on a task of its own: when the
+//! relay's task is dropped, in whatever phase, the socket closes with it.
 
 use std::future::poll_fn;
 use std::io;

@@ -151,7 +151,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Forked => write!(
                 out,
-                "this process is a fork: make a new Forwarder in it, the old one's thread is not here"
+                "this process is a fork, and the forwarder's thread is not in it: make a new one"
             ),
             Self::Closed => write!(out, "the forwarder is closed"),
             Self::Target => write!(out, "the target must be a path with an optional query"),
