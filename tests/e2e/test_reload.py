@@ -94,7 +94,7 @@ def test_sighup_takes_over_changed_settings(folder: Path, engine: PacedEngine) -
     settings = folder / "settings.toml"
     settings.write_text("workers = 1\n")
     with run_house(folder, "--engine", engine.url, "--config", str(settings)) as house:
-        settings.write_text("workers = 3\nhost = \"0.0.0.0\"\n")
+        settings.write_text('workers = 3\nhost = "0.0.0.0"\n')
         house.process.send_signal(signal.SIGHUP)
         eventually(lambda: len(house.children("gateway.worker")) == 3, "three workers")
         eventually(lambda: house.events("reloaded"), "the reload is over", within_s=20)
