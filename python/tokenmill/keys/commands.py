@@ -27,7 +27,7 @@ SCOPES = scope_names(sum(Scope))
 
 
 @click.group("keys")
-def keys_group() -> None:
+def keys() -> None:
     """Make, list, rotate and revoke API keys.
 
     Works while tokenmill is up (it then takes effect in every worker at once) and while it is
@@ -55,7 +55,7 @@ class _Span(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-@keys_group.command("create")
+@keys.command("create")
 @click.option("--name", default="key", show_default=True, help="What you call it.")
 @click.option("--account", default=LOCAL_ACCOUNT, show_default=True, help="Who pays.")
 @click.option(
@@ -90,7 +90,7 @@ def create(
     _print_made(made, as_json)
 
 
-@keys_group.command("list")
+@keys.command("list")
 @click.option("--live", is_flag=True, help="Only keys that open something now.")
 @_common
 def list_keys(live: bool, as_json: bool, config: str | None, state: str | None) -> None:
@@ -110,7 +110,7 @@ def list_keys(live: bool, as_json: bool, config: str | None, state: str | None) 
         print_keys(found)
 
 
-@keys_group.command("rotate")
+@keys.command("rotate")
 @click.argument("key")
 @click.option(
     "--overlap",
@@ -134,7 +134,7 @@ def rotate(key: str, overlap: int, as_json: bool, config: str | None, state: str
     _print_made(made, as_json)
 
 
-@keys_group.command("revoke")
+@keys.command("revoke")
 @click.argument("key")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_common

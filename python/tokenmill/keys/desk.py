@@ -58,12 +58,12 @@ class ControlDesk:
 
 
 @contextmanager
-def open_desk(settings: Settings, *, patience_ms: int = PATIENCE_MS) -> Iterator[KeyDesk]:
+def open_desk(settings: Settings) -> Iterator[KeyDesk]:
     """The one who answers now.
 
     Raises: StateBusy; ApiError, if the database can't be used; OSError, for the state folder.
     """
-    deadline_ms = clock.monotonic_ms() + patience_ms
+    deadline_ms = clock.monotonic_ms() + PATIENCE_MS
     client = ControlClient(control_socket(settings.state))
     while not client.is_there():
         descriptor = _take_lock(settings.state)
