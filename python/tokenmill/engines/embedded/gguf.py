@@ -29,17 +29,22 @@ ITEMS_MAX = 4_000_000
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The key-value pairs of the header. Raises: ModelNotUsable, if it is no GGUF file."""
+    """The key-value pairs of a file's header. Raises: ModelNotUsable, if it is no GGUF file."""
     try:
         with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise ModelNotUsable(f"{path} is not a GGUF file")
-            _number(file, "I")
-            _number(file, "Q")
-            pairs = _bounded(_number(file, "Q"), PAIRS_MAX)
-            return {_string(file): _value(file, _number(file, "I")) for _ in range(pairs)}
+            return parse_metadata(file)
     except (OSError, struct.error, UnicodeDecodeError, KeyError, ValueError) as error:
         raise ModelNotUsable(f"{path} cannot be read as a GGUF file: {error}") from None
+
+
+def parse_metadata(file: BinaryIO) -> dict[str, Any]:
+    """The key-value pairs. Raises: ValueError, struct.error, KeyError for another format."""
+    if file.read(4) != b"GGUF":
+        raise ValueError("it does not begin with GGUF")
+    _number(file, "I")  # version
+    _number(file, "Q")  # number of tensors
+    pairs = _bounded(_number(file, "Q"), PAIRS_MAX)
+    return {_string(file): _value(file, _number(file, "I")) for _ in range(pairs)}
 
 
 def _number(file: BinaryIO, kind: str) -> Any:
