@@ -102,6 +102,11 @@ def test_a_full_queue_is_a_503_with_a_time_to_come_back(narrow: Engine) -> None:
             assert json.loads(answer.read())["choices"][0]["finish_reason"] == "stop"
 
 
+def test_more_choices_than_ever_fit_are_refused_for_good(narrow: Engine) -> None:
+    status, answer = narrow.call("/v1/chat/completions", chat_body("Hello!", n=3))
+    assert (status, answer["error"]["param"]) == (400, "n")
+
+
 def test_a_waiting_request_whose_client_goes_leaves_the_queue(narrow: Engine) -> None:
     with sent(narrow, ENDLESS | {"stream": True}):
         narrow.wait_for("num_requests_running", 1)
@@ -179,21 +184,24 @@ def test_a_running_stream_ends_before_the_engine_does() -> None:
         assert engine.process.wait(10) == 0
 
 
-@pytest.mark.parametrize("what", ["missing", "empty", "foreign", "broken"])
+@pytest.mark.parametrize("what", ["hub", "missing", "empty", "foreign", "broken"])
 def test_a_model_that_cannot_be_served_ends_the_engine_with_one_line(
-    tmp_path: Path, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     demo_model()
-    named = tmp_path / what
+    named: Path | str = tmp_path / what if what != "hub" else "tokenmill-tests/no-such-model"
     said = {
+        "hub": "nor in the local Hugging Face cache",
         "missing": "no folder or GGUF file",
         "empty": "no config.json",
         "foreign": "does not run models of type 'whisper'",
         "broken": "cannot load the model",
     }[what]
-    if what != "missing":
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    if isinstance(named, Path) and what != "missing":
         named.mkdir()
-    if what in ("foreign", "broken"):
+    if isinstance(named, Path) and what in ("foreign", "broken"):
         kind = "whisper" if what == "foreign" else "llama"
         (named / "config.json").write_text(json.dumps({"model_type": kind}))
     with (

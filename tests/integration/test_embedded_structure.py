@@ -114,6 +114,10 @@ def test_a_lark_grammar_is_kept(engine: Engine) -> None:
     [
         {"regex": "((("},
         {"grammar": 'start: "a" missing_rule'},
+        {"grammar": 'start: start "a"'},  # leads nowhere
+        {"regex": "(?=a)b"},  # looks ahead
+        {"json": {"type": "nonsense"}},
+        {"json": {"type": "array", "minItems": 5, "maxItems": 2}},
         {"json": {"not": {"type": "string"}}},  # cannot be kept
         {"json": {"$ref": "http://example.com/schema"}},
         {"json": {"$ref": "#/definitions/missing"}},

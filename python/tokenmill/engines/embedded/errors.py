@@ -118,7 +118,25 @@ def from_validation(error: msgspec.DecodeError) -> BadRequest:
     return BadRequest(f"`{path}`: {message}" if path else message, param=path or None)
 
 
-def from_mistralrs(error: ValueError) -> EngineError:
-    """What mistral.rs refused. Only the first line: a stack trace may hang below it."""
-    line = str(error).split("\n", 1)[0].strip() or "the engine refused the request"
-    return BadRequest(line)
+# What mistral.rs says when the request is at fault; there are no codes. Anything else is its own.
+_CLIENT_FAULT = re.compile(
+    r"Invalid grammar|JSON schema|Parser Error|empty prompt|max_tokens|truncate_sequence"
+)
+_ADAPTER_GONE = re.compile(r"^adapter alias .* is not registered")
+
+
+def from_mistralrs(error: ValueError, *, has_grammar: bool = False) -> EngineError:
+    """What mistral.rs refused or failed at. Only the first line: a stack trace may hang below it.
+
+    With a grammar any failure is put down to it: some of them fail in many ways as they are used.
+    """
+    line = str(error).split("\n", 1)[0].strip() or "no reason given"
+    if _ADAPTER_GONE.match(line):
+        return NotFound(line, param="model")
+    if "truncate_sequence" in line:
+        return BadRequest(line, param="input_tokens")
+    if _CLIENT_FAULT.search(line):
+        return BadRequest(line)
+    if has_grammar:
+        return BadRequest(f"the grammar could not be followed: {line}")
+    return EngineError(line)

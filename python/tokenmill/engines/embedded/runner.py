@@ -89,26 +89,29 @@ class ModelRunner:
         """The pieces of one answer to a rendered prompt; blocks between them.
 
         mistral.rs cuts blanks from the first piece; `keeps_blank` puts them back, which needs the
-        likelihood of its token. Raises: ValueError, nearly always at the first piece.
+        likelihood of its token. Raises: EngineError, nearly always at the first piece.
         """
+        wants_likelihood = fields.get("logprobs", False)
+        fields = fields | {"logprobs": wants_likelihood or keeps_blank}
+        restores_blank = keeps_blank
+        try:
+            for chunk in self._chunks(prompt, fields):
+                piece = _piece(chunk, restores_blank, wants_likelihood=wants_likelihood)
+                yield replace(piece, text=self._spelling.read(piece.text))
+                restores_blank = False
+        except ValueError as error:
+            raise from_mistralrs(error, has_grammar="grammar" in fields) from None
+
+    def _chunks(self, prompt: str, fields: dict[str, Any]) -> Iterator[Any]:
         from mistralrs import ChatCompletionRequest
 
-        wants_likelihood = fields.get("logprobs", False)
         if "grammar" in fields:
             fields = fields | {"grammar": self._spelling.write(fields["grammar"])}
-        request = ChatCompletionRequest(
-            messages=[{"role": "user", "content": self._spelling.write(prompt)}],
-            model="default",
-            stream=True,
-            **(fields | {"logprobs": wants_likelihood or keeps_blank}),
-        )
+        message = {"role": "user", "content": self._spelling.write(prompt)}
+        request = ChatCompletionRequest(messages=[message], model="default", stream=True, **fields)
         with self._lock:
-            chunks = self._runner.send_chat_completion_request(request)
-        is_first = keeps_blank
-        for chunk in chunks:
-            piece = _piece(chunk, restores_blank=is_first, wants_likelihood=wants_likelihood)
-            yield replace(piece, text=self._spelling.read(piece.text))
-            is_first = False
+            chunks: Iterator[Any] = self._runner.send_chat_completion_request(request)
+        return chunks
 
     def load_adapter(self, adapter: Adapter, *, in_place: bool) -> Adapter:
         """Loads the PEFT folder `adapter.path`. Raises: LoraAdapterError, with its code."""
@@ -117,17 +120,17 @@ class ModelRunner:
         loaded = Adapter(
             name=adapter.name, path=adapter.path, created=adapter.created, rank=info.rank
         )
-        self.adapters[adapter.name] = loaded
+        self.adapters = self.adapters | {adapter.name: loaded}  # others may be reading the old one
         return loaded
 
     def unload_adapter(self, name: str) -> None:
         """Forgets an adapter; answers that use it end as they began. Raises: LoraAdapterError."""
         with self._lock:
             self._runner.unload_lora_adapter(name)
-        self.adapters.pop(name, None)
+        self.adapters = {key: value for key, value in self.adapters.items() if key != name}
 
 
-def _piece(chunk: Any, *, restores_blank: bool, wants_likelihood: bool) -> Piece:
+def _piece(chunk: Any, restores_blank: bool, *, wants_likelihood: bool) -> Piece:
     choice = chunk.choices[0]
     text = choice.delta.content or ""
     if restores_blank and choice.logprobs is not None:

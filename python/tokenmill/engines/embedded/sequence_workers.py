@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-from tokenmill.engines.embedded.errors import Busy, EngineError, from_mistralrs
+from tokenmill.engines.embedded.errors import BadRequest, Busy, EngineError
 from tokenmill.engines.embedded.pieces import Piece
 
 logger = logging.getLogger(__name__)
@@ -123,6 +123,8 @@ class Sequences:
 
     def start(self, openers: Sequence[Opener]) -> Generation:
         """Starts or queues one sequence for each opener. Raises: Busy, when the queue is full."""
+        if len(openers) > self._admitted_max:
+            raise BadRequest(f"at most {self._admitted_max} answers at once", param="n")
         with self._lock:
             if self.running + self.waiting + len(openers) > self._admitted_max:
                 raise Busy(
@@ -151,8 +153,6 @@ class Sequences:
                 return
         except EngineError as error:
             last = error
-        except ValueError as error:
-            last = from_mistralrs(error)
         except Exception:
             logger.exception("a sequence failed")
             last = EngineError("The engine failed; its log says why.")

@@ -107,7 +107,7 @@ def test_a_named_tool_is_the_only_one_in_its_grammar() -> None:
     found = grammar(request(tools=[ADD, NOW], tool_choice=named))
     assert found is not None
     assert "now" in found.text
-    assert '"add' not in found.text.replace("\\", "")
+    assert '"add"' not in found.text.replace("\\", "")
 
 
 def test_a_format_stands_beside_calls_when_the_model_may_choose() -> None:
