@@ -25,7 +25,7 @@ class ApiError(Exception):
         should_retry: bool | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
+        self.message = message or " ".join((type(self).__doc__ or "").split())
         self.param = param
         if code is not None:
             self.code = code

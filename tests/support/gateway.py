@@ -1,0 +1,154 @@
+"""A worker's app on a real server and real sockets, in the test's own event loop.
+
+`async with running_gateway(folder, upstream.url) as gateway:` gives a gateway whose fleet has the
+routes below, one pool for each URL's task, and one good key. Control's socket is wherever a test
+puts one.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from tokenmill._native import Forwarder, Segment
+from tokenmill.asgi_server import AsgiServer
+from tokenmill.gateway.app import App, build_app
+from tokenmill.gateway.worker import forward_limits
+from tokenmill.keys.rules import ALL_SCOPES, Scope, digest, make_secret
+from tokenmill.listening import listen_tcp
+from tokenmill.models.fleet import Engine, Fleet, Route, fleet_path
+from tokenmill.settings import SegmentSettings, Settings
+
+WORKER = 1
+ACCOUNT = 7
+OTHER_ACCOUNT = 8
+SECRET = make_secret("a" * 36)
+OTHER_SECRET = make_secret("b" * 36)
+USAGE_SECRET = make_secret("c" * 36)
+BEARER = {"authorization": f"Bearer {SECRET}"}
+CHAT = "/v1/chat/completions"
+HI = [{"role": "user", "content": "Hi"}]
+
+
+def route(name: str, **fields: Any) -> Route:
+    """A route of pool 0."""
+    given = {"task": "generate", "pool": 0, "engine_model": name, "created": 5, "owned_by": "vllm"}
+    return Route(**{"id": name, **given, **fields})
+
+
+ROUTES = (
+    route("engine-m"),
+    route("org/vectors", task="embed"),
+    route("private", kind="dedicated", account_id=OTHER_ACCOUNT),
+)
+ALIASES = {"your-model-id": "engine-m", "text-embedding-ada-002": "org/vectors"}
+
+
+@dataclass
+class Gateway:
+    """A running gateway and a client of it."""
+
+    url: str
+    port: int
+    app: App
+    segment: Segment
+    settings: Settings
+    client: httpx.AsyncClient
+    control: Path
+
+    def publish(self, fleet: Fleet) -> None:
+        """Makes `fleet` the one in force."""
+        fleet_path(self.settings.state).write_bytes(msgspec.json.encode(fleet))
+        self.segment.publish_fleet(self.segment.fleet_generation + 1)
+
+    async def chat(self, **fields: Any) -> httpx.Response:
+        """The answer to a chat completion of one word."""
+        return await self.client.post(CHAT, json={"messages": HI, **fields}, headers=BEARER)
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A raw connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def exchange(self, request: bytes, *, timeout_s: float = 10) -> bytes:
+        """What comes back for raw bytes, until the gateway closes the connection."""
+        async with self.connect() as (reader, writer), asyncio.timeout(timeout_s):
+            writer.write(request)
+            return await reader.read()
+
+    def raw_chat(self, **fields: Any) -> bytes:
+        """The bytes of a chat completion request, for a raw connection."""
+        body = json.dumps({"messages": HI, **fields}).encode()
+        lines = [f"POST {CHAT} HTTP/1.1", "host: x", f"authorization: Bearer {SECRET}"]
+        lines += ["content-type: application/json", f"content-length: {len(body)}", "", ""]
+        return "\r\n".join(lines).encode() + body
+
+
+def fleet_of(*urls: str, routes: tuple[Route, ...] = ROUTES) -> Fleet:
+    """Engines in slots 0, 1, … that all serve all routes."""
+    engines = tuple(
+        Engine(slot=slot, name=f"e{slot}", url=url, kind="vllm", state="serving")
+        for slot, url in enumerate(urls)
+    )
+    pools = (tuple(range(len(urls))),)
+    return Fleet(engines=engines, pools=pools, routes=routes, aliases=ALIASES)
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(
+    folder: Path, *urls: str, is_ready: bool = True, **changes: Any
+) -> AsyncIterator[Gateway]:
+    """A gateway before engines at `urls`; `changes` are settings."""
+    sizes = SegmentSettings(keys_max=64, workers_max=4, engines_max=16)
+    settings = Settings(state=folder, segment=sizes, **changes)
+    segment = Segment.create(
+        str(folder / "hot.segment"), keys_max=64, workers_max=4, engines_max=16
+    )
+    _put_keys(segment)
+    forwarder = Forwarder(segment, WORKER, forward_limits(settings.forward))
+    control = folder / "control.sock"
+    app = build_app(settings, segment, forwarder, WORKER, str(control))
+    listener = listen_tcp("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    server = AsgiServer(app, listener.detach())
+    running = asyncio.create_task(server.run())
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+        gateway = Gateway(url, port, app, segment, settings, client, control)
+        if is_ready:
+            gateway.publish(fleet_of(*urls))
+            segment.set_keys_ready()
+        try:
+            yield gateway
+        finally:
+            forwarder.close()
+            server.stop()
+            await client.aclose()
+            await running
+            asyncio.get_running_loop().remove_reader(forwarder.wake_fd())
+
+
+def _put_keys(segment: Segment) -> None:
+    owners = [(SECRET, ACCOUNT, ALL_SCOPES), (OTHER_SECRET, OTHER_ACCOUNT, ALL_SCOPES)]
+    owners.append((USAGE_SECRET, ACCOUNT, Scope.USAGE))
+    for number, (secret, account, scopes) in enumerate(owners):
+        segment.put_key(
+            digest(secret),
+            key_id=number + 1,
+            account_id=account,
+            tier=3,
+            scopes=int(scopes),
+            expires_at_s=0,
+        )
