@@ -380,8 +380,8 @@ fn attach_message(error: AttachError) -> String {
         AttachError::OtherMagic => "not a hot segment: the magic word is missing".to_owned(),
         AttachError::DamagedHeader => "the hot segment's header is damaged".to_owned(),
         AttachError::OtherLayout { found } => format!(
-            "the hot segment has another layout version: {found} (this tokenmill has {LAYOUT_VERSION}, \
-             or another list of counters)"
+            "the hot segment has another layout version: {found} (this tokenmill has \
+             {LAYOUT_VERSION}, or another list of counters)"
         ),
         AttachError::OtherBoot => {
             "the hot segment has another boot id: it is of before the machine was restarted"
@@ -394,7 +394,8 @@ fn attach_message(error: AttachError) -> String {
             expected_bytes,
             found_bytes,
         } => format!(
-            "the hot segment is truncated or grown: {found_bytes} bytes where its header says {expected_bytes}"
+            "the hot segment is truncated or grown: {found_bytes} bytes where its header says \
+             {expected_bytes}"
         ),
     }
 }

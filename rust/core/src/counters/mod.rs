@@ -79,8 +79,8 @@ pub enum Histogram {
     DurationMs,
 }
 
-/// Upper bounds of the buckets of every histogram; one more bucket has none. From a cached embedding
-/// on this machine to a long generation, a factor of two or two and a half apart.
+/// Upper bounds of the buckets of every histogram; one more bucket has none. From a cached
+/// embedding on this machine to a long generation, a factor of two or two and a half apart.
 pub const BUCKETS_MS: [u64; 13] = [
     5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 120_000,
 ];

@@ -103,7 +103,9 @@ mod tests {
         }
 
         #[test]
-        fn other_lengths_and_any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn other_lengths_and_any_bytes_are_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
             prop_assert!(!is_well_formed(&bytes, "pk_live_"));
         }
     }

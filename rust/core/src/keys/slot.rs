@@ -8,8 +8,8 @@
 //!      8..11  copy B: the same
 //!      11..16 unused
 //! ```
-//! A replace writes the copy that is not active and then flips the control word, so a slot is always
-//! the old record or the new one, wherever its writer dies.
+//! A replace writes the copy that is not active and then flips the control word, so a slot is
+//! always the old record or the new one, wherever its writer dies.
 
 /// Words of one slot: two cache lines.
 pub const SLOT_WORDS: usize = 16;
@@ -78,8 +78,6 @@ pub(super) enum SlotState {
     Empty,
     Live,
     Revoked,
-    /// A revoked slot whose digest is being replaced: a probe passes, a writer may take it.
-    Filling,
 }
 
 /// The word that says what a slot is; every change of a slot ends with one store of it.
@@ -91,8 +89,7 @@ impl Control {
         match self.0 & 3 {
             0 => SlotState::Empty,
             1 => SlotState::Live,
-            2 => SlotState::Revoked,
-            _ => SlotState::Filling,
+            _ => SlotState::Revoked,
         }
     }
 
@@ -124,11 +121,6 @@ impl Control {
     /// The same record, no longer live.
     pub(super) fn revoked(self) -> Self {
         Self(self.next_sequence() | (self.0 & 0xFFFF_FF04) | 2)
-    }
-
-    /// The same slot, to be skipped until its digest is whole again.
-    pub(super) fn filling(self) -> Self {
-        Self(self.next_sequence() | (self.0 & 0xFFFF_FF04) | 3)
     }
 
     /// Changes with every store, so that a reader notices a write that overtook it.

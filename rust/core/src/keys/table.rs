@@ -11,13 +11,14 @@
 //! |---|---|---|
 //! | filling an empty slot | an empty slot | takes it as empty |
 //! | replacing a record | the old record | writes the spare copy again |
-//! | filling a revoked slot | a slot to pass by | takes it as revoked |
+//! | giving a revoked slot away | a revoked key that nobody has | takes it as revoked |
 //! | counting | counts up to one off | recounts in `begin_load` |
 //!
-//! A revoked key keeps its slot, so that it is refused as revoked and probes still pass it. Its slot
-//! goes to another key only when three quarters of the table are occupied. That is safe: the slot is
-//! marked `Filling` before its digest changes, a reader who compares half a digest merely does not
-//! match, and one who matched reads the control word again before it believes the record.
+//! A revoked key keeps its slot, so that it is refused as revoked and probes still pass it. Its
+//! slot goes to another key only when three quarters of the table are occupied. That is safe: the
+//! slot stays revoked until digest and record are whole, so a reader who compares half a digest
+//! does not match, one who compares all of it is told that the key is revoked a moment before it is
+//! made, and one who matched reads the control word again before it believes the record.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -81,17 +82,15 @@ impl<'a> KeyTable<'a> {
         for index in self.probe(digest) {
             loop {
                 let control = self.control(index);
-                match control.state() {
-                    SlotState::Empty => return None,
-                    SlotState::Filling => break,
-                    SlotState::Live | SlotState::Revoked => {}
+                if control.state() == SlotState::Empty {
+                    return None;
                 }
                 if !digest.matches(self.digest_words(index)) {
                     break;
                 }
                 let copy = self.copy(index, control.active_copy());
-                // Pairs with the fence in `store_record`: a reader that saw any word of a newer
-                // write also sees the control word that came before it.
+                // Pairs with the fences in `put` and `store_record`: a reader that saw any word of
+                // a newer write also sees the control word that came before it.
                 fence(Ordering::Acquire);
                 if self.slots[index][CONTROL].load(Ordering::Relaxed) == control.0 {
                     let is_live = control.state() == SlotState::Live;
@@ -123,10 +122,10 @@ impl<'a> KeyTable<'a> {
         })?;
         if self.control(index).state() == SlotState::Empty {
             self.store_count(OCCUPIED, self.count(OCCUPIED) + 1);
-        } else {
-            self.store_control(index, self.control(index).filling());
-            fence(Ordering::Release);
         }
+        // A reader that saw a word of the new digest also sees that the slot was revoked before: it
+        // never takes the old key's record for the new key's.
+        fence(Ordering::Release);
         for (word, value) in digest.words().into_iter().enumerate() {
             store(&self.slots[index][word], value, Ordering::Relaxed);
         }
@@ -206,7 +205,7 @@ impl<'a> KeyTable<'a> {
                 {
                     return Place::Found(index);
                 }
-                SlotState::Filling | SlotState::Revoked => {
+                SlotState::Revoked => {
                     reusable = reusable.or(Some(index));
                 }
                 SlotState::Live => {}
@@ -253,8 +252,8 @@ impl<'a> KeyTable<'a> {
     fn store_record(&self, index: usize, record: &KeyRecord) {
         let control = self.control(index);
         let spare = control.spare_copy();
-        // A reader may still read the spare copy as the active one of two writes ago; the fence makes
-        // the control word that ended those visible before any word of this write.
+        // A reader may still read the spare copy as the active one of two writes ago; the fence
+        // makes the control word that ended those visible before any word of this write.
         fence(Ordering::Release);
         let copy = record.to_copy(self.counts[EPOCH].load(Ordering::Relaxed));
         for (offset, value) in copy.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Where everything lies in the hot segment: arithmetic only. `tokenmill_io::segment` maps the file.
+//! Where everything lies in the hot segment: arithmetic. `tokenmill_io::segment` maps the file.
 //!
 //! The segment is a row of 64-bit words, each an atomic, in this order:
 //!

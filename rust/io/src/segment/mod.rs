@@ -1,7 +1,7 @@
 //! The hot segment: one file-backed shared mapping that all processes of the house work on. Atomics
 //! only; there is no lock that a dead process could hold.
 //!
-//! Where things lie is arithmetic of `tokenmill_core::segment`; this module makes and maps the file.
+//! Where things lie is arithmetic of `tokenmill_core::segment`; this one makes and maps the file.
 
 mod boot;
 mod file;
