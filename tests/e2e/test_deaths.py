@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import StartHouse
 from tests.support.chat import PATH, Stream, body, start_streams
-from tests.support.house import House, is_running
+from tests.support.house import House, is_running, run_house
 from tests.support.waiting import eventually
 
 REPLACED_S_MAX = 1.0
@@ -133,3 +134,23 @@ def test_a_worker_that_hangs_is_killed_and_replaced(start_house: StartHouse) -> 
     assert not is_running(stuck)
     with house.client() as client:
         assert client.post(PATH, json=body(1)).status_code == 200
+
+
+def test_a_killed_embedded_engine_ends_streams_with_an_error_event_and_is_replaced(
+    folder: Path,
+) -> None:
+    with run_house(folder) as house, house.client() as client:
+        streams = start_streams(client, 6, 400)
+        dead = house.kill_child("engines.embedded")
+        eventually(
+            lambda: replacement(house, "engines.embedded", dead),
+            "the engine is replaced",
+            within_s=REPLACED_S_MAX,
+        )
+        for stream in streams:
+            seen = stream.wait()
+            assert not seen.broke
+            assert seen.is_whole or (seen.error is not None and not seen.is_done)
+        # Its address is the same: nobody had to be told.
+        eventually(lambda: client.post(PATH, json=body(1)).status_code == 200, "it answers")
+        assert len(house.events("child died; it is replaced")) == 1

@@ -16,6 +16,7 @@ from tests.support.chat import PATH, body
 from tests.support.house import house_command, house_environment, is_running, run_house
 from tests.support.paced_engine import PacedEngine
 from tests.support.terminal import on_terminal
+from tests.support.waiting import eventually
 
 CURL = re.compile(r"^curl .*?^  -d '[^']*'", re.MULTILINE | re.DOTALL)
 
@@ -58,6 +59,18 @@ def test_on_a_terminal_a_panel_shows_a_curl_line_that_works_as_pasted(folder: Pa
         assert json.loads(answer.stdout)["choices"][0]["message"]["content"]
         terminal.press(b"\x03")
         assert terminal.process.wait(timeout=10) == 0
+
+
+def test_closing_the_terminal_ends_the_house(folder: Path) -> None:
+    """SIGHUP means a reload only where it does not come from a terminal that went away."""
+    state = folder / "state"
+    command = house_command("serve", "--port", "0", "--state", str(state))
+    with on_terminal(command, house_environment()) as terminal:
+        terminal.read_until("Ctrl-C ends it")
+        pid = json.loads((state / "lock").read_text())["pid"]
+        terminal.hang_up()
+        eventually(lambda: not is_running(pid), "the house has ended")
+        assert terminal.process.wait(timeout=5) == 0
 
 
 def test_a_second_house_on_the_state_folder_is_refused_with_who_has_it(

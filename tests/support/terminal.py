@@ -41,6 +41,16 @@ class Terminal:
         """Keys, as the terminal sends them: b"\\x03" is Ctrl-C."""
         os.write(self._descriptor, keys)
 
+    def hang_up(self) -> None:
+        """Closes the terminal's window."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+        if self._descriptor >= 0:
+            self.hang_up()
+
     def _read(self) -> None:
         ready, _, _ = select.select([self._descriptor], [], [], 0.05)
         if ready:
@@ -66,12 +76,13 @@ def on_terminal(
         preexec_fn=_take_terminal,  # noqa: PLW1509 - nothing is locked between fork and exec
     )
     os.close(theirs)
+    terminal = Terminal(process, ours)
     try:
-        yield Terminal(process, ours)
+        yield terminal
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        terminal.close()
 
 
 def _take_terminal() -> None:

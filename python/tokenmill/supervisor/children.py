@@ -88,7 +88,8 @@ def _settings_file(document: bytes, state: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         path.unlink()
-        os.write(descriptor, document)
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(document)
     except OSError:
         os.close(descriptor)
         raise

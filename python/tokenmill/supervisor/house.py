@@ -27,7 +27,7 @@ from tokenmill.supervisor.children import (
     spawn,
 )
 from tokenmill.supervisor.rules import Child, Plan, Role, Starts, View
-from tokenmill.supervisor.slots import Slots
+from tokenmill.supervisor.slots import SlotError, Slots
 
 BUSY_MS = 25
 """Between looks while somebody starts or leaves; the segment has no way to call."""
@@ -242,8 +242,12 @@ class House:
         child.kill_at_ms = monotonic_ms() + drain_ms + LAME_MS + LEAVE_MARGIN_MS
 
     def _start(self, role: Role, now_ms: int) -> None:
-        taken = {child.slot for child in self.children.values() if child.role == "worker"}
-        slot, slot_fd = self._slots.take(taken) if role == "worker" else (-1, -1)
+        try:
+            slot, process = self._spawn(role)
+        except (OSError, SlotError) as error:
+            self._starts[role] = rules.note_failed_start(self._starts[role], now_ms)
+            logger.error("cannot start a child", extra={"child": role, "error": str(error)})
+            return
         self._numbers += 1
         self.children[self._numbers] = Spawned(
             number=self._numbers,
@@ -251,11 +255,14 @@ class House:
             generation=self._generation[role],
             started_ms=now_ms,
             slot=slot,
-            process=self._spawn(role, slot, slot_fd),
+            process=process,
         )
 
-    def _spawn(self, role: Role, slot: int, slot_fd: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, role: Role) -> tuple[int, subprocess.Popen[bytes]]:
+        """The child's place (-1 where it needs none) and its process."""
         equipment = self.equipment
+        taken = {child.slot for child in self.children.values()}
+        slot, slot_fd = self._slots.take(taken) if role == "worker" else (-1, -1)
         document = ChildSettings(
             settings=self._settings[(role, self._generation[role])],
             control_socket=str(equipment.control_path),
@@ -264,7 +271,7 @@ class House:
             worker=max(slot, 0),
         )
         try:
-            return spawn(
+            process = spawn(
                 MODULES[equipment.engine_kind if role == "engine" else role],
                 document,
                 Inherited(self._socket(role).fileno(), self._life.reading, slot_fd),
@@ -273,6 +280,7 @@ class House:
         finally:
             if slot_fd >= 0:
                 os.close(slot_fd)  # held by the worker from now on
+        return slot, process
 
     def _socket(self, role: Role) -> socket.socket:
         if role == "worker":

@@ -152,6 +152,11 @@ def note_death(starts: Starts, child: Child, status: int, now_ms: int) -> Starts
     has_served = child.role == "worker" and child.phase == "serving"
     if has_lived or has_served:
         return Starts(has_served=True, not_before_ms=now_ms)
+    return note_failed_start(starts, now_ms)
+
+
+def note_failed_start(starts: Starts, now_ms: int) -> Starts:
+    """The starts of the role after one that came to nothing."""
     failed_count = starts.failed_count + 1
     return replace(starts, failed_count=failed_count, not_before_ms=now_ms + delay_ms(failed_count))
 

@@ -1,6 +1,7 @@
 """`tokenmill up` and `serve` after the command line: equips a house, runs its loop, ends it.
 
-Told from outside by SIGTERM and SIGINT (leave; twice: at once) and SIGHUP (reload).
+Told from outside by SIGTERM and SIGINT (leave; twice: at once) and SIGHUP (reload; or leave, when
+it comes because the terminal of the house was closed).
 """
 
 import logging
@@ -47,17 +48,28 @@ def run_house(
     inbox = SignalInbox(watched)
     reload = Reload(house, reread, lambda change: lock.describe(change(holder)))
     is_shown = False
+    had_terminal = has_terminal()
     try:
         while house.step(now_ms := monotonic_ms()):
             reload.step(now_ms)
             if not is_shown and house.is_serving():
                 is_shown = on_serving(house, url)
             for received in inbox.wait(house.pause_ms(monotonic_ms())):
-                _take(received, house, reload)
+                is_hangup = received == signal.SIGHUP and had_terminal and not has_terminal()
+                _take(signal.SIGTERM if is_hangup else received, house, reload)
     finally:
         house.kill_all()
     logger.info("ended")
     return house.exit_status
+
+
+def has_terminal() -> bool:
+    """Whether this process belongs to a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def _take(received: signal.Signals, house: House, reload: Reload) -> None:

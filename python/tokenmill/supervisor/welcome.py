@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 from tokenmill.clock import monotonic_ms
-from tokenmill.keys.local_secret import ensure_local_secret, local_key_path
-from tokenmill.models.fleet import Fleet
+from tokenmill.models.fleet import Engine, Fleet
 from tokenmill.models.fleet_file import read_fleet
 from tokenmill.settings import Settings
 from tokenmill.supervisor.house import House
@@ -54,9 +53,14 @@ def models_by_engine(fleet: Fleet) -> list[tuple[str, str]]:
     rows = []
     for route in fleet.routes:
         behind = [slots[slot] for slot in fleet.pools[route.pool] if slot in slots]
-        names = ", ".join(f"{e.name} ({e.kind} {e.version})".replace(" )", ")") for e in behind)
-        rows.append((route.id, names))
+        rows.append((route.id, ", ".join(map(_described, behind))))
     return rows
+
+
+def _described(engine: Engine) -> str:
+    """`embedded 0.9.5`, or `vllm 0.11.0 at http://10.0.0.5:8000`."""
+    what = f"{engine.kind} {engine.version}".strip()
+    return what if engine.kind == "embedded" else f"{what} at {engine.url}"
 
 
 def curl_lines(url: str, secret: str) -> str:
@@ -70,6 +74,9 @@ def curl_lines(url: str, secret: str) -> str:
 
 
 def _log(url: str, state: Path, served: list[tuple[str, str]]) -> None:
+    from tokenmill.keys.local_secret import ensure_local_secret, local_key_path
+
+    ensure_local_secret(state)
     fields = {
         "url": url,
         "models": dict(served),
@@ -86,6 +93,7 @@ def _print_panel(url: str, state: Path, served: list[tuple[str, str]]) -> None:
     from rich.text import Text
 
     from tokenmill import __version__
+    from tokenmill.keys.local_secret import ensure_local_secret
 
     secret = ensure_local_secret(state)
     rows = Table.grid(padding=(0, 2))
