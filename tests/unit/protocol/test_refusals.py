@@ -10,7 +10,7 @@ from tokenmill.protocol.messages import AssistantMessage
 from tokenmill.protocol.refusals import REASONS
 from tokenmill.protocol.structured import StructuredOutputs
 
-PLACES = {
+PLACES: dict[type[msgspec.Struct], str] = {
     ChatRequest: "",
     CompletionRequest: "",
     EmbeddingRequest: "",

@@ -76,8 +76,9 @@ def test_max_tokens_of_the_published_range_pass(given: int) -> None:
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_more_than_the_published_range_is_refused(field: str) -> None:
+    asked: dict[str, Any] = {field: 4097}
     with pytest.raises(InvalidRequest) as caught:
-        chat(**{field: 4097})
+        chat(**asked)
     assert (caught.value.param, "between 1 and 4096" in caught.value.message) == (field, True)
 
 
@@ -106,7 +107,14 @@ def test_min_tokens_over_the_limit_is_refused() -> None:
 
 
 def test_values_of_the_client_stand() -> None:
-    given = {"temperature": 0.0, "top_p": 0.5, "n": 2, "seed": 7, "ignore_eos": True, "top_k": 5}
+    given: dict[str, Any] = {
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "n": 2,
+        "seed": 7,
+        "ignore_eos": True,
+        "top_k": 5,
+    }
     assert chat(**given).items() >= given.items()
 
 
