@@ -9,6 +9,8 @@ import click
 
 from tokenmill.child import name_process
 from tokenmill.configuration.files import load
+from tokenmill.configuration.sources import SettingsError
+from tokenmill.engines.address import parse_address
 from tokenmill.logs import configure_logging
 from tokenmill.settings import Settings
 from tokenmill.supervisor.refusal import Refused
@@ -73,7 +75,9 @@ def serve(config: str | None, **flags: Any) -> None:
 
 def _run(config: str | None, flags: dict[str, Any], *, may_start_engine: bool) -> None:
     def reread() -> Settings:
-        return load(config, flags).settings
+        settings = load(config, flags).settings
+        check_engines(settings)
+        return settings
 
     settings = reread()
     configure_logging(settings.log_format, settings.log_level, "supervisor")
@@ -91,3 +95,15 @@ def _run(config: str | None, flags: dict[str, Any], *, may_start_engine: bool) -
         sys.exit(1)
     logging.shutdown()
     sys.exit(status)
+
+
+def check_engines(settings: Settings) -> None:
+    """Raises: SettingsError, naming every engine whose URL the forwarder cannot reach."""
+    problems = []
+    for engine in settings.engines:
+        try:
+            parse_address(engine.url)
+        except ValueError as error:
+            problems.append(f"engines: {error}")
+    if problems:
+        raise SettingsError(problems)

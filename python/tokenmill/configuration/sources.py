@@ -20,7 +20,6 @@ from tokenmill.configuration.schema import (
     is_exempt,
     settings_tree,
 )
-from tokenmill.engines.address import parse_address
 from tokenmill.settings import EngineSettings, Settings
 
 Kind = Literal["default", "file", "environment", "flag"]
@@ -95,11 +94,6 @@ def check_together(settings: Settings) -> list[str]:
         problems.append("host: empty; give an address such as 127.0.0.1 or 0.0.0.0")
     if settings.port and settings.port == settings.metrics.port:
         problems.append(f"metrics.port: {settings.port} is the port of the API itself")
-    for engine in settings.engines:
-        try:
-            parse_address(engine.url)
-        except ValueError as error:
-            problems.append(f"engines: {error}")
     return problems
 
 

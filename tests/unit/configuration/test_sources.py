@@ -182,11 +182,6 @@ def test_metrics_do_not_take_the_port_of_the_api() -> None:
     ]
 
 
-def test_an_engine_that_cannot_be_reached_by_any_forwarder_is_refused() -> None:
-    (problem,) = problems(Sources(flags={"engines": ("ftp://here",)}))
-    assert problem.startswith("engines: ") and "http://host:port" in problem
-
-
 def test_without_a_home_the_state_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home(path: Path) -> Path:
         raise RuntimeError(f"no home for {path}")
