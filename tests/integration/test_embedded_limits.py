@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import signal
 import threading
 import time
@@ -170,8 +171,29 @@ def test_the_counters_count(engine: Engine) -> None:
     assert after[0] - before[0] == usage["prompt_tokens"]
     assert after[1] - before[1] == usage["completion_tokens"]
     _, text = engine.call("/metrics")
-    for line in ('request_success_total{finished_reason="stop",', "lora_requests_info{"):
-        assert f"\nvllm:{line}" in text
+    assert "\nvllm:lora_requests_info{" in text
+
+
+def test_each_ending_is_counted_under_its_reason(engine: Engine) -> None:
+    def counts() -> dict[str, int]:
+        _, text = engine.call("/metrics")
+        pattern = r'^vllm:request_success_total\{finished_reason="(\w+)",.*\} (\d+)$'
+        return {name: int(count) for name, count in re.findall(pattern, text, re.MULTILINE)}
+
+    before = counts()
+    engine.chat("Hello!")
+    engine.chat("Hello!", max_tokens=1)
+    body = chat_body("Hello!", structured_outputs={"regex": "((("})
+    assert engine.call("/v1/chat/completions", body)[0] == 400
+    with sent(engine, ENDLESS):
+        engine.wait_for("num_requests_running", 1)
+    engine.wait_for("num_requests_running", 0)
+    assert {name: count - before[name] for name, count in counts().items()} == {
+        "stop": 1,
+        "length": 1,
+        "error": 1,
+        "abort": 1,
+    }
 
 
 def test_a_running_stream_ends_before_the_engine_does() -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from types import TracebackType
 
 from tokenmill.clock import monotonic_ns
+from tokenmill.engines.embedded.errors import EngineError
 from tokenmill.engines.embedded.metrics import Metrics
 from tokenmill.engines.embedded.pieces import Piece
 from tokenmill.engines.embedded.sequence_workers import Generation
@@ -37,6 +38,7 @@ class Run:
         self._started_ns = monotonic_ns()
         self._has_begun = False
         self._is_closed = False
+        self._ending = "abort"  # of what is unfinished when this is closed
         metrics.held_tokens += sum(prompt_tokens) * choices
         if adapter:
             metrics.running_adapters[adapter] += 1
@@ -54,7 +56,11 @@ class Run:
         """The pieces that are ready, at least one; a run whose take fails is closed."""
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self.close)
-            pieces = await self._generation.take()
+            try:
+                pieces = await self._generation.take()
+            except EngineError:
+                self._ending = "error"
+                raise
             on_failure.pop_all()
         if not self._has_begun:
             self._has_begun = True
@@ -87,7 +93,7 @@ class Run:
         if self._adapter:
             self._metrics.running_adapters -= Counter({self._adapter: 1})
         unfinished = len(self.tokens) - len(self._finishes)
-        self._metrics.finished.update([*self._finishes, *["abort"] * unfinished])
+        self._metrics.finished.update([*self._finishes, *[self._ending] * unfinished])
         self._metrics.whole_answer.add(self._age_s())
 
     def __enter__(self) -> "Run":
