@@ -10,15 +10,15 @@ import httpx
 
 from tests.e2e.conftest import StartHouse
 from tests.support.house import House, house_command, house_environment
+from tests.support.postgresql import PostgresqlServer
 from tests.support.waiting import eventually
 
 
-def ask(house: House, *arguments: str) -> Any:
+def ask(house: House, *arguments: str, database_url: str = "") -> Any:
     """The JSON that `tokenmill keys …` prints."""
     command = house_command("keys", *arguments, "--state", str(house.state), "--json")
-    result = subprocess.run(
-        command, env=house_environment(), capture_output=True, timeout=30, check=False
-    )
+    environment = house_environment({"TOKENMILL_DATABASE_URL": database_url})
+    result = subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False)
     assert result.returncode == 0, result.stderr.decode()
     return json.loads(result.stdout)
 
@@ -66,3 +66,17 @@ def test_a_command_waits_for_a_control_that_is_being_replaced(start_house: Start
     [victim] = house.children("control")
     os.kill(victim, signal.SIGKILL)
     assert ask(house, "create", "--name", "ci")["key"]["name"] == "ci"
+
+
+def test_a_house_on_postgresql(start_house: StartHouse, postgresql: PostgresqlServer) -> None:
+    with postgresql.empty_database() as url:
+        environment = {"TOKENMILL_DATABASE_URL": url}
+        house = start_house(environment=environment)
+        made = ask(house, "create", "--name", "ci")
+        assert [status(house, key) for key in (house.key, made["secret"])] == [200, 200]
+        assert house.stop() == 0
+        ask(house, "revoke", "ci", "--yes", database_url=url)
+        again = start_house(environment=environment)
+        assert [status(again, key) for key in (again.key, made["secret"])] == [200, 401]
+        assert not (again.state / "tokenmill.db").exists()
+        assert again.stop() == 0

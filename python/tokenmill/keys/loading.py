@@ -66,7 +66,7 @@ def ensure_local_key(database: Database, state: Path, now_s: int) -> str:
 def load_keys(database: Database, segment: Segment, now_s: int) -> Loaded:
     """Puts every live key into the segment, revokes there what is gone, and says that it is ready.
 
-    Cost: some 2 µs a key, in constant memory. Raises: KeysDoNotFit, DatabaseUnavailable.
+    Cost: some 4 µs a key, in constant memory. Raises: KeysDoNotFit, DatabaseUnavailable.
     """
     expired_after_s = now_s - EXPIRED_KEPT_S
     if not segment.keys_ready:
