@@ -170,74 +170,10 @@ def _safetensors(weights: dict[str, Any]) -> bytes:
 
 
 def _texts(meta: dict[str, Any]) -> dict[str, Any]:
-    tokens, kinds = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
-    byte_level = {
-        "type": "ByteLevel",
-        "add_prefix_space": False,
-        "trim_offsets": True,
-        "use_regex": True,
-    }
-    special = {
-        "single_word": False,
-        "lstrip": False,
-        "rstrip": False,
-        "normalized": False,
-        "special": True,
-    }
     return {
-        "config.json": {
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "hidden_size": meta["llama.embedding_length"],
-            "intermediate_size": meta["llama.feed_forward_length"],
-            "num_hidden_layers": meta["llama.block_count"],
-            "num_attention_heads": meta["llama.attention.head_count"],
-            "num_key_value_heads": meta["llama.attention.head_count_kv"],
-            "vocab_size": meta["llama.vocab_size"],
-            "max_position_embeddings": meta["llama.context_length"],
-            "rms_norm_eps": 1e-5,
-            # Where transformers 5 writes it; the engine has to find it there.
-            "rope_parameters": {
-                "rope_theta": meta["llama.rope.freq_base"],
-                "rope_type": "default",
-            },
-            "hidden_act": "silu",
-            "tie_word_embeddings": True,
-            "bos_token_id": 1,
-            "eos_token_id": 2,
-            "pad_token_id": 2,
-            "torch_dtype": "float16",
-        },
+        "config.json": _config(meta),
         "generation_config.json": {"bos_token_id": 1, "eos_token_id": 2},
-        "tokenizer.json": {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "normalizer": None,
-            "post_processor": None,
-            "decoder": byte_level,
-            "added_tokens": [
-                {"id": at, "content": text, **special}
-                for at, text in enumerate(tokens)
-                if kinds[at] == 3
-            ],
-            "pre_tokenizer": {
-                "type": "Sequence",
-                "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
-            },
-            "model": {
-                "type": "BPE",
-                "dropout": None,
-                "unk_token": None,
-                "continuing_subword_prefix": None,
-                "end_of_word_suffix": None,
-                "fuse_unk": False,
-                "byte_fallback": False,
-                "ignore_merges": False,
-                "vocab": {text: at for at, text in enumerate(tokens)},
-                "merges": [merge.split(" ") for merge in meta["tokenizer.ggml.merges"]],
-            },
-        },
+        "tokenizer.json": _tokenizer(meta),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": "<|im_start|>",
@@ -246,5 +182,65 @@ def _texts(meta: dict[str, Any]) -> dict[str, Any]:
             "unk_token": "<|endoftext|>",
             "model_max_length": meta["llama.context_length"],
             "chat_template": meta["tokenizer.chat_template"],
+        },
+    }
+
+
+def _config(meta: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": meta["llama.embedding_length"],
+        "intermediate_size": meta["llama.feed_forward_length"],
+        "num_hidden_layers": meta["llama.block_count"],
+        "num_attention_heads": meta["llama.attention.head_count"],
+        "num_key_value_heads": meta["llama.attention.head_count_kv"],
+        "vocab_size": meta["llama.vocab_size"],
+        "max_position_embeddings": meta["llama.context_length"],
+        "rms_norm_eps": 1e-5,
+        # Where transformers 5 writes it; the engine has to find it there.
+        "rope_parameters": {"rope_theta": meta["llama.rope.freq_base"], "rope_type": "default"},
+        "hidden_act": "silu",
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+        "torch_dtype": "float16",
+    }
+
+
+def _tokenizer(meta: dict[str, Any]) -> dict[str, Any]:
+    tokens, kinds = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
+    flags = ("single_word", "lstrip", "rstrip", "normalized")
+    special = dict.fromkeys(flags, False) | {"special": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    byte_level["use_regex"] = True
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "normalizer": None,
+        "post_processor": None,
+        "decoder": byte_level,
+        "added_tokens": [
+            {"id": at, "content": text, **special}
+            for at, text in enumerate(tokens)
+            if kinds[at] == 3
+        ],
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
+        },
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {text: at for at, text in enumerate(tokens)},
+            "merges": [merge.split(" ") for merge in meta["tokenizer.ggml.merges"]],
         },
     }
