@@ -22,10 +22,10 @@ from tokenmill.settings import EmbeddedSettings
 if TYPE_CHECKING:
     from tokenmill.engines.embedded.service import Service
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("tokenmill.engines.embedded")
 
 EXIT_CONFIGURATION = 78  # sysexits.h: starting again changes nothing
-EMBEDDER_DELAY_S = 1.0  # chat is up first; its imports hold the interpreter for a while
+EMBEDDER_DELAY_S = 2.0  # after chat is up: its imports take half a second of one core
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -105,15 +105,20 @@ async def serve_engine(start: Start) -> bool:
     embedded = start.embedded
     embedder = Embedder(embedded.threads)
     service = Service(Sequences(embedded.sequences_max, embedded.waiting_max), embedder)
-    threading.Thread(target=load, args=(service, start), name="load", daemon=True).start()
-    asyncio.get_running_loop().call_later(EMBEDDER_DELAY_S, embedder.load_in_background)
+    loop = asyncio.get_running_loop()
+
+    def load() -> None:
+        load_into(service, start)
+        loop.call_soon_threadsafe(loop.call_later, EMBEDDER_DELAY_S, embedder.load_in_background)
+
+    threading.Thread(target=load, name="load", daemon=True).start()
     bounds = ServerBounds(end_s=start.end_s)
     return await serve(
         EngineApp(service), listen_fd=start.listen_fd, life_fd=start.life_fd, bounds=bounds
     )
 
 
-def load(service: "Service", start: Start) -> None:
+def load_into(service: "Service", start: Start) -> None:
     """Puts the model into the service, or ends the process: there is nothing else to serve."""
     from tokenmill.engines.embedded.loading import load_model
     from tokenmill.engines.embedded.model_source import ModelNotUsable, find_model
