@@ -84,7 +84,8 @@ class SimulatedHouse:
         return roles == wanted and is_current(self.view)
 
     def _grow(self, child: Child) -> Child:
-        if child.phase == "starting" and self.now_ms - child.started_ms >= START_MS:
+        takes_ms = START_MS * (1 + child.number % 3)  # no two are equally fast
+        if child.phase == "starting" and self.now_ms - child.started_ms >= takes_ms:
             starts = self.view.starts
             self.change(starts={**starts, child.role: note_serving(starts[child.role])})
             child = replace(child, phase="serving")
