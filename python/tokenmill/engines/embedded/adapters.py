@@ -55,12 +55,19 @@ async def unload_adapter(service: Service, body: bytes, _: str) -> Answer:
 
 
 def _load(model: ModelRunner, adapter: Adapter) -> None:
-    if not Path(adapter.path, "adapter_config.json").is_file():
+    if not _is_adapter(adapter.path):
         raise NotFound(f"No adapter found for {adapter.path}", param="lora_path")
     try:
         model.load_adapter(adapter, in_place=adapter.name in model.adapters)
     except ValueError as error:
         raise _refusal(error, adapter.name) from None
+
+
+def _is_adapter(path: str) -> bool:
+    try:
+        return Path(path, "adapter_config.json").is_file()
+    except (OSError, ValueError):  # too long a name, or one that no file can have
+        return False
 
 
 def _unload(model: ModelRunner, name: str) -> None:

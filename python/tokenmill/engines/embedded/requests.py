@@ -8,13 +8,14 @@ Every field is honoured or refused: unknown ones by the decoder, impossible valu
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from tokenmill.engines.embedded.errors import BadRequest, from_validation
 
 Unit: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
+AdapterName: TypeAlias = Annotated[str, Meta(max_length=512)]
 TokenId: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
 # A text, texts, token ids, or lists of token ids; `as_texts_or_tokens` refuses mixtures.
 TextOrTokens: TypeAlias = str | Annotated[list[str | TokenId | list[TokenId]], Meta(min_length=1)]
@@ -224,16 +225,16 @@ class DetokenizeRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 class LoadAdapter(Struct, kw_only=True):
     """POST /v1/load_lora_adapter."""
 
-    lora_name: str = ""
-    lora_path: str = ""
+    lora_name: AdapterName = ""
+    lora_path: Annotated[str, Meta(max_length=4_096)] = ""
     load_inplace: bool = False
 
 
 class UnloadAdapter(Struct, kw_only=True):
     """POST /v1/unload_lora_adapter."""
 
-    lora_name: str = ""
-    lora_int_id: int | None = field(default=None)
+    lora_name: AdapterName = ""
+    lora_int_id: int | None = None
 
 
 def decode(body: bytes, wanted: type[T]) -> T:
