@@ -1,18 +1,25 @@
 //! The one place of the Rust side that reads clocks. All else takes the time as an argument.
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
-
-/// The clock that Python's `time.monotonic_ns` reads, so that times of both can be compared.
+/// Nanoseconds of the clock that Python's `time.monotonic_ns` reads: one scale for all processes of
+/// this boot of the machine.
 #[cfg(not(target_os = "macos"))]
-const MONOTONIC: ClockId = ClockId::Monotonic;
-/// On macOS that is `mach_absolute_time`, which stands still while the machine sleeps.
-#[cfg(target_os = "macos")]
-const MONOTONIC: ClockId = ClockId::UptimeRaw;
-
-/// Nanoseconds of the monotonic clock: one scale for all processes of this boot of the machine.
 pub fn monotonic_ns() -> u64 {
-    let now: Timespec = clock_gettime(MONOTONIC);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     // Neither part is ever negative on a monotonic clock; 2^64 nanoseconds are 584 years.
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+/// Nanoseconds of the clock that Python's `time.monotonic_ns` reads: one scale for all processes of
+/// this boot of the machine. On macOS that is `mach_absolute_time`, not its `CLOCK_MONOTONIC`.
+#[cfg(target_os = "macos")]
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a timespec of ours that outlives the call, which writes nothing else. It
+    // fails only for clocks that do not exist; this one is there since macOS 10.12.
+    unsafe { libc::clock_gettime(libc::CLOCK_UPTIME_RAW, &raw mut now) };
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
