@@ -20,7 +20,7 @@ _GATEWAY_DEFAULT = 1_024  # what the gateway asks for where its client asked for
 class PacedEngine:
     """A serving engine. `url` is what `--engine` takes."""
 
-    def __init__(self, pause_s: float) -> None:
+    def __init__(self, pause_s: float, port: int = 0) -> None:
         self.pause_s = pause_s
         self.begun = 0
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class PacedEngine:
             pass
 
         Handler.engine = engine
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -48,9 +48,9 @@ class PacedEngine:
 
 
 @contextlib.contextmanager
-def paced_engine(pause_s: float = 0.02) -> Iterator[PacedEngine]:
-    """A running engine."""
-    engine = PacedEngine(pause_s)
+def paced_engine(pause_s: float = 0.02, *, port: int = 0) -> Iterator[PacedEngine]:
+    """A running engine, on a free port unless one is named."""
+    engine = PacedEngine(pause_s, port)
     try:
         yield engine
     finally:

@@ -14,13 +14,13 @@ _STYLES = {"serving": "", "loading": "yellow", "gone": "dim"}
 
 
 def print_engines(found: Sequence[EngineView]) -> None:
-    """A table in the order of preference; what does not serve says why."""
+    """A table of 80 columns in the order of preference; what does not serve says why."""
     console = Console(highlight=False, markup=False)
     if not found:
         console.print("No engine. Start a vLLM on port 8000, or name one with --engine URL.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("engine", "state", "kind", "models", "account", "busy", "url"):
+    for title in ("engine", "state", "kind", "models", "account", "at"):
         table.add_column(title, overflow="fold", no_wrap=title != "models")
     for engine in found:
         table.add_row(
@@ -29,8 +29,7 @@ def print_engines(found: Sequence[EngineView]) -> None:
             " ".join(filter(None, (engine.kind, engine.version))),
             shown_models(engine),
             engine.account or "everyone",
-            str(engine.in_flight),
-            engine.url,
+            engine.url.removeprefix("http://"),
             style=_STYLES[engine.state],
         )
     console.print(table)
@@ -42,4 +41,4 @@ def shown_models(engine: EngineView) -> str:
         return engine.detail or "-"
     rest = len(engine.models) - MODELS_MAX
     more = [f"and {rest} more"] if rest > 0 else []
-    return ", ".join([*engine.models[:MODELS_MAX], *more])
+    return "\n".join([*engine.models[:MODELS_MAX], *more])
