@@ -176,7 +176,7 @@ class EndReason:
     NO_ENGINE: ClassVar[EndReason]  # the pool is empty
     REFUSED: ClassVar[EndReason]  # no engine of the pool could be connected to
     CONNECT_TIMEOUT: ClassVar[EndReason]
-    FIRST_BYTE_TIMEOUT: ClassVar[EndReason]
+    FIRST_BYTE_TIMEOUT: ClassVar[EndReason]  # no head, or a head and nothing after it
     # any time:
     STALLED: ClassVar[EndReason]  # nothing for stall_ms in mid-answer
     CLOSED: ClassVar[EndReason]  # the engine's connection ended before the answer did
@@ -199,7 +199,8 @@ class Head:
     status: Final[int]
     headers: Final[list[tuple[bytes, bytes]]]
     first_byte_ns: Final[int]
-    """From start() to the first byte of the answer; 0 when a keep-alive came first."""
+    """From start() to the first byte of the answer's body (PLAIN: of its head); 0 when a
+    keep-alive came first."""
 
 @final
 class Whole:

@@ -81,6 +81,7 @@ FIRST_FAULTS: list[tuple[str, list[Step], EndReason]] = [
     ("many headers", [head(200, "a/b", *["a: b"] * 150)], EndReason.MALFORMED),
     # Silence.
     ("hang", [Hang()], EndReason.FIRST_BYTE_TIMEOUT),
+    ("a head alone", [head(), Hang()], EndReason.FIRST_BYTE_TIMEOUT),
     # An error as the first event is no head: it can still become a status.
     ("error", stream(event(ERROR), DONE), EndReason.ERROR_EVENT),
     ("abort", stream(piece("", "abort"), DONE), EndReason.ABORTED),

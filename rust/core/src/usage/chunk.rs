@@ -3,7 +3,7 @@
 //! One pass; the value is kept and read into again, so that a stream allocates nothing per chunk.
 //! A key that comes twice counts as JSON readers count it: the last one wins.
 
-use super::scan::{ScanError, Scanner, Span};
+use super::scan::{Key, ScanError, Scanner, Span};
 
 /// Choices one answer may have. vLLM's own bound on `n` is lower wherever it has one.
 pub const CHOICES_MAX: u32 = 1024;
@@ -113,13 +113,13 @@ impl Chunk {
         &mut self,
         scanner: &mut Scanner<'_>,
         text: &[u8],
-        key: Span,
+        key: Key,
         kept_to: &mut Option<usize>,
     ) -> Result<(), ScanError> {
         self.has_members = true;
-        let from = key.from - 1;
+        let from = key.span.from - 1;
         self.meet_next(from);
-        if scanner.spells(key, b"usage") {
+        if key.spells(text, b"usage") {
             let next = scanner.peek();
             let value_from = scanner.at();
             self.counts = if next == Some(b'{') {
@@ -140,7 +140,7 @@ impl Chunk {
             });
             return Ok(());
         }
-        if scanner.spells(key, b"choices") {
+        if key.spells(text, b"choices") {
             self.choices.clear();
             self.has_choices = scanner.peek() == Some(b'[');
             if self.has_choices {
@@ -150,9 +150,9 @@ impl Chunk {
             }
         } else {
             let value = scanner.value()?;
-            if scanner.spells(key, b"model") {
+            if key.spells(text, b"model") {
                 self.models.push(value);
-            } else if scanner.spells(key, b"error") {
+            } else if key.spells(text, b"error") {
                 self.error = (value.of(text) != b"null").then_some(value);
             }
         }
@@ -181,14 +181,14 @@ impl Chunk {
         if scanner.peek() == Some(b'{') {
             scanner.object(|scanner, key| {
                 let value = scanner.value()?;
-                if scanner.spells(key, b"index") {
+                if key.spells(text, b"index") {
                     choice.index = match whole_number(value.of(text)) {
                         Some(index) if index < u64::from(CHOICES_MAX) => {
                             u32::try_from(index).unwrap_or(CHOICES_MAX)
                         }
                         _ => return Err(ScanError::TooManyChoices),
                     };
-                } else if scanner.spells(key, b"finish_reason") {
+                } else if key.spells(text, b"finish_reason") {
                     choice.finish = (value.of(text) != b"null").then_some(Finish {
                         value,
                         is_abort: value.of(text) == b"\"abort\"",
@@ -208,21 +208,21 @@ fn read_counts(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<Counts, ScanErr
     let mut counts = Counts::default();
     let mut detailed = None;
     scanner.object(|scanner, key| {
-        if scanner.spells(key, b"prompt_tokens_details") && scanner.peek() == Some(b'{') {
+        if key.spells(text, b"prompt_tokens_details") && scanner.peek() == Some(b'{') {
             return scanner.object(|scanner, key| {
                 let value = scanner.value()?;
-                if scanner.spells(key, b"cached_tokens") {
+                if key.spells(text, b"cached_tokens") {
                     detailed = whole_number(value.of(text));
                 }
                 Ok(())
             });
         }
         let value = scanner.value()?;
-        if scanner.spells(key, b"prompt_tokens") {
+        if key.spells(text, b"prompt_tokens") {
             counts.prompt = whole_number(value.of(text));
-        } else if scanner.spells(key, b"completion_tokens") {
+        } else if key.spells(text, b"completion_tokens") {
             counts.completion = whole_number(value.of(text));
-        } else if scanner.spells(key, b"cached_tokens") {
+        } else if key.spells(text, b"cached_tokens") {
             counts.cached = whole_number(value.of(text));
         }
         Ok(())

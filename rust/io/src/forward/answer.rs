@@ -31,6 +31,7 @@ pub(super) struct Relaying<'a> {
     flight: Option<Flight>,
     status: StatusCode,
     headers: HeaderMap,
+    /// 0 until it has come: an engine may send its head long before.
     first_byte_ns: u64,
 }
 
@@ -81,19 +82,20 @@ impl<'a> Relaying<'a> {
         Self {
             journey,
             engine: reached.engine,
-            source: Source::new(reached.link, body, limits.stall, comment),
+            source: Source::new(reached.link, body, limits, comment),
             flight: Some(reached.flight),
             status: parts.status,
             headers: parts.headers,
-            first_byte_ns: reached.first_byte_ns,
+            first_byte_ns: 0,
         }
     }
 
     /// Relays to the end.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let is_stream = self.status.is_success() && is_event_stream(&self.headers);
         match self.journey.kind {
             AnswerKind::Plain => {
+                self.note_first_byte();
                 self.journey.mailbox.put_head(self.head());
                 self.relay(Through::Plain).await;
             }
@@ -136,7 +138,10 @@ impl<'a> Relaying<'a> {
         let mut next = Some(first);
         while let Some(piece) = next {
             let end = match piece {
-                Piece::Data(data) => through.feed(&data, frames),
+                Piece::Data(data) => {
+                    self.note_first_byte();
+                    through.feed(&data, frames)
+                }
                 Piece::End => Some(through.finish()),
                 Piece::Quiet => {
                     if frames.is_empty() {
@@ -145,7 +150,7 @@ impl<'a> Relaying<'a> {
                     return None;
                 }
                 Piece::Failed(error) => return Some(failed(&error)),
-                Piece::Stalled => return Some(self.stalled()),
+                Piece::Stalled { had_byte } => return Some(self.stalled(had_byte)),
             };
             if let Some(end) = end {
                 return Some(end_of(end));
@@ -226,15 +231,21 @@ impl<'a> Relaying<'a> {
         let mut body = Vec::with_capacity(bytes_min);
         loop {
             match self.source.next().await {
-                Piece::Data(data) => body.extend_from_slice(&data),
-                Piece::End => return Ok(body),
+                Piece::Data(data) => {
+                    self.note_first_byte();
+                    body.extend_from_slice(&data);
+                }
+                Piece::End => {
+                    self.note_first_byte();
+                    return Ok(body);
+                }
                 Piece::Quiet => {
                     if self.journey.kind == AnswerKind::Stream {
                         self.journey.mailbox.put_comment();
                     }
                 }
                 Piece::Failed(error) => return Err(failed(&error)),
-                Piece::Stalled => return Err(self.stalled()),
+                Piece::Stalled { had_byte } => return Err(self.stalled(had_byte)),
             }
             if body.len() > bytes_max {
                 return Err(too_large());
@@ -284,6 +295,13 @@ impl<'a> Relaying<'a> {
         }
     }
 
+    fn note_first_byte(&mut self) {
+        if self.first_byte_ns == 0 {
+            let started_ns = self.journey.started_ns;
+            self.first_byte_ns = clock::monotonic_ns().saturating_sub(started_ns).max(1);
+        }
+    }
+
     fn head(&self) -> Head {
         Head {
             headers: end_to_end(&self.headers),
@@ -299,10 +317,16 @@ impl<'a> Relaying<'a> {
         }
     }
 
-    fn stalled(&self) -> End {
+    fn stalled(&self, had_byte: bool) -> End {
         let slot = self.engine.slot();
-        let detail = format!("engine {slot} stopped in mid-answer");
-        End::of(ForwardError::upstream(EndReason::Stalled, detail), false)
+        let (kind, detail) = if had_byte {
+            let detail = format!("engine {slot} stopped in mid-answer");
+            (EndReason::Stalled, detail)
+        } else {
+            let detail = format!("engine {slot} sent a head and then nothing");
+            (EndReason::FirstByteTimeout, detail)
+        };
+        End::of(ForwardError::upstream(kind, detail), false)
     }
 }
 

@@ -251,8 +251,8 @@ impl Keeper {
                 _ = stopping => {}
             }
         });
-        // Dropping the runtime drops every task, and with it every socket.
-        drop(runtime);
+        // Drops every task, and with it every socket, but does not wait for a slow name look-up.
+        runtime.shutdown_background();
     }
 
     async fn tend(&self) {

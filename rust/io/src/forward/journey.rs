@@ -43,7 +43,6 @@ pub(super) struct Reached {
     pub engine: Arc<Engine>,
     pub link: Link,
     pub answer: Response<Incoming>,
-    pub first_byte_ns: u64,
     /// Counts the request as in flight until it is dropped.
     pub flight: Flight,
 }
@@ -149,32 +148,15 @@ impl Journey {
             None => self.connect(engine).await?,
         };
         match self.ask(engine, link).await {
-            Ok((link, answer)) => Ok(self.reached(engine, link, answer, flight)),
+            Ok((link, answer)) => Ok(reached(engine, link, answer, flight)),
             Err(error) if error.retry == Retry::OnReusedConnection => {
                 // The others were kept as long: they are as dead as this one.
                 engine.drop_idle();
                 let link = self.connect(engine).await?;
                 let (link, answer) = self.ask(engine, link).await?;
-                Ok(self.reached(engine, link, answer, flight))
+                Ok(reached(engine, link, answer, flight))
             }
             Err(error) => Err(error),
-        }
-    }
-
-    fn reached(
-        &self,
-        engine: &Arc<Engine>,
-        link: Link,
-        answer: Response<Incoming>,
-        flight: Flight,
-    ) -> Reached {
-        engine.trust();
-        Reached {
-            engine: Arc::clone(engine),
-            link,
-            answer,
-            first_byte_ns: clock::monotonic_ns().saturating_sub(self.started_ns).max(1),
-            flight,
         }
     }
 
@@ -232,5 +214,20 @@ impl Journey {
     /// nothing behind on an engine, and other requests only where HTTP says so.
     fn may_repeat(&self) -> bool {
         self.kind != AnswerKind::Plain || self.outbound.is_idempotent()
+    }
+}
+
+fn reached(
+    engine: &Arc<Engine>,
+    link: Link,
+    answer: Response<Incoming>,
+    flight: Flight,
+) -> Reached {
+    engine.trust();
+    Reached {
+        engine: Arc::clone(engine),
+        link,
+        answer,
+        flight,
     }
 }

@@ -37,7 +37,9 @@ pub struct Outbound {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers about one connection, not about the message. Source: RFC 9110, 7.6.1.
-const HOP_BY_HOP: [&str; 6] = [
+const HOP_BY_HOP: [&str; 7] = [
+    // We have the whole body already: nobody needs to be asked for it.
+    "expect",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",

@@ -10,6 +10,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::connection::Link;
+use super::limits::Limits;
 
 /// How long, and for how many bytes, the end of a body is waited for after the last event, so that
 /// its connection can be kept.
@@ -24,8 +25,8 @@ pub(super) enum Piece {
     End,
     /// Its end before that, and why.
     Failed(hyper::Error),
-    /// Nothing for as long as the limit allows.
-    Stalled,
+    /// Nothing for as long as the limit allows; whether any byte had come before.
+    Stalled { had_byte: bool },
     /// Nothing was relayed for so long that the client should hear from us.
     Quiet,
 }
@@ -34,8 +35,11 @@ pub(super) enum Piece {
 pub(super) struct Source {
     link: Link,
     body: Incoming,
+    /// The limit for the first byte, then the one between bytes.
+    patience: Duration,
     stall: Duration,
     comment: Duration,
+    had_byte: bool,
     last_byte: Instant,
     last_relayed: Instant,
     /// Set anew only when it fires: most pieces come long before it would.
@@ -43,17 +47,21 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// `comment` is the longest silence towards the client.
-    pub fn new(link: Link, body: Incoming, stall: Duration, comment: Duration) -> Self {
+    /// `comment` is the longest silence towards the client. An engine sends its head before it has
+    /// anything to say: the body's first byte has the limit of a first byte.
+    pub fn new(link: Link, body: Incoming, limits: &Limits, comment: Duration) -> Self {
         let now = Instant::now();
+        let patience = limits.first_byte;
         Self {
             link,
             body,
-            stall,
+            patience,
+            stall: limits.stall,
             comment,
+            had_byte: false,
             last_byte: now,
             last_relayed: now,
-            timer: Box::pin(sleep_until(now + stall.min(comment))),
+            timer: Box::pin(sleep_until(now + patience.min(comment))),
         }
     }
 
@@ -124,7 +132,10 @@ impl Source {
                 None => Piece::End,
                 Some(Err(error)) => Piece::Failed(error),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => Piece::Data(data),
+                    Ok(data) => {
+                        self.note_byte();
+                        Piece::Data(data)
+                    }
                     // Trailers say nothing that we pass on.
                     Err(_) => continue,
                 },
@@ -134,17 +145,30 @@ impl Source {
         }
     }
 
+    /// From here on the limit between bytes holds; if it is the shorter one, the timer must know.
+    fn note_byte(&mut self) {
+        if !self.had_byte {
+            self.had_byte = true;
+            self.patience = self.stall;
+            let next = Instant::now() + self.stall.min(self.comment);
+            if next < self.timer.deadline() {
+                self.timer.as_mut().reset(next);
+            }
+        }
+    }
+
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         while self.timer.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            if now >= self.last_byte + self.stall {
-                return Poll::Ready(Piece::Stalled);
+            if now >= self.last_byte + self.patience {
+                let had_byte = self.had_byte;
+                return Poll::Ready(Piece::Stalled { had_byte });
             }
             let is_quiet = now >= self.last_relayed + self.comment;
             if is_quiet {
                 self.last_relayed = now;
             }
-            let next = (self.last_byte + self.stall).min(self.last_relayed + self.comment);
+            let next = (self.last_byte + self.patience).min(self.last_relayed + self.comment);
             self.timer.as_mut().reset(next);
             if is_quiet {
                 return Poll::Ready(Piece::Quiet);
