@@ -73,7 +73,7 @@ def test_told_twice_it_ends_at_once(start_house: StartHouse) -> None:
         house.process.send_signal(signal.SIGINT)
         eventually(lambda: is_draining(house), "it drains")
         house.process.send_signal(signal.SIGINT)
-        house.process.wait(timeout=2)
+        assert house.process.wait(timeout=2) == 1
         assert all(stream.wait().broke for stream in streams)
     assert not any(is_running(member) for member in family)
 

@@ -35,6 +35,7 @@ class Spawned(Struct, kw_only=True):
     slot: int = -1
     phase: Phase = "starting"
     kill_at_ms: int = 0
+    is_killed: bool = False
 
     @property
     def label(self) -> str:

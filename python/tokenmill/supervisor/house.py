@@ -73,7 +73,7 @@ class House:
             "worker": settings.workers,
         }
         self._generation: dict[Role, int] = dict.fromkeys(ROLES, 0)
-        self._settings: dict[tuple[Role, int], Settings] = {(role, 0): settings for role in ROLES}
+        self._settings: dict[Role, Settings] = dict.fromkeys(ROLES, settings)
         self._starts: dict[Role, Starts] = dict.fromkeys(ROLES, Starts())
         self._is_leaving = False
         self._is_urgent = False
@@ -86,6 +86,7 @@ class House:
         """No new requests; streams have `drain_seconds`. The second time: everything ends now."""
         if self._is_leaving:
             self._is_urgent = True
+            self.exit_status = 1
             return
         self._is_leaving = True
         self._drain_deadline_ms = monotonic_ms() + int(self.settings.drain_seconds * 1000)
@@ -97,7 +98,7 @@ class House:
         self._wanted["worker"] = settings.workers
         for role in roles:
             self._generation[role] += 1
-            self._settings[(role, self._generation[role])] = settings
+            self._settings[role] = settings
             self._starts[role] = Starts(has_served=self._starts[role].has_served)
 
     def step(self, now_ms: int) -> bool:
@@ -116,7 +117,7 @@ class House:
 
     def pause_ms(self, now_ms: int) -> int:
         """How long the loop may sleep if no signal comes."""
-        is_calm = not self._is_leaving and rules.is_current(self.view())
+        is_calm = not self._is_leaving and rules.is_calm(self.view())
         waits = [
             s.not_before_ms - now_ms for s in self._starts.values() if s.not_before_ms > now_ms
         ]
@@ -219,19 +220,25 @@ class House:
 
     def _carry_out(self, plan: Plan, now_ms: int) -> None:
         for number in plan.kill:
-            child = self.children[number]
-            logger.error("child does not answer; it is killed", extra={"child": child.label})
-            child.process.kill()
+            self._kill(self.children[number])
         for number in plan.end:
             self._end(self.children[number])
         for role in plan.start:
             self._start(role, now_ms)
+
+    def _kill(self, child: Spawned) -> None:
+        if not child.is_killed:
+            child.is_killed = True
+            why = "told twice" if self._is_urgent else "it does not answer"
+            logger.error("child is killed", extra={"child": child.label, "why": why})
+            child.process.kill()
 
     def _end(self, child: Spawned) -> None:
         if child.role == "worker" and self._is_leaving:
             # Set before the signal: so the worker knows that nobody takes its place.
             self.equipment.segment.set_drain(child.slot, self._drain_deadline_ms)
         self._note_leaving(child)
+        logger.debug("child is told to leave", extra={"child": child.label})
         child.process.send_signal(signal.SIGTERM)
 
     def _note_leaving(self, child: Spawned) -> None:
@@ -264,7 +271,7 @@ class House:
         taken = {child.slot for child in self.children.values()}
         slot, slot_fd = self._slots.take(taken) if role == "worker" else (-1, -1)
         document = ChildSettings(
-            settings=self._settings[(role, self._generation[role])],
+            settings=self._settings[role],
             control_socket=str(equipment.control_path),
             segment=str(equipment.segment_path),
             local_engines=equipment.local_engines,

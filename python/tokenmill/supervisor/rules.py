@@ -186,10 +186,18 @@ def is_hopeless(starts: dict[Role, Starts]) -> Role | None:
 
 
 def is_current(view: View) -> bool:
-    """Whether nobody of another generation is left, and all that is wanted is there."""
-    workers = [c for c in view.children if c.role == "worker"]
-    return len(workers) == view.wanted["worker"] and all(
-        _is_current(view, child) and (child.role != "worker" or child.phase == "serving")
+    """Whether all that is wanted is there, of the wanted generation, and nobody else."""
+    for role, wanted in view.wanted.items():
+        children = _living(view, role)
+        if len(children) != wanted or not all(_is_current(view, child) for child in children):
+            return False
+    return all(child.phase == "serving" for child in _living(view, "worker"))
+
+
+def is_calm(view: View) -> bool:
+    """Whether nothing is under way that only shows when one looks: a start, somebody leaving."""
+    return not any(
+        child.phase == "leaving" or (child.role == "worker" and child.phase == "starting")
         for child in view.children
     )
 

@@ -17,7 +17,7 @@ from tokenmill.engines.vllm.port import hold_port
 from tokenmill.listening import listen_tcp
 from tokenmill.settings import EngineSettings, Settings
 from tokenmill.state_folder import segment_path
-from tokenmill.supervisor.house import Equipment, House
+from tokenmill.supervisor.house import BUSY_MS, Equipment, House
 from tokenmill.supervisor.refusal import Refused
 from tokenmill.supervisor.reload import Reload
 from tokenmill.supervisor.signals import SignalInbox
@@ -51,12 +51,13 @@ def run_house(
     had_terminal = has_terminal()
     try:
         while house.step(now_ms := monotonic_ms()):
-            reload.step(now_ms)
             if not is_shown and house.is_serving():
                 is_shown = on_serving(house, url)
-            for received in inbox.wait(house.pause_ms(monotonic_ms())):
+            pause_ms = house.pause_ms(now_ms) if is_shown else BUSY_MS
+            for received in inbox.wait(pause_ms):
                 is_hangup = received == signal.SIGHUP and had_terminal and not has_terminal()
                 _take(signal.SIGTERM if is_hangup else received, house, reload)
+            reload.step(monotonic_ms())
     finally:
         house.kill_all()
     logger.info("ended")

@@ -4,7 +4,6 @@ Shown when the fleet is known, and never waited for: requests are served before 
 imported only then, so that it costs no start-up time.
 """
 
-import contextlib
 import logging
 import os
 import sys
@@ -38,12 +37,11 @@ class Welcome:
         is_expecting = not is_known or fleet.is_loading() or house.equipment.engine is not None
         if not fleet.routes and is_expecting and now_ms - self._since_ms < PATIENCE_MS:
             return False
-        served = models_by_engine(fleet)
-        if sys.stdout is not None and sys.stdout.isatty():
-            with contextlib.suppress(OSError):
-                _print_panel(url, self._settings.state, served)
-        else:
-            _log(url, self._settings.state, served)
+        show = _print_panel if sys.stdout is not None and sys.stdout.isatty() else _log
+        try:
+            show(url, self._settings.state, models_by_engine(fleet))
+        except OSError as error:  # no room for the key, or the terminal went away
+            logger.warning("serving, and could not say where", extra={"error": str(error)})
         return True
 
 
