@@ -18,7 +18,7 @@ from tokenmill.clock import monotonic_ms
 from tokenmill.engines.probe import look
 from tokenmill.engines.recognition import Sighting
 from tokenmill.engines.rules import Patience, Watch, served_models, watch
-from tokenmill.engines.targets import EMBEDDED_NAME, Target
+from tokenmill.engines.targets import Target
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import write_fleet
 from tokenmill.models.rules import EngineReport, build_fleet, is_same_fleet, models_on
@@ -151,7 +151,7 @@ class Keeper:
             except Exception:  # a worker loop: one bad look must not end all others
                 logger.exception("a look failed", extra={"engine": known.target.name})
             self._looked.set()
-            in_haste = self._is_holding and known.target.name == EMBEDDED_NAME
+            in_haste = self._is_holding and known.target.is_embedded
             pause_ms = HASTY_LOOK_MS if in_haste else self.settings.interval_ms
             await asyncio.sleep(pause_ms / 1000)
 
@@ -203,7 +203,7 @@ def _is_awaited(known: Known) -> bool:
     """Whether the first fleet would be a wrong one without a look at this target."""
     if not known.is_looked_at:
         return True
-    return known.target.name == EMBEDDED_NAME and known.watch.state == "loading"
+    return known.target.is_embedded and known.watch.state == "loading"
 
 
 def _log_change(target: Target, before: Watch, after: Watch, found: Sighting) -> None:
@@ -231,6 +231,10 @@ def _known(target: Target, previous: Fleet, now_ms: int) -> Known:
         models=models_on(previous, engine.slot),
     )
     remembered = Watch(
-        state=engine.state, last=last, has_served=True, since_ms=now_ms, answered_ms=now_ms
+        state=engine.state,
+        last=last,
+        has_served=engine.state == "serving" or bool(engine.version),
+        since_ms=now_ms,
+        answered_ms=now_ms,
     )
     return Known(target=target, watch=remembered, is_listed=True)

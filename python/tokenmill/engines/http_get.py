@@ -23,33 +23,43 @@ class BrokenAnswer(Exception):
     """What came back is not an HTTP answer, or it broke off, or it is too large."""
 
 
-async def connect(address: Address) -> tuple[StreamReader, StreamWriter]:
+class Connection:
+    """A fresh connection to an address, good for one question."""
+
+    def __init__(self, address: Address, reader: StreamReader, writer: StreamWriter) -> None:
+        self._address = address
+        self._reader = reader
+        self._writer = writer
+
+    async def get(self, target: str, api_key: str = "") -> Answer:
+        """The answer to a GET of `target`; the connection is closed afterwards.
+
+        Raises: BrokenAnswer; OSError.
+        """
+        try:
+            self._writer.write(_request(self._address, target, api_key))
+            await self._writer.drain()
+            return await _read_answer(self._reader)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise BrokenAnswer(f"GET {target}: the answer broke off or has no end") from error
+        finally:
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                self._writer.transport.abort()  # waits for nobody: a stranger may never close
+
+
+async def connect(address: Address) -> Connection:
     """A connection to the address. Raises: OSError."""
     if address.path:
-        return await asyncio.open_unix_connection(address.path, limit=HEAD_BYTES_MAX)
-    return await asyncio.open_connection(address.host, address.port, limit=HEAD_BYTES_MAX)
+        streams = await asyncio.open_unix_connection(address.path, limit=HEAD_BYTES_MAX)
+    else:
+        streams = await asyncio.open_connection(address.host, address.port, limit=HEAD_BYTES_MAX)
+    return Connection(address, *streams)
 
 
-async def get(stream: tuple[StreamReader, StreamWriter], target: str, api_key: str) -> Answer:
-    """The answer to a GET of `target`; the connection is closed afterwards.
-
-    Raises: BrokenAnswer; OSError.
-    """
-    reader, writer = stream
-    try:
-        writer.write(_request(target, api_key))
-        await writer.drain()
-        return await _read_answer(reader)
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise BrokenAnswer(f"GET {target}: the answer broke off or has no end") from error
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            writer.transport.abort()  # waits for nobody: a stranger may never close
-
-
-def _request(target: str, api_key: str) -> bytes:
-    lines = [f"GET {target} HTTP/1.1", "Host: localhost", "Accept: application/json"]
+def _request(address: Address, target: str, api_key: str) -> bytes:
+    host = "localhost" if address.path else address.url.removeprefix("http://")
+    lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "Accept: application/json"]
     lines += ["User-Agent: tokenmill-probe", "Connection: close"]
     if api_key:
         lines.append(f"Authorization: Bearer {api_key}")

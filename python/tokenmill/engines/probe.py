@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from tokenmill.engines.address import Address
-from tokenmill.engines.http_get import BrokenAnswer, connect, get
+from tokenmill.engines.http_get import BrokenAnswer, connect
 from tokenmill.engines.recognition import (
     Answer,
     Outcome,
@@ -36,10 +36,10 @@ async def look(
             first = await connect(address)
             is_connected = True
             if known is not None and known.version:
-                models = await get(first, "/v1/models", api_key)
+                models = await first.get("/v1/models", api_key)
                 version = known.version
             else:
-                version = read_version(await get(first, "/version", ""))
+                version = read_version(await first.get("/version"))
                 models = await _ask(address, "/v1/models", api_key)
             health = await _ask(address, "/health") if version else _NOT_ASKED
             sighting = recognise(version, models, health)
@@ -61,7 +61,7 @@ async def look_at_all(addresses: Iterable[Address], *, timeout_ms: int) -> list[
 
 
 async def _ask(address: Address, target: str, api_key: str = "") -> Answer:
-    return await get(await connect(address), target, api_key)
+    return await (await connect(address)).get(target, api_key)
 
 
 async def _find_task(address: Address, sighting: Sighting, known: Sighting | None) -> Task | None:

@@ -15,8 +15,7 @@ from tokenmill.engines.rules import Origin
 from tokenmill.settings import EngineSettings, Settings
 
 EMBEDDED_NAME = "embedded"
-VLLM_NAME = "vllm"
-"""The names of the engines that the house itself may run."""
+"""The embedded engine's name among the engines that the house itself runs."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -28,9 +27,14 @@ class Target(Struct, frozen=True, kw_only=True):
     api_key: str = ""
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded engine of this house."""
+        return self.origin == "ours" and self.name == EMBEDDED_NAME
+
+    @property
     def kind(self) -> EngineKind:
         """What it is taken for as long as nobody has answered there."""
-        if self.origin == "ours" and self.name == EMBEDDED_NAME:
+        if self.is_embedded:
             return "embedded"
         return "openai" if self.origin == "named" else "vllm"
 

@@ -7,6 +7,7 @@ a pool, each pool has serving engines, each alias ends at a route.
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
 from tokenmill.models.fleet import Engine, Fleet, Route
@@ -109,10 +110,18 @@ def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
             continue
         for model in report.models:
             key = (report.account_id, model.id)
-            offer = offers.setdefault(key, _Offer(model, report.account_id, report.kind, []))
+            first = _Offer(model, report.account_id, report.kind, [])
+            offer = offers.setdefault(key, first)
             if report.name not in offer.engines and _is_same(offer, report, model):
                 offer.engines.append(report.name)
+                offers[key] = replace(offer, model=_narrower(offer.model, model))
     return list(offers.values())
+
+
+def _narrower(one: ServedModel, other: ServedModel) -> ServedModel:
+    """The first with the shorter context of both: a request may go to either engine."""
+    known = [m.context_tokens_max for m in (one, other) if m.context_tokens_max]
+    return replace(one, context_tokens_max=min(known, default=0))
 
 
 def _is_same(offer: _Offer, report: EngineReport, model: ServedModel) -> bool:

@@ -49,6 +49,13 @@ def test_one_model_on_two_engines_is_one_pool() -> None:
     )
 
 
+def test_a_pool_has_the_shortest_context_of_its_engines() -> None:
+    shorter = replace(CHAT, context_tokens_max=1024)
+    unknown = replace(CHAT, context_tokens_max=0)
+    fleet = fleet_of(report("a", CHAT), report("b", unknown), report("c", shorter))
+    assert [route.context_tokens_max for route in fleet.routes] == [1024]
+
+
 def test_auto_prefers_any_other_engine_to_the_embedded_one() -> None:
     fleet = fleet_of(EMBEDDED, report("a", CHAT))
     assert [route.id for route in fleet.routes] == ["tiny-chat", "tokenmill-demo", "minilm"]

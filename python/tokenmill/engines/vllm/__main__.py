@@ -21,6 +21,7 @@ from tokenmill.engines.vllm.command import serve_command, serve_environment
 from tokenmill.engines.vllm.leftover import end_leftover, forget_group, remember_group
 from tokenmill.engines.vllm.port import held_port
 from tokenmill.engines.vllm.presence import find_vllm
+from tokenmill.engines.vllm.words import relay_words
 
 _LOOK_EVERY_S = 0.5
 _LOOK_MS = 2_000
@@ -52,13 +53,17 @@ async def hold(start: ChildStart) -> bool:
         *command,
         env=serve_environment(os.environ),
         stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
         process_group=0,
         preexec_fn=_end_with_parent,
     )
     remember_group(record, process.pid, port)
+    speaking = asyncio.create_task(relay_words(process.stdout, logger))
     try:
         return await _watch(process, start, port)
     finally:
+        speaking.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         forget_group(record)
