@@ -18,7 +18,7 @@ from tests.support.paced_engine import PacedEngine
 from tests.support.terminal import on_terminal
 from tests.support.waiting import eventually
 
-CURL = re.compile(r"^curl .*?^  -d '[^']*'", re.MULTILINE | re.DOTALL)
+CURL = re.compile(r"^curl .*?^-d '[^']*'", re.MULTILINE | re.DOTALL)
 
 
 def start_and_fail(

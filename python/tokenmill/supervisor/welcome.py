@@ -62,12 +62,12 @@ def _described(engine: Engine) -> str:
 
 
 def curl_lines(url: str, secret: str) -> str:
-    """A shell command that gets an answer, safe to paste: nothing in it needs quoting twice."""
+    """A shell command that gets an answer, safe to paste: no line is broken at 80 columns."""
     return (
         f"curl {url}/v1/chat/completions \\\n"
-        f"  -H 'Authorization: Bearer {secret}' \\\n"
-        "  -H 'Content-Type: application/json' \\\n"
-        """  -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}'"""
+        f"-H 'Authorization: Bearer {secret}' \\\n"
+        "-H 'Content-Type: application/json' \\\n"
+        """-d '{"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}'"""
     )
 
 
