@@ -1,11 +1,9 @@
-"""The clocks of the Python side. Nothing else here reads time; pure code takes it as an argument."""
+"""The clocks of the Python side. Nothing else reads time; pure code takes it as an argument."""
 
 import time
 
-
-def monotonic_ns() -> int:
-    """Nanoseconds of CLOCK_MONOTONIC: the same scale in every process of the machine."""
-    return time.monotonic_ns()
+monotonic_ns = time.monotonic_ns  # by another name: it is read eight times a request
+"""Nanoseconds of CLOCK_MONOTONIC: the same scale in every process of the machine."""
 
 
 def monotonic_ms() -> int:

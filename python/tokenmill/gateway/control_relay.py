@@ -22,7 +22,7 @@ async def relay_to_control(exchange: Exchange, serving: Serving) -> None:
     """Passes the request on and its answer back. Raises: ApiError, ClientGone."""
     target = checked_target(exchange.scope["path"], exchange.scope.get("raw_path") or b"")
     query = exchange.scope["query_string"]
-    body = await read_body(exchange, serving.settings.bounds)
+    body = await read_body(exchange, serving.settings.bounds, serving.deadlines)
     headers = [each for each in exchange.scope["headers"] if not each[0].startswith(_OWN_PREFIX)]
     headers = [each for each in headers if each[0] not in _SET_HERE]
     try:

@@ -7,6 +7,7 @@ is refused unread ends its connection: what would follow on it is the rest of th
 import asyncio
 
 from tokenmill.errors import InvalidRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
+from tokenmill.inference.deadlines import Deadlines
 from tokenmill.inference.exchange import ClientGone, Exchange
 from tokenmill.settings import BodyBounds
 
@@ -14,16 +15,16 @@ _JSON = b"application/json"
 _CHARSETS = (b"", b"utf-8", b"utf8")
 
 
-async def read_json(exchange: Exchange, bounds: BodyBounds) -> bytes:
+async def read_json(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines) -> bytes:
     """The body of a request that must be JSON.
 
     Raises: UnsupportedMediaType, RequestTooLarge, RequestTimeout, ClientGone.
     """
     _check_type(exchange)
-    return await read_body(exchange, bounds)
+    return await read_body(exchange, bounds, deadlines)
 
 
-async def read_body(exchange: Exchange, bounds: BodyBounds) -> bytes:
+async def read_body(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines) -> bytes:
     """The body, at most `body_bytes_max` long, and in by the deadline: a base, and time by size.
 
     Raises: RequestTooLarge, RequestTimeout, ClientGone.
@@ -34,12 +35,16 @@ async def read_body(exchange: Exchange, bounds: BodyBounds) -> bytes:
         raise _too_large(bounds)
     size = declared if declared >= 0 else bounds.body_bytes_max
     seconds = bounds.body_deadline_base_ms / 1000 + size / bounds.body_bytes_per_s_min
+    task = deadlines.begin(asyncio.get_running_loop(), seconds)
     try:
-        async with asyncio.timeout(seconds):
-            return await _collect(exchange, bounds)
-    except TimeoutError as error:
+        return await _collect(exchange, bounds)
+    except asyncio.CancelledError as error:
+        if not deadlines.take_back(task):
+            raise
         exchange.must_close = True
         raise RequestTimeout(should_retry=False) from error
+    finally:
+        deadlines.end(task)
 
 
 async def _collect(exchange: Exchange, bounds: BodyBounds) -> bytes:

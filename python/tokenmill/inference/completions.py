@@ -17,7 +17,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     """Answers a text completion request, streamed or whole. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
-    body = await read_json(exchange, bounds)
+    body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
     request = serving.completion_decoder.decode(body)

@@ -40,7 +40,7 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     """Answers an embeddings request. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
-    body = await read_json(exchange, bounds)
+    body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
     request = serving.embedding_decoder.decode(body)

@@ -17,6 +17,7 @@ from tokenmill.protocol.errors import sse_event
 from tokenmill.protocol.generation import StreamOptions
 
 _SSE_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+_ANSWERS = (Head, Whole)
 _UNBUFFERED = (b"x-accel-buffering", b"no")
 
 
@@ -62,7 +63,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         try:
             event = await watch.next_event()
             exchange.woken_ns = monotonic_ns()
-            if isinstance(event, Head | Whole):
+            if isinstance(event, _ANSWERS):
                 exchange.upstream_ns = event.first_byte_ns
                 serving.counters.began(event.first_byte_ns, is_stream=order.is_stream)
             if isinstance(event, Head):

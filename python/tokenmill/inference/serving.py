@@ -13,6 +13,7 @@ from tokenmill._native import Forwarder, Segment
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading
 from tokenmill.inference.counting import Counters
+from tokenmill.inference.deadlines import Deadlines
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.protocol.chat import ChatRequest
@@ -44,6 +45,7 @@ class Serving:
         self.segment = segment
         self.forwarder = forwarder
         self.counters = Counters(segment, worker)
+        self.deadlines = Deadlines()
         ignore = settings.bounds.unknown_fields == "ignore"
         self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
         self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)

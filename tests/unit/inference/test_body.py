@@ -14,6 +14,7 @@ from tokenmill.errors import (
     UnsupportedMediaType,
 )
 from tokenmill.inference.body import read_json
+from tokenmill.inference.deadlines import Deadlines
 from tokenmill.inference.exchange import ClientGone, Exchange
 from tokenmill.settings import BodyBounds
 
@@ -42,12 +43,12 @@ def exchange(messages: Sequence[Any], *headers: tuple[bytes, bytes]) -> Exchange
 
 
 async def read(messages: Sequence[Any], *headers: tuple[bytes, bytes]) -> bytes:
-    return await read_json(exchange(messages, *(headers or (JSON,))), BOUNDS)
+    return await read_json(exchange(messages, *(headers or (JSON,))), BOUNDS, Deadlines())
 
 
 async def refused(error: type[ApiError], request: Exchange) -> ApiError:
     with pytest.raises(error) as caught:
-        await read_json(request, BOUNDS)
+        await read_json(request, BOUNDS, Deadlines())
     return caught.value
 
 
