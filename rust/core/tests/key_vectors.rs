@@ -1,6 +1,9 @@
 //! The form of secrets agrees with the vectors that the Python side is held to as well.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its vectors fails, which is right")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its vectors fails, which is right"
+)]
 
 use std::path::Path;
 
