@@ -90,7 +90,12 @@ class AsgiServer:
     async def run(self) -> None:
         """Serves; returns when `stop` was called and every connection has ended."""
         raise_descriptor_limit(self.bounds.connections_max + _OWN_DESCRIPTORS)
-        await self._server.run()
+        try:
+            await self._server.run()
+        finally:
+            self._accepting = (
+                False  # Granian has closed the descriptor; its number may be another's
+            )
         if self._server.interrupt_children:
             raise RuntimeError("the HTTP server ended by itself; its error is logged above")
 

@@ -23,12 +23,16 @@ EARLY_MS = 5_000
 """A child that ends sooner without having served counts as a failed start."""
 DELAY_STEP_MS = 100
 DELAY_MAX_MS = 10_000
+KILLED_DELAY_MS_MAX = 500
+"""Of a child that was killed with SIGKILL: it did not fail by itself, or memory was short for a
+moment. It is back within a second, always."""
 FAILED_STARTS_MAX = 8
 """In a row; some six seconds of trying. Then a house whose workers or control never served ends."""
 STUCK_MS = 10_000
 """A worker beats every second; one that is silent for so long has a blocked event loop."""
 START_MS_MAX = 60_000
 RELOAD_MS_MAX = 60_000
+KILLED = -9
 EXIT_CONFIGURATION = 78
 """Source: sysexits.h. A child that ends so cannot start with its settings; trying again is idle."""
 
@@ -152,7 +156,10 @@ def note_death(starts: Starts, child: Child, status: int, now_ms: int) -> Starts
     has_served = child.role == "worker" and child.phase == "serving"
     if has_lived or has_served:
         return Starts(has_served=True, not_before_ms=now_ms)
-    return note_failed_start(starts, now_ms)
+    failed = note_failed_start(starts, now_ms)
+    if status != KILLED:
+        return failed
+    return replace(failed, not_before_ms=min(failed.not_before_ms, now_ms + KILLED_DELAY_MS_MAX))
 
 
 def note_failed_start(starts: Starts, now_ms: int) -> Starts:

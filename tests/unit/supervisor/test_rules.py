@@ -9,6 +9,8 @@ from tokenmill.supervisor.rules import (
     DELAY_MAX_MS,
     EXIT_CONFIGURATION,
     FAILED_STARTS_MAX,
+    KILLED,
+    KILLED_DELAY_MS_MAX,
     STUCK_MS,
     Child,
     Plan,
@@ -24,7 +26,6 @@ from tokenmill.supervisor.rules import (
 )
 
 NOW = 1_000_000
-KILLED = -9
 ROLES: tuple[Role, ...] = ("engine", "control", "worker")
 
 
@@ -187,6 +188,13 @@ def test_a_child_that_fails_to_start_waits_longer_each_time() -> None:
         waits.append(starts.not_before_ms - NOW)
     assert waits == [0, 100, 200, 400, 800]
     assert note_serving(starts).failed_count == 0
+
+
+def test_a_child_that_is_killed_over_and_over_is_still_back_within_a_second() -> None:
+    starts = Starts()
+    for _ in range(20):
+        starts = note_death(starts, child(1, "engine", started_ms=NOW - 1), KILLED, NOW)
+    assert starts.not_before_ms - NOW <= KILLED_DELAY_MS_MAX
 
 
 def test_waits_are_bounded() -> None:
