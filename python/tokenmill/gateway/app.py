@@ -86,10 +86,16 @@ class App:
         self._is_leaving = True
         self._refuses = refuse
 
+    def refresh(self) -> None:
+        """Takes over a newer fleet though no request asks for it: running streams learn by it that
+        their engine has left."""
+        self._serving.fleet_index()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        self._serving.attach()
+        if not self._serving.is_attached:
+            self._serving.attach()
         exchange = Exchange(scope, receive, send)
         exchange.must_close = exchange.must_close or self._is_leaving
         endpoint = find_endpoint(scope["path"])

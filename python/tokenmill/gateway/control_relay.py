@@ -35,8 +35,7 @@ async def relay_to_control(exchange: Exchange, serving: Serving) -> None:
         )
     except ValueError as error:
         raise InvalidRequest("The address or a header of the request is malformed.") from error
-    stall_ms = serving.settings.forward.reader_stall_ms
-    with ClientWatch(running, exchange.receive, stall_ms) as watch:
+    with serving.watch(running, exchange.receive) as watch:
         event = await watch.next_event()
         if not isinstance(event, Head):
             raise ServiceUnavailable(

@@ -118,6 +118,7 @@ class Worker:
         self._segment.set_worker_state(self._slot, WorkerState.SERVING)
         while True:
             self._segment.beat(self._slot)
+            self._app.refresh()
             await asyncio.sleep(BEAT_S)
 
 

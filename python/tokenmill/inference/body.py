@@ -35,7 +35,7 @@ async def read_body(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines
         raise _too_large(bounds)
     size = declared if declared >= 0 else bounds.body_bytes_max
     seconds = bounds.body_deadline_base_ms / 1000 + size / bounds.body_bytes_per_s_min
-    task = deadlines.begin(asyncio.get_running_loop(), seconds)
+    task = deadlines.begin(seconds)
     try:
         return await _collect(exchange, bounds)
     except asyncio.CancelledError as error:

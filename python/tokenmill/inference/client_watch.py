@@ -11,10 +11,41 @@ from typing import Any
 from tokenmill._native import End, Head, Relay, Whole
 from tokenmill.inference.exchange import ClientGone, Receive, Send
 
-WATCH_AFTER_S = 0.02
-"""A tenth of the 250 ms in which an abandoned request must be given up."""
+TICK_S = 0.02
+"""Watching begins after one to two of these: within a sixth of the 250 ms in which an abandoned
+request must be given up."""
 
 Event = Head | Whole | bytes | End
+
+
+class WatchClock:
+    """Begins to watch the clients whose answers take long: one timer for all of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._older: set[ClientWatch] = set()
+        self._newer: set[ClientWatch] = set()
+        self._is_running = False
+
+    def add(self, watch: "ClientWatch") -> None:
+        """`watch` begins after one to two ticks, unless it is taken out before."""
+        self._newer.add(watch)
+        if not self._is_running:
+            self._is_running = True
+            self.loop.call_later(TICK_S, self._tick)
+
+    def discard(self, watch: "ClientWatch") -> None:
+        """`watch` has seen its answer."""
+        self._newer.discard(watch)
+        self._older.discard(watch)
+
+    def _tick(self) -> None:
+        due, self._older, self._newer = self._older, self._newer, set()
+        for watch in due:
+            watch.begin()
+        self._is_running = bool(self._older)
+        if self._is_running:
+            self.loop.call_later(TICK_S, self._tick)
 
 
 class ClientWatch:
@@ -24,7 +55,9 @@ class ClientWatch:
     """
 
     __slots__ = (
+        "_clock",
         "_future",
+        "_is_added",
         "_is_stalled",
         "_loop",
         "_owner",
@@ -33,24 +66,25 @@ class ClientWatch:
         "_stall_s",
         "_stall_timer",
         "_task",
-        "_timer",
         "_writes",
         "_writes_seen",
         "is_gone",
     )
 
-    def __init__(self, relay: Relay, receive: Receive, stall_ms: int) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._owner = asyncio.current_task()
+    def __init__(
+        self, relay: Relay, receive: Receive, clock: WatchClock, reader_stall_s: float
+    ) -> None:
+        self._clock = clock
+        self._loop = clock.loop
         self._relay = relay
         self._receive = receive
-        self._stall_s = stall_ms / 1000
+        self._stall_s = reader_stall_s
+        self._owner: asyncio.Task[Any] | None = None
         self._future: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._writes = self._writes_seen = 0  # odd while one is under way
-        self._is_stalled = False
+        self._is_added = self._is_stalled = False
         self.is_gone = False
 
     def __enter__(self) -> "ClientWatch":
@@ -59,9 +93,10 @@ class ClientWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        for timer in (self._timer, self._stall_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._is_added:
+            self._clock.discard(self)
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         if self._task is not None:
             self._task.cancel()
         self._relay.close()
@@ -81,20 +116,23 @@ class ClientWatch:
             future = self._loop.create_future()
             if self._relay.notify(future):
                 continue
-            if self._timer is None:
-                self._timer = self._loop.call_later(WATCH_AFTER_S, self._begin)
+            if not self._is_added:
+                self._is_added = True
+                self._clock.add(self)
             self._future = future
             await future
 
     async def write(self, message: MutableMapping[str, Any], send: Send) -> None:
         """Sends a piece of a stream. Raises: ClientGone, from the context, if it is not read."""
         if self._stall_timer is None:
+            self._owner = asyncio.current_task(self._loop)
             self._stall_timer = self._loop.call_later(self._stall_s, self._check_stall)
         self._writes += 1
         await send(message)
         self._writes += 1
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Watches from now on."""
         self._task = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:

@@ -11,19 +11,20 @@ from typing import Any
 class Deadlines:
     """Cancels tasks whose wait took too long. Of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._ends: dict[asyncio.Task[Any], float] = {}
         self._expired: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, loop: asyncio.AbstractEventLoop, seconds: float) -> asyncio.Task[Any] | None:
+    def begin(self, seconds: float) -> asyncio.Task[Any] | None:
         """The running task, which is cancelled after `seconds` unless `end` comes first."""
-        task = asyncio.current_task(loop)
+        task = asyncio.current_task(self._loop)
         if task is not None:
-            end = loop.time() + seconds
+            end = self._loop.time() + seconds
             self._ends[task] = end
             if self._timer is None or end < self._timer.when():
-                self._arm(loop, end)
+                self._arm(end)
         return task
 
     def end(self, task: asyncio.Task[Any] | None) -> None:
@@ -39,17 +40,17 @@ class Deadlines:
         task.uncancel()
         return True
 
-    def _arm(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
+    def _arm(self, end: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(end, self._expire, loop)
+        self._timer = self._loop.call_at(end, self._expire)
 
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire(self) -> None:
         self._timer = None
-        now = loop.time()
+        now = self._loop.time()
         for task in [each for each, end in self._ends.items() if end <= now]:
             del self._ends[task]
             self._expired.add(task)
             task.cancel()
         if self._ends:
-            self._arm(loop, min(self._ends.values()))
+            self._arm(min(self._ends.values()))

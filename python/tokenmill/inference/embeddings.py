@@ -13,7 +13,6 @@ from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
-from tokenmill.inference.client_watch import ClientWatch
 from tokenmill.inference.engine_errors import from_end
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay
@@ -82,7 +81,7 @@ async def _check_count(
         kind=AnswerKind.WHOLE,
         request_id=exchange.engine_id,
     )
-    with ClientWatch(running, exchange.receive, serving.settings.forward.reader_stall_ms) as watch:
+    with serving.watch(running, exchange.receive) as watch:
         event = await watch.next_event()
     if isinstance(event, End):
         raise from_end(event, "input", is_whole=True)

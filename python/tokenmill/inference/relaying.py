@@ -58,8 +58,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         usage=order.usage,
         model=None if name == order.route.engine_model else name,
     )
-    stall_ms = serving.settings.forward.reader_stall_ms
-    with ClientWatch(running, exchange.receive, stall_ms) as watch:
+    with serving.watch(running, exchange.receive) as watch:
         try:
             event = await watch.next_event()
             exchange.woken_ns = monotonic_ns()

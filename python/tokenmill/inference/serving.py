@@ -9,11 +9,13 @@ import logging
 
 import msgspec
 
-from tokenmill._native import Forwarder, Segment
+from tokenmill._native import Forwarder, Relay, Segment
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading
+from tokenmill.inference.client_watch import ClientWatch, WatchClock
 from tokenmill.inference.counting import Counters
 from tokenmill.inference.deadlines import Deadlines
+from tokenmill.inference.exchange import Receive
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.protocol.chat import ChatRequest
@@ -45,7 +47,6 @@ class Serving:
         self.segment = segment
         self.forwarder = forwarder
         self.counters = Counters(segment, worker)
-        self.deadlines = Deadlines()
         ignore = settings.bounds.unknown_fields == "ignore"
         self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
         self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)
@@ -53,15 +54,17 @@ class Serving:
         self._control_url = f"unix:{control_socket}"
         self._index = FleetIndex(Fleet())
         self._generation = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reader_stall_s = settings.forward.reader_stall_ms / 1000
         self._set_fleet(Fleet())
+        self.is_attached = False
 
     def attach(self) -> None:
-        """Ties the native I/O thread to the running event loop. Does nothing the second time."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            loop.add_reader(self.forwarder.wake_fd(), self.forwarder.dispatch)
+        """Ties this and the native I/O thread to the running event loop: once, before all else."""
+        self.is_attached = True
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
+        self.watch_clock = WatchClock(self.loop)
+        self.loop.add_reader(self.forwarder.wake_fd(), self.forwarder.dispatch)
 
     @property
     def control_pool(self) -> int:
@@ -74,6 +77,10 @@ class Serving:
         if generation != self._generation:
             self._reload(generation)
         return self._index
+
+    def watch(self, relay: Relay, receive: Receive) -> ClientWatch:
+        """The context in which the client of `relay` is watched."""
+        return ClientWatch(relay, receive, self.watch_clock, self._reader_stall_s)
 
     def is_ready(self) -> bool:
         """Whether control has loaded the keys and looked for engines once."""

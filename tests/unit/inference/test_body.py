@@ -43,12 +43,14 @@ def exchange(messages: Sequence[Any], *headers: tuple[bytes, bytes]) -> Exchange
 
 
 async def read(messages: Sequence[Any], *headers: tuple[bytes, bytes]) -> bytes:
-    return await read_json(exchange(messages, *(headers or (JSON,))), BOUNDS, Deadlines())
+    return await read_json(
+        exchange(messages, *(headers or (JSON,))), BOUNDS, Deadlines(asyncio.get_running_loop())
+    )
 
 
 async def refused(error: type[ApiError], request: Exchange) -> ApiError:
     with pytest.raises(error) as caught:
-        await read_json(request, BOUNDS, Deadlines())
+        await read_json(request, BOUNDS, Deadlines(asyncio.get_running_loop()))
     return caught.value
 
 

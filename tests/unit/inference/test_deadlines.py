@@ -8,7 +8,7 @@ from tokenmill.inference.deadlines import Deadlines
 
 
 async def waiting(deadlines: Deadlines, seconds: float, event: asyncio.Event) -> str:
-    task = deadlines.begin(asyncio.get_running_loop(), seconds)
+    task = deadlines.begin(seconds)
     try:
         await event.wait()
     except asyncio.CancelledError:
@@ -20,14 +20,14 @@ async def waiting(deadlines: Deadlines, seconds: float, event: asyncio.Event) ->
 
 async def test_a_wait_that_ends_in_time_is_left_alone() -> None:
     event = asyncio.Event()
-    task = asyncio.create_task(waiting(Deadlines(), 60, event))
+    task = asyncio.create_task(waiting(Deadlines(asyncio.get_running_loop()), 60, event))
     await asyncio.sleep(0)
     event.set()
     assert await task == "done"
 
 
 async def test_only_the_late_ones_are_cancelled_and_each_in_its_time() -> None:
-    deadlines, event = Deadlines(), asyncio.Event()
+    deadlines, event = Deadlines(asyncio.get_running_loop()), asyncio.Event()
     waits = (60.0, 0.03, 0.01)  # the later ones bring the timer forward
     tasks = [asyncio.create_task(waiting(deadlines, each, event)) for each in waits]
     assert await tasks[2] == "late"
@@ -43,11 +43,11 @@ async def test_a_task_goes_on_after_its_deadline_was_taken_back() -> None:
         await asyncio.sleep(0)
         return outcome
 
-    assert await asyncio.create_task(survivor(Deadlines())) == "late"
+    assert await asyncio.create_task(survivor(Deadlines(asyncio.get_running_loop()))) == "late"
 
 
 async def test_another_cancellation_is_not_taken_for_a_deadline() -> None:
-    task = asyncio.create_task(waiting(Deadlines(), 60, asyncio.Event()))
+    task = asyncio.create_task(waiting(Deadlines(asyncio.get_running_loop()), 60, asyncio.Event()))
     await asyncio.sleep(0)
     task.cancel()
     assert await task == "cancelled"
@@ -55,7 +55,7 @@ async def test_another_cancellation_is_not_taken_for_a_deadline() -> None:
 
 @pytest.mark.parametrize("count", [1, 50])
 async def test_a_finished_wait_is_forgotten(count: int) -> None:
-    deadlines, event = Deadlines(), asyncio.Event()
+    deadlines, event = Deadlines(asyncio.get_running_loop()), asyncio.Event()
     event.set()
     await asyncio.gather(*(waiting(deadlines, 60, event) for _ in range(count)))
     assert not vars(deadlines)["_ends"]
