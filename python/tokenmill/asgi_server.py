@@ -41,7 +41,7 @@ class ServerBounds(Struct, frozen=True, kw_only=True):
     """Bounds of one server. `connections_max` counts idle connections too."""
 
     connections_max: int = 20_000
-    header_read_ms: int = 10_000
+    header_read_ms: int = 60_000  # also how long a kept connection may be idle
     end_s: float = 30.0  # how long connections may take to end after the stop
 
 

@@ -74,6 +74,7 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     cors_origins: tuple[str, ...] = ()
     query_api_key: bool = True
+    # Also how long a kept connection may be idle: more than what a proxy in front keeps its own.
     header_read_ms: Annotated[int, Meta(ge=1, le=60_000)] = 10_000
     connections_max: Count = 20_000
 
