@@ -27,7 +27,7 @@ SCHEMA = st.dictionaries(
 )
 PASSED_ON: dict[str, Any] = {
     "temperature": st.floats(0, 2),
-    "top_p": st.floats(0, 1),
+    "top_p": st.floats(1e-6, 1),
     "n": st.integers(1, 128),
     "max_tokens": st.integers(1, 4096),
     "seed": st.integers(-(2**63), 2**63 - 1),

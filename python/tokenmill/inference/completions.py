@@ -3,6 +3,7 @@
 from tokenmill.clock import monotonic_ns
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
+from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
 from tokenmill.inference.serving import Serving
@@ -11,6 +12,7 @@ from tokenmill.protocol.checks import check_completion
 from tokenmill.protocol.shaping import shape_completion
 
 _TARGET = "/v1/completions"
+_BLAME = Blame("prompt", "structured_outputs")
 
 
 async def completions(exchange: Exchange, serving: Serving) -> None:
@@ -26,7 +28,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key.account_id, "generate")
-    order = Order(route, _TARGET, shape_completion(request, terms_of(route)), "prompt")
+    order = Order(route, _TARGET, shape_completion(request, terms_of(route)), _BLAME)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)

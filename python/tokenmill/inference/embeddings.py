@@ -13,7 +13,7 @@ from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
-from tokenmill.inference.engine_errors import from_end
+from tokenmill.inference.engine_errors import Blame, from_end
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay
 from tokenmill.inference.serving import Serving
@@ -24,6 +24,7 @@ from tokenmill.protocol.embeddings import EmbeddingRequest
 from tokenmill.protocol.shaping import shape_embedding
 
 _TARGET = "/v1/embeddings"
+_BLAME = Blame("input")
 
 
 class _Tokenize(Struct):
@@ -49,7 +50,7 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     route = serving.route(asked, key.account_id, "embed")
     for param, text in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
         await _check_count(exchange, serving, route, param, text)
-    order = Order(route, _TARGET, shape_embedding(request, terms_of(route)), "input")
+    order = Order(route, _TARGET, shape_embedding(request, terms_of(route)), _BLAME)
     order.asked_model = asked
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)
@@ -84,7 +85,7 @@ async def _check_count(
     with serving.watch(running, exchange.receive) as watch:
         event = await watch.next_event()
     if isinstance(event, End):
-        raise from_end(event, "input", is_whole=True)
+        raise from_end(event, _BLAME, is_whole=True)
     if not isinstance(event, Whole) or event.status != 200:
         return  # an engine without a tokenizer route judges the input itself
     try:

@@ -36,6 +36,14 @@ _TRAILER = re.compile(r"\s*\((?:parameter=\w+(?:, )?)?(?:value=.*)?\)$", re.S)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]{0,127}")
 
 
+class Blame(Struct, frozen=True):
+    """The fields of a request that an engine's refusal is about, where it does not say so itself:
+    the one that holds the text, and the one that holds a schema, if any."""
+
+    text: str
+    schema: str | None = None
+
+
 class _Fault(Struct):
     """The inside of an OpenAI-style error, as loosely as engines write it."""
 
@@ -63,21 +71,18 @@ class _Body(Struct):
     code: int | str | None = None
 
 
-def from_answer(status: int, body: bytes, text_param: str) -> ApiError:
-    """The error for an engine's answer with an error status.
-
-    `text_param`: the field that holds the request's text, to blame for its length.
-    """
-    return _from_fault(status, _read(body), text_param)
+def from_answer(status: int, body: bytes, blame: Blame) -> ApiError:
+    """The error for an engine's answer with an error status."""
+    return _from_fault(status, _read(body), blame)
 
 
-def from_end(end: End, text_param: str, *, is_whole: bool) -> ApiError:
+def from_end(end: End, blame: Blame, *, is_whole: bool) -> ApiError:
     """The error for an answer that ended before it was complete.
 
     `is_whole`: the client waits for one JSON answer; once tokens may have been made for it, it is
     told not to pay for them twice.
     """
-    error = _from_reason(end, text_param)
+    error = _from_reason(end, blame)
     may_have_paid = end.sent_tokens or end.reason in _LATE
     if is_whole and may_have_paid and error.status >= 500:
         error.should_retry = False
@@ -93,11 +98,11 @@ _LATE = (
 )
 
 
-def _from_reason(end: End, text_param: str) -> ApiError:
+def _from_reason(end: End, blame: Blame) -> ApiError:
     if end.reason in (EndReason.NO_ENGINE, EndReason.REFUSED):
         return NoEngine(retry_after_ms=RETRY_MS)
     if end.reason == EndReason.ERROR_EVENT:
-        return _from_event(end.detail.encode(), text_param)
+        return _from_event(end.detail.encode(), blame)
     kind, message = _ENDS.get(int(end.reason), (UpstreamError, "The engine's answer was cut off."))
     return kind(message)
 
@@ -116,7 +121,7 @@ _ENDS: dict[int, tuple[type[ApiError], str]] = {
 }
 
 
-def _from_event(body: bytes, text_param: str) -> ApiError:
+def _from_event(body: bytes, blame: Blame) -> ApiError:
     """An error inside a stream: its status is in `code`, if the engine says one."""
     fault = _read(body)
     status = fault.code if isinstance(fault.code, int) else 0
@@ -124,10 +129,10 @@ def _from_event(body: bytes, text_param: str) -> ApiError:
         status = int(fault.code[:4])
     if not status:
         status = 400 if fault.type in ("BadRequestError", "invalid_request_error") else 500
-    return _from_fault(status, fault, text_param)
+    return _from_fault(status, fault, blame)
 
 
-def _from_fault(status: int, fault: _Fault, text_param: str) -> ApiError:
+def _from_fault(status: int, fault: _Fault, blame: Blame) -> ApiError:
     if status >= 500 or status in (401, 403, 407) or status < 400:
         return _engine_failed(status, fault)
     if status == 429:
@@ -139,11 +144,13 @@ def _from_fault(status: int, fault: _Fault, text_param: str) -> ApiError:
     if status == 413 or _is_too_long(fault):
         return InvalidRequest(
             _shown(fault) or "The input is longer than the model's context.",
-            param="max_tokens" if "max_tokens" in (fault.param or "") else text_param,
+            param="max_tokens" if "max_tokens" in (fault.param or "") else blame.text,
             code="context_length_exceeded",
         )
     param = fault.param if fault.param and _FIELD.fullmatch(fault.param) else None
     code = "unsupported_schema" if _SCHEMA.search(fault.message) else None
+    if code is not None and blame.schema is not None:
+        param = blame.schema
     shown = _shown(fault) or "no reason was given"
     return InvalidRequest(f"The engine refused the request: {shown}", param=param, code=code)
 

@@ -8,7 +8,7 @@ from tokenmill._native import AnswerKind, End, EndReason, Head, UsageShape, Whol
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import UpstreamError
 from tokenmill.inference.client_watch import ClientWatch, Event
-from tokenmill.inference.engine_errors import from_answer, from_end
+from tokenmill.inference.engine_errors import Blame, from_answer, from_end
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
@@ -24,13 +24,13 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 class Order:
     """What one engine is asked, and how its answer is to be told."""
 
-    __slots__ = ("asked_model", "body", "is_stream", "route", "target", "text_param", "usage")
+    __slots__ = ("asked_model", "blame", "body", "is_stream", "route", "target", "usage")
 
-    def __init__(self, route: Route, target: str, body: bytes, text_param: str) -> None:
+    def __init__(self, route: Route, target: str, body: bytes, blame: Blame) -> None:
         self.route = route
         self.target = target
         self.body = body
-        self.text_param = text_param  # the request's field to blame when the text is too long
+        self.blame = blame
         self.asked_model: str | None = None
         self.is_stream = False
         self.usage = UsageShape.NONE
@@ -78,13 +78,13 @@ def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
     """The body of a successful JSON answer. Raises: ApiError for anything else."""
     if isinstance(event, End):
         serving.counters.ended(event.reason)
-        raise from_end(event, order.text_param, is_whole=not order.is_stream)
+        raise from_end(event, order.blame, is_whole=not order.is_stream)
     if not isinstance(event, Whole):
         raise UpstreamError("The engine's answer could not be read.")
     if event.status != 200:
         if event.status >= 500:
             serving.counters.engine_failed()
-        raise from_answer(event.status, event.body, order.text_param)
+        raise from_answer(event.status, event.body, order.blame)
     if order.is_stream:
         raise UpstreamError("The engine did not answer with a stream.")
     return event.body
@@ -106,6 +106,6 @@ async def _relay_stream(
         serving.counters.ended(event.reason)
         last = b""
         if event.reason != EndReason.COMPLETE:
-            last = sse_event(from_end(event, order.text_param, is_whole=False))
+            last = sse_event(from_end(event, order.blame, is_whole=False))
         await write({"type": "http.response.body", "body": last, "more_body": False}, send)
         return

@@ -29,6 +29,9 @@ _ENCODE = msgspec.json.Encoder().encode
 
 FACTORY_TOKENS_MAX = 4_096
 FACTORY_TOKENS_DEFAULT = 1_024
+_TOP_P_MIN = 1e-6
+"""In place of 0, which is a published value that engines refuse: the likeliest token alone."""
+
 _UNSENT_FIELDS = (
     "max_completion_tokens",
     "user",
@@ -118,8 +121,7 @@ def _apply_defaults(request: GenerationRequest, terms: RouteTerms) -> None:
     request.model = terms.engine_model
     if request.temperature is None:
         request.temperature = terms.temperature
-    if request.top_p is None:
-        request.top_p = 1.0
+    request.top_p = 1.0 if request.top_p is None else max(request.top_p, _TOP_P_MIN)
     request.stream_options = ENGINE_STREAM_OPTIONS if request.stream else None
     if not request.stop:
         request.stop = None

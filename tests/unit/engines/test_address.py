@@ -11,12 +11,14 @@ ACCEPTED = [
     ("http://gpu-1:8000/v1", "http://gpu-1:8000"),  # what clients call the base URL
     ("gpu-1:8000", "http://gpu-1:8000"),  # no scheme: people type it so
     ("http://gpu-1", "http://gpu-1:80"),
+    ("https://gpu-1", "https://gpu-1:443"),
+    ("https://gpu-1:8000/v1/", "https://gpu-1:8000"),
     ("http://[::1]:8000", "http://[::1]:8000"),
     ("unix:/run/engine.sock", "unix:/run/engine.sock"),
 ]
 
 REFUSED = [
-    ("https://gpu-1:8000", "https:// is not supported"),
+    ("ftp://gpu-1:8000", "ftp:// is not supported"),
     ("http://gpu-1:8000/some/path", "without a path"),
     ("http://gpu-1:8000?x=1", "without a path"),
     ("http://", "no host"),

@@ -8,12 +8,14 @@ import pytest
 
 from tokenmill._native import End, EndReason
 from tokenmill.errors import ApiError
-from tokenmill.inference.engine_errors import from_answer, from_end
+from tokenmill.inference.engine_errors import Blame, from_answer, from_end
+
+BLAME = Blame("messages", "response_format")
 
 
 def translated(status: int, body: Any) -> ApiError:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return from_answer(status, data, "messages")
+    return from_answer(status, data, BLAME)
 
 
 def fault(message: str, kind: str = "BadRequestError", **fields: Any) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def ended(
     reason: EndReason, detail: str = "", *, sent: bool = False, whole: bool = False
 ) -> ApiError:
     end = cast("End", SimpleNamespace(reason=reason, detail=detail, sent_tokens=sent))
-    return from_end(end, "messages", is_whole=whole)
+    return from_end(end, BLAME, is_whole=whole)
 
 
 TOO_LONG = (
@@ -64,6 +66,7 @@ def test_the_value_that_an_engine_met_is_not_shown() -> None:
 def test_a_refused_grammar_is_an_unsupported_schema() -> None:
     error = translated(400, fault("Grammar error: cannot compile the regex"))
     assert (error.status, error.code) == (400, "unsupported_schema")
+    assert error.param == "response_format"
 
 
 def test_another_refusal_keeps_its_field_and_its_first_line() -> None:

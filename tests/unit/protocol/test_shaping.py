@@ -118,6 +118,10 @@ def test_values_of_the_client_stand() -> None:
     assert chat(**given).items() >= given.items()
 
 
+def test_a_top_p_of_zero_is_the_least_that_engines_take() -> None:
+    assert chat(top_p=0)["top_p"] == 1e-6
+
+
 def test_a_stream_is_always_asked_for_all_usage() -> None:
     shaped = chat(stream=True)
     assert shaped["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
