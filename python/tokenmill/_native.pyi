@@ -258,7 +258,7 @@ class Forwarder:
         engines: Sequence[tuple[int, str, str | None]],
         pools: Sequence[Sequence[int]],
     ) -> None:
-        """Replaces the fleet. `engines`: (slot in the segment, base URL `http://host:port` or
+        """Replaces the fleet. `engines`: (slot in the segment, base URL `http(s)://host:port` or
         `unix:/path`, bearer token or None); `pools`: engine slots by pool number. Running relays
         keep the engine they have. Raises: ValueError naming the URL."""
     def wake_fd(self) -> int:

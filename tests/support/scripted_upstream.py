@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -135,6 +136,7 @@ class ScriptedUpstream:
     """The server; `async with` starts and stops it."""
 
     path: Path | None = None
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     connection_count: int = 0
     open_count: int = 0
@@ -151,7 +153,7 @@ class ScriptedUpstream:
         if self.path is not None:
             self._server = await loop.create_unix_server(self._connection, self.path)
         else:
-            self._server = await loop.create_server(self._connection, "127.0.0.1", 0)
+            self._server = await loop.create_server(self._connection, "127.0.0.1", 0, ssl=self.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -167,7 +169,8 @@ class ScriptedUpstream:
         if self.path is not None:
             return f"unix:{self.path}"
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def play(self, *steps: Step) -> None:
         """The script of the next request that has none."""
@@ -196,9 +199,12 @@ class ScriptedUpstream:
 
     def _connection(self) -> asyncio.Protocol:
         self.connection_count += 1
-        connection = _Connection(self, self.connection_count)
+        return _Connection(self, self.connection_count)
+
+    def opened(self, connection: "_Connection") -> None:
+        """A connection stands, encrypted where that is asked for."""
+        self.open_count += 1
         self._connections.add(connection)
-        return connection
 
 
 class _Connection(asyncio.Protocol):
@@ -220,7 +226,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._upstream.open_count += 1
+        self._upstream.opened(self)
         self._player = asyncio.ensure_future(self._serve())
 
     def data_received(self, data: bytes) -> None:

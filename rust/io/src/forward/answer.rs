@@ -79,10 +79,11 @@ impl<'a> Relaying<'a> {
             AnswerKind::Stream => limits.comment,
             AnswerKind::Whole | AnswerKind::Plain => limits.stall,
         };
+        let engine = Arc::clone(&reached.engine);
         Self {
             journey,
             engine: reached.engine,
-            source: Source::new(reached.link, body, limits, comment),
+            source: Source::new(engine, reached.link, body, limits, comment),
             flight: Some(reached.flight),
             status: parts.status,
             headers: parts.headers,
@@ -151,6 +152,7 @@ impl<'a> Relaying<'a> {
                 }
                 Piece::Failed(error) => return Some(failed(&error)),
                 Piece::Stalled { had_byte } => return Some(self.stalled(had_byte)),
+                Piece::Departed => return Some(self.departed()),
             };
             if let Some(end) = end {
                 return Some(end_of(end));
@@ -246,6 +248,7 @@ impl<'a> Relaying<'a> {
                 }
                 Piece::Failed(error) => return Err(failed(&error)),
                 Piece::Stalled { had_byte } => return Err(self.stalled(had_byte)),
+                Piece::Departed => return Err(self.departed()),
             }
             if body.len() > bytes_max {
                 return Err(too_large());
@@ -315,6 +318,11 @@ impl<'a> Relaying<'a> {
             headers: Vec::new(),
             first_byte_ns: self.first_byte_ns,
         }
+    }
+
+    fn departed(&self) -> End {
+        let detail = format!("engine {} has left in mid-answer", self.engine.slot());
+        End::of(ForwardError::upstream(EndReason::Closed, detail), false)
     }
 
     fn stalled(&self, had_byte: bool) -> End {

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::fleet::EngineAddress;
+use super::tls::encrypt;
 
 /// Headers an answer may have, and their bytes together with the read buffer's.
 const HEADERS_MAX: usize = 100;
@@ -48,6 +49,11 @@ impl Link {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
+            }
+            EngineAddress::Tls(host, port, connector) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Box::new(encrypt(connector, host, stream).await?)
             }
             EngineAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
         };

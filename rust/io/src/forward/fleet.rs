@@ -5,21 +5,30 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
+use tokio_rustls::TlsConnector;
 
+use super::address::{Place, parse_url};
 use super::connection::Link;
+use super::tls::TlsRoots;
 
 /// How long an engine that could not be connected to comes last in the choice.
 const SUSPECT_MS: u64 = 1_000;
+/// How long after an engine left the fleet its silence is taken for its end. One that was told to
+/// stop may refuse connections and still finish the answers it has begun.
+pub(super) const DEPARTED: Duration = Duration::from_secs(10);
 /// Kept connections older than this are closed: most servers close theirs after 5 to 75 seconds.
 const IDLE_MS_MAX: u64 = 60_000;
 
 /// Where an engine listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EngineAddress {
+#[derive(Clone)]
+pub(super) enum EngineAddress {
     /// Host without brackets, and port.
     Tcp(String, u16),
+    /// The same, encrypted.
+    Tls(String, u16, TlsConnector),
     /// A socket in the file system.
     Unix(PathBuf),
 }
@@ -27,10 +36,12 @@ pub enum EngineAddress {
 /// An engine that cannot be used as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FleetError {
-    /// Not `http://host[:port][/path]` or `unix:/path`.
+    /// Not `http://host[:port][/path]`, `https://…` or `unix:/path`.
     Url(String),
     /// A token that no header can carry; names the engine's URL, not the token.
     Token(String),
+    /// The system has no certificates to trust; names the engine's URL.
+    Roots(String),
     /// No such slot in the segment.
     Slot(usize),
 }
@@ -40,7 +51,11 @@ impl fmt::Display for FleetError {
         match self {
             Self::Url(url) => write!(
                 out,
-                "engine URL {url:?} is not http://host:port with an optional path, or unix:/path"
+                "engine URL {url:?} is not http(s)://host:port with an optional path, or unix:/path"
+            ),
+            Self::Roots(url) => write!(
+                out,
+                "engine {url:?} cannot be trusted: no root certificates were found on this system"
             ),
             Self::Token(url) => write!(out, "the token of engine {url:?} cannot stand in a header"),
             Self::Slot(slot) => write!(out, "engine slot {slot} is not one of the fleet"),
@@ -66,12 +81,28 @@ pub struct Engine {
     authorization: Option<HeaderValue>,
     idle: Mutex<VecDeque<Idle>>,
     suspect_until_ms: AtomicU64,
+    /// When it was found to be in no pool any more; 0 while it is in one.
+    departed_ms: AtomicU64,
 }
 
 impl Engine {
-    fn parse(slot: usize, url: &str, token: Option<&str>) -> Result<Self, FleetError> {
+    fn parse(
+        slot: usize,
+        url: &str,
+        token: Option<&str>,
+        roots: &TlsRoots,
+    ) -> Result<Self, FleetError> {
         let wrong_url = || FleetError::Url(url.to_owned());
-        let (address, host, base_path) = parse_url(url).ok_or_else(wrong_url)?;
+        let parsed = parse_url(url).ok_or_else(wrong_url)?;
+        let address = match parsed.place {
+            Place::Tcp(host, port) => EngineAddress::Tcp(host, port),
+            Place::Unix(path) => EngineAddress::Unix(path),
+            Place::Tls(host, port) => {
+                let connector = roots.connector();
+                let connector = connector.ok_or_else(|| FleetError::Roots(url.to_owned()))?;
+                EngineAddress::Tls(host, port, connector)
+            }
+        };
         let authorization = token
             .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
             .transpose()
@@ -84,11 +115,12 @@ impl Engine {
             slot,
             url: url.to_owned(),
             address,
-            host: HeaderValue::from_str(&host).map_err(|_| wrong_url())?,
-            base_path,
+            host: HeaderValue::from_str(&parsed.host).map_err(|_| wrong_url())?,
+            base_path: parsed.base_path,
             authorization,
             idle: Mutex::default(),
             suspect_until_ms: AtomicU64::new(0),
+            departed_ms: AtomicU64::new(0),
         })
     }
 
@@ -123,6 +155,24 @@ impl Engine {
 
     pub(super) fn trust(&self) {
         self.suspect_until_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it has been out of every pool for so long that silence means its end.
+    pub(super) fn has_departed(&self, now_ms: u64) -> bool {
+        let since_ms = self.departed_ms.load(Ordering::Relaxed);
+        since_ms != 0 && Duration::from_millis(now_ms.saturating_sub(since_ms)) >= DEPARTED
+    }
+
+    fn note_place(&self, is_in_pool: bool, now_ms: u64) {
+        let departed_ms = if is_in_pool {
+            0
+        } else {
+            match self.departed_ms.load(Ordering::Relaxed) {
+                0 => now_ms,
+                since_ms => since_ms,
+            }
+        };
+        self.departed_ms.store(departed_ms, Ordering::Relaxed);
     }
 
     /// The connection used last, if one is kept.
@@ -165,6 +215,16 @@ impl Engine {
     }
 }
 
+/// What a fleet is made in.
+pub(super) struct Around<'a> {
+    /// Engine slots of the segment.
+    pub engines_max: usize,
+    /// For engines behind `https://`.
+    pub tls_roots: &'a TlsRoots,
+    /// Monotonic milliseconds.
+    pub now_ms: u64,
+}
+
 /// Engines and pools at one time.
 #[derive(Default)]
 pub struct Fleet {
@@ -173,22 +233,23 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet that keeps the connections of the engines it has in common with the one `before`.
+    /// A fleet that keeps the connections of the engines it has in common with the one `before`;
+    /// the engines that are left out learn of it.
     ///
     /// # Errors
     /// [`FleetError`] naming what is wrong; nothing has changed then.
-    pub fn after(
+    pub(super) fn after(
         before: &Self,
         engines: &[(usize, String, Option<String>)],
         pools: &[Vec<usize>],
-        engines_max: usize,
+        around: &Around<'_>,
     ) -> Result<Self, FleetError> {
         let mut known: Vec<Arc<Engine>> = Vec::with_capacity(engines.len());
         for (slot, url, token) in engines {
-            if *slot >= engines_max {
+            if *slot >= around.engines_max {
                 return Err(FleetError::Slot(*slot));
             }
-            let fresh = Engine::parse(*slot, url, token.as_deref())?;
+            let fresh = Engine::parse(*slot, url, token.as_deref(), around.tls_roots)?;
             let kept = before.engines.iter().find(|old| old.is_same(&fresh));
             known.push(kept.map_or_else(|| Arc::new(fresh), Arc::clone));
         }
@@ -196,10 +257,14 @@ impl Fleet {
             let engine = known.iter().find(|engine| engine.slot == *slot);
             engine.cloned().ok_or(FleetError::Slot(*slot))
         };
-        let pools = pools
+        let pools: Vec<Vec<Arc<Engine>>> = pools
             .iter()
             .map(|slots| slots.iter().map(find).collect())
             .collect::<Result<_, _>>()?;
+        for engine in before.engines.iter().chain(&known) {
+            let mut pooled = pools.iter().flatten();
+            engine.note_place(pooled.any(|each| Arc::ptr_eq(each, engine)), around.now_ms);
+        }
         Ok(Self {
             engines: known,
             pools,
@@ -216,78 +281,37 @@ impl Fleet {
     }
 }
 
-/// Address, `Host` header and base path of an engine's URL.
-fn parse_url(url: &str) -> Option<(EngineAddress, String, String)> {
-    if let Some(path) = url.strip_prefix("unix:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let address = EngineAddress::Unix(PathBuf::from(path));
-        return path
-            .starts_with('/')
-            .then(|| (address, "localhost".to_owned(), String::new()));
-    }
-    let parsed: Uri = url.parse().ok()?;
-    let authority = parsed.authority()?;
-    let is_plain = parsed.scheme_str() == Some("http") && !authority.as_str().contains('@');
-    if !is_plain || parsed.query().is_some() || url.contains('#') {
-        return None;
-    }
-    let host = authority.host();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.is_empty() {
-        return None;
-    }
-    let port = match authority.port() {
-        Some(port) => port.as_u16(),
-        None => 80,
-    };
-    let base_path = parsed.path().trim_end_matches('/').to_owned();
-    let address = EngineAddress::Tcp(bare.to_owned(), port);
-    Some((address, authority.as_str().to_owned(), base_path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address_of(url: &str) -> Option<(EngineAddress, String)> {
-        parse_url(url).map(|(address, _, base_path)| (address, base_path))
-    }
-
     #[test]
-    fn urls_of_engines_are_read() {
-        let tcp = |host: &str, port| EngineAddress::Tcp(host.to_owned(), port);
-        let cases = [
-            ("http://10.0.0.1:8000", tcp("10.0.0.1", 8000), ""),
-            ("http://engine", tcp("engine", 80), ""),
-            ("http://[::1]:9/", tcp("::1", 9), ""),
-            ("http://engine:8000/a/b/", tcp("engine", 8000), "/a/b"),
-            (
-                "unix:/run/c.sock",
-                EngineAddress::Unix("/run/c.sock".into()),
-                "",
-            ),
-        ];
-        for (url, address, base_path) in cases {
-            assert_eq!(
-                address_of(url),
-                Some((address, base_path.to_owned())),
-                "{url}"
-            );
-        }
-    }
+    fn an_engine_that_left_every_pool_has_departed_after_a_while() {
+        let listed = |url: &str| vec![(0, url.to_owned(), None)];
+        let after = |before: &Fleet, url: &str, pools: &[Vec<usize>], now_ms| {
+            let around = Around {
+                engines_max: 4,
+                tls_roots: &TlsRoots::default(),
+                now_ms,
+            };
+            Fleet::after(before, &listed(url), pools, &around).expect("a good fleet")
+        };
+        let wait_ms = u64::try_from(DEPARTED.as_millis()).expect("seconds");
+        let first = after(&Fleet::default(), "http://a", &[vec![0]], 1_000);
+        let engine = Arc::clone(&first.engines[0]);
+        assert!(!engine.has_departed(1_000 + 10 * wait_ms));
 
-    #[test]
-    fn other_urls_are_refused() {
-        // Another scheme, user and password, a query, a relative path, no host, nothing.
-        for url in [
-            "https://engine",
-            "http://u:p@engine",
-            "http://engine/?a=b",
-            "unix:run.sock",
-            "http://:80",
-            "",
-        ] {
-            assert_eq!(address_of(url), None, "{url}");
-        }
+        let gone = after(&first, "http://a", &[], 2_000);
+        // Said again: it has been gone since the first time.
+        let gone = after(&gone, "http://a", &[], 3_000);
+        assert!(!engine.has_departed(2_000 + wait_ms - 1));
+        assert!(engine.has_departed(2_000 + wait_ms));
+
+        let back = after(&gone, "http://a", &[vec![0]], 4_000);
+        assert!(!engine.has_departed(4_000 + 10 * wait_ms));
+
+        // Another engine in its slot.
+        after(&back, "http://b", &[vec![0]], 5_000);
+        assert!(engine.has_departed(5_000 + wait_ms));
     }
 }

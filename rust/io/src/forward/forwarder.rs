@@ -18,11 +18,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::bell::Bell;
 use super::error::{EndReason, StartError};
-use super::fleet::{Fleet, FleetError};
+use super::fleet::{Around, Fleet, FleetError};
 use super::journey::Journey;
 use super::limits::Limits;
 use super::mailbox::{End, Item, Mailbox};
 use super::request::{AnswerKind, Outbound};
+use super::tls::TlsRoots;
 use crate::clock;
 use crate::segment::Segment;
 
@@ -51,6 +52,7 @@ pub struct Forwarder {
     worker: usize,
     segment: Arc<Segment>,
     bell: Arc<Bell>,
+    tls_roots: TlsRoots,
     house: Arc<House>,
     engine_room: Mutex<EngineRoom>,
 }
@@ -95,6 +97,7 @@ impl Forwarder {
             worker,
             segment,
             bell: Arc::new(Bell::new()?),
+            tls_roots: TlsRoots::default(),
             house: Arc::default(),
             engine_room: Mutex::default(),
         })
@@ -110,7 +113,8 @@ impl Forwarder {
         self.bell.take(relays);
     }
 
-    /// Replaces engines and pools; running relays keep the engine they have.
+    /// Replaces engines and pools; running relays keep the engine they have, and end when it is
+    /// in no pool any more and stays silent.
     ///
     /// # Errors
     /// [`FleetError`]; the fleet before stays then.
@@ -121,7 +125,12 @@ impl Forwarder {
     ) -> Result<(), FleetError> {
         let engines_max = self.segment.layout().sizes().engines_max;
         let mut fleet = lock(&self.house.fleet);
-        *fleet = Arc::new(Fleet::after(&fleet, engines, pools, engines_max)?);
+        let around = Around {
+            engines_max,
+            tls_roots: &self.tls_roots,
+            now_ms: clock::monotonic_ms(),
+        };
+        *fleet = Arc::new(Fleet::after(&fleet, engines, pools, &around)?);
         Ok(())
     }
 

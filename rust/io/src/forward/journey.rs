@@ -18,6 +18,7 @@ use super::fleet::{Engine, Fleet};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
 use super::request::{AnswerKind, Outbound};
+use super::source::DEPARTED_LOOK;
 use crate::clock;
 use crate::segment::Segment;
 
@@ -187,7 +188,12 @@ impl Journey {
             ..ForwardError::upstream(EndReason::Malformed, error)
         })?;
         let slot = engine.slot();
-        match timeout(self.limits.first_byte, link.send(request)).await {
+        let sent = timeout(self.limits.first_byte, link.send(request));
+        let Some(sent) = unless_departed(engine, sent).await else {
+            let detail = format!("engine {slot} has left before it began to answer");
+            return Err(ForwardError::upstream(EndReason::Closed, detail));
+        };
+        match sent {
             Ok(Ok(answer)) => Ok((link, answer)),
             Ok(Err(mut failure)) => {
                 // What comes back was never written to the socket.
@@ -214,6 +220,18 @@ impl Journey {
     /// nothing behind on an engine, and other requests only where HTTP says so.
     fn may_repeat(&self) -> bool {
         self.kind != AnswerKind::Plain || self.outbound.is_idempotent()
+    }
+}
+
+/// What `work` gives, or nothing once the engine has been out of the fleet for long: it hangs.
+async fn unless_departed<T>(engine: &Engine, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match timeout(DEPARTED_LOOK, work.as_mut()).await {
+            Ok(done) => return Some(done),
+            Err(_) if engine.has_departed(clock::monotonic_ms()) => return None,
+            Err(_) => {}
+        }
     }
 }
 

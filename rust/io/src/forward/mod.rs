@@ -4,6 +4,7 @@
 //! (`fleet`, `connection`), relays the answer (`answer`) into its `mailbox`, and rings the `bell`.
 //! Dropping the task at any instant closes its connection: nothing of it lives elsewhere.
 
+mod address;
 mod answer;
 mod bell;
 mod connection;
@@ -15,10 +16,11 @@ mod limits;
 mod mailbox;
 mod request;
 mod source;
+mod tls;
 
 pub use bell::Bell;
 pub use error::{EndReason, ForwardError, Retry, Side, StartError};
-pub use fleet::{EngineAddress, FleetError};
+pub use fleet::FleetError;
 pub use forwarder::{Forwarder, Order, Relay};
 pub use limits::Limits;
 pub use mailbox::{End, Head, Item, Whole};

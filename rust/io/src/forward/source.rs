@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,12 +11,17 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::connection::Link;
+use super::fleet::{DEPARTED, Engine};
 use super::limits::Limits;
+use crate::clock;
 
 /// How long, and for how many bytes, the end of a body is waited for after the last event, so that
 /// its connection can be kept.
 const TAIL_WAIT: Duration = Duration::from_millis(500);
 const TAIL_BYTES_MAX: usize = 16 * 1024;
+
+/// Between looks at whether a silent engine has left the fleet.
+pub(super) const DEPARTED_LOOK: Duration = Duration::from_secs(2);
 
 /// What came of waiting for the body.
 pub(super) enum Piece {
@@ -27,12 +33,15 @@ pub(super) enum Piece {
     Failed(hyper::Error),
     /// Nothing for as long as the limit allows; whether any byte had come before.
     Stalled { had_byte: bool },
+    /// The engine has left the fleet and says nothing any more.
+    Departed,
     /// Nothing was relayed for so long that the client should hear from us.
     Quiet,
 }
 
 /// A body and the connection it comes over.
 pub(super) struct Source {
+    engine: Arc<Engine>,
     link: Link,
     body: Incoming,
     /// The limit for the first byte, then the one between bytes.
@@ -49,10 +58,17 @@ pub(super) struct Source {
 impl Source {
     /// `comment` is the longest silence towards the client. An engine sends its head before it has
     /// anything to say: the body's first byte has the limit of a first byte.
-    pub fn new(link: Link, body: Incoming, limits: &Limits, comment: Duration) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        link: Link,
+        body: Incoming,
+        limits: &Limits,
+        comment: Duration,
+    ) -> Self {
         let now = Instant::now();
         let patience = limits.first_byte;
         Self {
+            engine,
             link,
             body,
             patience,
@@ -61,7 +77,7 @@ impl Source {
             had_byte: false,
             last_byte: now,
             last_relayed: now,
-            timer: Box::pin(sleep_until(now + patience.min(comment))),
+            timer: Box::pin(sleep_until(now + patience.min(comment).min(DEPARTED_LOOK))),
         }
     }
 
@@ -164,12 +180,15 @@ impl Source {
                 let had_byte = self.had_byte;
                 return Poll::Ready(Piece::Stalled { had_byte });
             }
+            if now >= self.last_byte + DEPARTED && self.engine.has_departed(clock::monotonic_ms()) {
+                return Poll::Ready(Piece::Departed);
+            }
             let is_quiet = now >= self.last_relayed + self.comment;
             if is_quiet {
                 self.last_relayed = now;
             }
             let next = (self.last_byte + self.patience).min(self.last_relayed + self.comment);
-            self.timer.as_mut().reset(next);
+            self.timer.as_mut().reset(next.min(now + DEPARTED_LOOK));
             if is_quiet {
                 return Poll::Ready(Piece::Quiet);
             }
