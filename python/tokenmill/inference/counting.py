@@ -72,10 +72,11 @@ class Counters:
         self._segment.count(self._worker, self._disconnects)
 
     def began(self, first_byte_ns: int, *, is_stream: bool) -> None:
-        """An engine's answer began."""
+        """An engine's answer began; `first_byte_ns` is 0 where a keep-alive comment came first."""
         if is_stream:
             self._segment.count(self._worker, self._streams)
-        self._segment.observe(self._worker, self._first_byte, first_byte_ns // 1_000_000)
+        if first_byte_ns:
+            self._segment.observe(self._worker, self._first_byte, first_byte_ns // 1_000_000)
 
     def engine_failed(self) -> None:
         """An engine answered with a status of 500 or above."""

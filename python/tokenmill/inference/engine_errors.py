@@ -23,6 +23,8 @@ from tokenmill.errors import (
     UpstreamError,
 )
 from tokenmill.models.lookup import RETRY_MS
+from tokenmill.protocol.chat import ChatRequest
+from tokenmill.protocol.completions import CompletionRequest
 
 MESSAGE_CHARACTERS_MAX = 400
 
@@ -33,6 +35,8 @@ _CONTEXT = re.compile(
 _SCHEMA = re.compile(r"grammar|json.?schema|structured.?output|regex|guided|xgrammar", re.I)
 _LEAVING = re.compile(r"after shutdown|shutting down|EngineDeadError|engine is dead", re.I)
 _TRAILER = re.compile(r"\s*\((?:parameter=\w+(?:, )?)?(?:value=.*)?\)$", re.S)
+_SUBJECT = re.compile(r"`?(?P<field>[a-z_]+)`? (?:must|should|cannot|is) ")
+_FIELDS = frozenset((*ChatRequest.__struct_fields__, *CompletionRequest.__struct_fields__))
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]{0,127}")
 
 
@@ -148,6 +152,8 @@ def _from_fault(status: int, fault: _Fault, blame: Blame) -> ApiError:
             code="context_length_exceeded",
         )
     param = fault.param if fault.param and _FIELD.fullmatch(fault.param) else None
+    if param is None and (subject := _SUBJECT.match(fault.message)):
+        param = subject["field"] if subject["field"] in _FIELDS else None
     code = "unsupported_schema" if _SCHEMA.search(fault.message) else None
     if code is not None and blame.schema is not None:
         param = blame.schema

@@ -76,6 +76,11 @@ def test_another_refusal_keeps_its_field_and_its_first_line() -> None:
     assert "Traceback" not in error.message
 
 
+def test_a_refusal_whose_subject_is_a_field_names_it() -> None:
+    assert translated(400, fault("n must be 1 when using greedy sampling")).param == "n"
+    assert translated(400, fault("everything must be fine")).param is None
+
+
 def test_long_words_are_cut() -> None:
     assert len(translated(400, fault("x" * 10_000)).message) < 500
 
