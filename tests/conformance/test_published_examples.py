@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.house import House
 
 from tests.support.clients import llama_index_python, node_folder
+from tests.support.house import House
 
 EXAMPLES = Path(__file__).parent / "examples"
 PUBLISHED_BASE = "https://dash.packet.ai"
