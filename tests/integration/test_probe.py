@@ -1,21 +1,27 @@
 """A look at whoever answers on a port: engines, strangers, and strangers with bad manners."""
 
 import asyncio
+import shutil
 import ssl
+import subprocess
 import time
 from asyncio import StreamWriter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.services import require
 from tests.support.strangers import MODELS, Manners, answer, canned, stranger, vllm_answers
-from tokenmill.engines.address import local_address
+from tokenmill.engines.address import local_address, parse_address
+from tokenmill.engines.http_get import _trusting_system
 from tokenmill.engines.probe import look, look_at_all
 from tokenmill.engines.recognition import Sighting
 from tokenmill.engines.selection import open_ports
 
 TIMEOUT_MS = 400
-LATE_S = 2.0
+LATE_MS = 2_000
+LATE_S = LATE_MS / 1000
 """Far over the time-out, far under the test's: only a look that waits for a stranger reaches it."""
 
 HTML = answer(b"<!doctype html><title>It works!</title>", headers="content-type: text/html\r\n")
@@ -179,6 +185,34 @@ async def test_a_tls_port_is_no_engine() -> None:
     assert (await look_at(canned(vllm_answers()), tls=tls)).outcome == "broken"
 
 
+async def test_an_encrypted_engine_is_reached_by_its_name_if_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    async with stranger(canned(vllm_answers()), tls=tls) as port:
+        address = parse_address(f"https://localhost:{port}")
+        _trusting_system.cache_clear()
+        assert (await look(address, timeout_ms=LATE_MS)).outcome == "refused"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        _trusting_system.cache_clear()
+        assert (await look(address, timeout_ms=LATE_MS)).outcome == "serving"
+    _trusting_system.cache_clear()
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost that signs itself, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    if shutil.which("openssl") is None:
+        require("openssl", "install openssl to try encrypted engines")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-out", str(certificate), "-keyout", str(key)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return certificate, key
+
+
 async def test_nobody_there_is_refused_at_once() -> None:
     async with stranger(closing) as port:
         pass
@@ -206,5 +240,7 @@ def closed_port() -> Iterator[int]:
 
 
 async def test_open_ports_are_told_from_closed_ones(closed_port: int) -> None:
-    async with stranger(silent) as port:
+    async with stranger(canned({})) as port:
         assert await asyncio.to_thread(open_ports, [closed_port, port]) == [port]
+        # The connection was made and closed again, and does no harm.
+        assert (await look(local_address(port), timeout_ms=TIMEOUT_MS)).outcome == "foreign"

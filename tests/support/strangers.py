@@ -61,7 +61,8 @@ async def stranger(
         for task, writer in guests.items():
             task.cancel()
             writer.transport.abort()
-        await asyncio.gather(*guests, return_exceptions=True)
+        closing = (writer.wait_closed() for writer in guests.values())
+        await asyncio.gather(*guests, *closing, return_exceptions=True)
 
 
 def answer(body: bytes | object, status: int = 200, headers: str = "") -> bytes:

@@ -9,15 +9,22 @@ from msgspec import Struct
 
 LOOPBACK = "127.0.0.1"
 _UNIX = "unix:"
+_PORTS = {"http": 80, "https": 443}
 
 
 class Address(Struct, frozen=True):
     """A place to connect to: a Unix socket's `path`, or `host` and `port`."""
 
-    url: str  # the one spelling: http://host:port or unix:/path
+    url: str  # the one spelling: http://host:port, https://host:port or unix:/path
     host: str = ""
     port: int = 0
     path: str = ""
+    is_encrypted: bool = False
+
+    @property
+    def authority(self) -> str:
+        """What stands in a request's Host header."""
+        return "localhost" if self.path else self.url.partition("://")[2]
 
     @property
     def is_local(self) -> bool:
@@ -34,20 +41,20 @@ def parse_address(url: str) -> Address:
         return _unix_address(url.removeprefix(_UNIX))
     text = url if "://" in url else f"http://{url}"
     parts = urlsplit(text)
-    if parts.scheme != "http":
+    if parts.scheme not in _PORTS:
         raise ValueError(
-            f"engine URL {url!r}: {parts.scheme}:// is not supported; use http://host:port"
-            " (put a TLS proxy of yours in between) or unix:/path"
+            f"engine URL {url!r}: {parts.scheme}:// is not supported; use http://host:port,"
+            " https://host:port or unix:/path"
         )
     if parts.path.rstrip("/") not in ("", "/v1") or parts.query or parts.fragment:
-        raise ValueError(f"engine URL {url!r}: only http://host:port, without a path")
+        raise ValueError(f"engine URL {url!r}: only scheme, host and port, without a path")
     if parts.username is not None:
         raise ValueError(f"engine URL without credentials: use api_key ({parts.hostname})")
     try:
-        port = parts.port or 80
+        port = parts.port or _PORTS[parts.scheme]
     except ValueError:
         raise ValueError(f"engine URL {url!r}: the port must be from 1 to 65535") from None
-    return _http_address(parts.hostname or "", port, url)
+    return _tcp_address(parts.scheme, parts.hostname or "", port, url)
 
 
 def local_address(port: int) -> Address:
@@ -55,11 +62,11 @@ def local_address(port: int) -> Address:
     return Address(f"http://{LOOPBACK}:{port}", LOOPBACK, port)
 
 
-def _http_address(host: str, port: int, url: str) -> Address:
+def _tcp_address(scheme: str, host: str, port: int, url: str) -> Address:
     if not host or any(character.isspace() for character in host):
-        raise ValueError(f"engine URL {url!r}: no host in it; use http://host:port")
+        raise ValueError(f"engine URL {url!r}: no host in it; use {scheme}://host:port")
     shown = f"[{host}]" if ":" in host else host
-    return Address(f"http://{shown}:{port}", host, port)
+    return Address(f"{scheme}://{shown}:{port}", host, port, is_encrypted=scheme == "https")
 
 
 def _unix_address(path: str) -> Address:

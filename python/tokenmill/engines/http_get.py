@@ -6,7 +6,9 @@ bounded, and the caller sets the deadline (`asyncio.timeout`) that also bounds a
 
 import asyncio
 import contextlib
+import ssl
 from asyncio import StreamReader, StreamWriter
+from functools import cache
 
 from tokenmill.engines.address import Address
 from tokenmill.engines.recognition import Answer
@@ -49,17 +51,27 @@ class Connection:
 
 
 async def connect(address: Address) -> Connection:
-    """A connection to the address. Raises: OSError."""
+    """A connection to the address, trusted by the system's certificates if it is encrypted.
+
+    Raises: OSError, of which ssl.SSLError is one.
+    """
     if address.path:
         streams = await asyncio.open_unix_connection(address.path, limit=HEAD_BYTES_MAX)
     else:
-        streams = await asyncio.open_connection(address.host, address.port, limit=HEAD_BYTES_MAX)
+        tls = _trusting_system() if address.is_encrypted else None
+        streams = await asyncio.open_connection(
+            address.host, address.port, limit=HEAD_BYTES_MAX, ssl=tls
+        )
     return Connection(address, *streams)
 
 
+@cache
+def _trusting_system() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 def _request(address: Address, target: str, api_key: str) -> bytes:
-    host = "localhost" if address.path else address.url.removeprefix("http://")
-    lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "Accept: application/json"]
+    lines = [f"GET {target} HTTP/1.1", f"Host: {address.authority}", "Accept: application/json"]
     lines += ["User-Agent: tokenmill-probe", "Connection: close"]
     if api_key:
         lines.append(f"Authorization: Bearer {api_key}")

@@ -54,7 +54,7 @@ def list_targets(settings: Settings, ours: Sequence[EngineSettings]) -> list[Tar
 
 def _target(engine: EngineSettings, origin: Origin) -> Target:
     address = parse_address(engine.url)
-    name = engine.name or address.url.removeprefix("http://")
+    name = engine.name or (address.url if address.path else address.authority)
     return Target(name=name, address=address, origin=origin, api_key=engine.api_key)
 
 
