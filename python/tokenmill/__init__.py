@@ -3,6 +3,8 @@
 Importing this package has no effect: no settings are read and nothing is started.
 """
 
-from tokenmill._native import VERSION as __version__
+from tokenmill import _native
+
+__version__ = _native.VERSION
 
 __all__ = ["__version__"]
