@@ -37,7 +37,7 @@ async def read_body(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines
     seconds = bounds.body_deadline_base_ms / 1000 + size / bounds.body_bytes_per_s_min
     task = deadlines.begin(seconds)
     try:
-        return await _collect(exchange, bounds)
+        return await _collect(exchange, bounds, declared)
     except asyncio.CancelledError as error:
         if not deadlines.take_back(task):
             raise
@@ -47,18 +47,19 @@ async def read_body(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines
         deadlines.end(task)
 
 
-async def _collect(exchange: Exchange, bounds: BodyBounds) -> bytes:
+async def _collect(exchange: Exchange, bounds: BodyBounds, declared: int) -> bytes:
+    """All pieces. What was declared is known to be all; asking for the end would cost a wait."""
     receive = exchange.receive
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone
     first: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
+    if len(first) == declared or not message.get("more_body", False):
         if len(first) > bounds.body_bytes_max:
             raise _too_large(bounds)
         return first
     pieces, size = [first], len(first)
-    while message.get("more_body", False):
+    while size != declared and message.get("more_body", False):
         if size > bounds.body_bytes_max:
             exchange.must_close = True
             raise _too_large(bounds)

@@ -120,5 +120,11 @@ async def test_a_client_that_goes_has_no_body(messages: Any) -> None:
         await read([*messages, {"type": "http.disconnect"}])
 
 
+async def test_all_that_was_declared_is_not_waited_for_once_more() -> None:
+    length = (b"content-length", b"4")
+    assert await read([piece(b"{  }", more=True)], JSON, length) == b"{  }"
+    assert await read([piece(b"{ ", more=True), piece(b" }", more=True)], JSON, length) == b"{  }"
+
+
 async def test_a_length_that_is_no_number_is_refused() -> None:
     await refused(InvalidRequest, exchange([piece(b"{}")], JSON, (b"content-length", b"1e1")))
