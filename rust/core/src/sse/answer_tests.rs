@@ -143,4 +143,20 @@ proptest! {
         prop_assert_eq!(metered(UsageShape::None), metered(UsageShape::Final));
         prop_assert_eq!(metered(UsageShape::None), metered(UsageShape::Continuous));
     }
+
+    #[test]
+    fn damage_is_named_or_harmless_but_never_a_panic(
+        text in streams(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut text = text;
+        for (place, byte) in damage {
+            if !text.is_empty() {
+                let at = place.index(text.len());
+                text[at] = byte;
+            }
+        }
+        let (out, end, _) = run(&shape(UsageShape::Final), &[&text]);
+        prop_assert_eq!(out.ends_with("data: [DONE]\n\n"), end == Some(StreamEnd::Complete));
+    }
 }

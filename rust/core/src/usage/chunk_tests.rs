@@ -50,6 +50,20 @@ fn names_are_known_by_what_they_spell() {
 }
 
 #[test]
+fn the_details_know_best_what_was_cached() {
+    let chunk =
+        read(r#"{"usage":{"cached_tokens":9,"prompt_tokens_details":{"cached_tokens":2}}}"#);
+    assert_eq!(chunk.counts.unwrap().cached, Some(2));
+    assert_eq!(
+        read(r#"{"usage":{"cached_tokens":9}}"#)
+            .counts
+            .unwrap()
+            .cached,
+        Some(9)
+    );
+}
+
+#[test]
 fn numbers_that_are_no_counts_count_nothing() {
     for number in [
         "-1",
@@ -172,10 +186,10 @@ fn chunks() -> impl Strategy<Value = String> {
 /// Text of the characters that matter to JSON; now and then it is some.
 fn nearly_json() -> impl Strategy<Value = String> {
     prop_oneof![
-        "[\\[\\]{}\",:0-9eE+\\-.tfn \\\\ua\u{1}é]{0,14}",
+        "[\\[\\]{}\",:0-9eE+\\-.tfn \\\\ua\u{1f}é]{0,14}",
         "[{\\[][\\[\\]{}\",:01]{0,14}",
         "-?[01]{0,3}[.]?[0-9]{0,2}[eE]?[+-]?[0-9]{0,2}",
-        "\"([a\u{1}\u{7f}]|\\\\[\"\\\\/bfnrtux0]|\\\\u[0-9a-gA-F]{3,5}){0,3}\"",
+        "\"([a \u{1f}\u{7f}]{0,9}|\\\\[\"\\\\/bfnrtux0]|\\\\u[0-9a-gA-F]{3,5}){0,3}\"",
     ]
 }
 
