@@ -103,6 +103,22 @@ def test_sighup_takes_over_changed_settings(folder: Path, engine: PacedEngine) -
             assert client.post(PATH, json=body(1)).status_code == 200
 
 
+def test_an_engine_whose_settings_changed_is_replaced_and_refuses_nobody(folder: Path) -> None:
+    settings = folder / "settings.toml"
+    settings.write_text("[embedded]\nthreads = 1\n")
+    with run_house(folder, "--config", str(settings)) as house:
+        (before,) = house.children("engines.embedded")
+        load = Load(house, kept=3, fresh=1)
+        eventually(lambda: load.answered > 5, "the load runs")
+        settings.write_text("[embedded]\nthreads = 2\n")
+        assert reload(house).returncode == 0
+        answered = load.answered
+        eventually(lambda: load.answered > answered + 5, "the load goes on")
+        load.stop()
+        assert load.failures == []
+        assert before not in house.children("engines.embedded")
+
+
 def test_wrong_settings_leave_the_house_as_it_is(folder: Path, engine: PacedEngine) -> None:
     settings = folder / "settings.toml"
     settings.write_text("workers = 1\n")

@@ -96,6 +96,7 @@ class EngineApp:
         if path in GETTERS and method in ("GET", "HEAD"):
             return GETTERS[path](self._service)
         if path in POSTERS and method == "POST":
+            await self._service.wait_loaded()
             return await POSTERS[path](self._service, body, request_id(scope))
         if path in GETTERS or path in POSTERS:
             return Answer(b'{"detail":"Method Not Allowed"}', status=405)

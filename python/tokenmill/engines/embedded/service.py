@@ -29,6 +29,9 @@ T = TypeVar("T")
 # context cannot fit, and is refused before anybody counts it.
 TOKEN_CHARACTERS_MAX = 128
 
+LOAD_WAIT_S = 5.0  # the demo model takes a tenth of it; who loads a large one is told so
+LOAD_POLL_S = 0.02
+
 
 class Answer(Struct, frozen=True):
     """A whole answer."""
@@ -100,6 +103,14 @@ class Service:
         if self.model is None:
             raise Busy("The model is loading. Try again in a moment.", retry_after_s=1)
         return self.model
+
+    async def wait_loaded(self) -> None:
+        """Returns when the model is there, or after a few seconds: then `loaded` says that it is
+        not. An engine that is replaced so delays requests and refuses none."""
+        waited_s = 0.0
+        while self.model is None and waited_s < LOAD_WAIT_S:
+            await asyncio.sleep(LOAD_POLL_S)
+            waited_s += LOAD_POLL_S
 
     def embeds(self, name: str | None) -> bool:
         """Whether `name` is the embedding model."""
