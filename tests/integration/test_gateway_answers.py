@@ -101,6 +101,7 @@ async def test_both_prefixes_and_a_key_in_the_query(gateway: Gateway) -> None:
         path = f"{prefix}/chat/completions?api_key={SECRET}"
         answer = await gateway.client.post(path, json={"messages": HI})
         assert answer.status_code == 200
+        assert answer.headers["referrer-policy"] == "no-referrer"
 
 
 async def test_keys_in_the_query_can_be_switched_off(

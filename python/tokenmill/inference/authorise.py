@@ -11,6 +11,7 @@ from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.serving import Serving
 from tokenmill.keys.rules import Scope
 
+_NO_REFERRER = (b"referrer-policy", b"no-referrer")  # a page must not tell where it was
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _MISSING = "No API key provided. Send `Authorization: Bearer pk_live_…`."
 _INVALID = "Invalid API key provided"
@@ -51,6 +52,7 @@ def _secret(exchange: Exchange, serving: Serving) -> bytes | None:
     if serving.settings.http.query_api_key:
         given = exchange.query("api_key")
         if given is not None:
+            exchange.extra_headers.append(_NO_REFERRER)
             return given.encode("utf-8", "replace")
     return None
 
