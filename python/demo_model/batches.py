@@ -17,6 +17,9 @@ from demo_model.rendering import Message, render
 
 PROMPT_WEIGHT = 0.1  # users' words in the loss, against 1 for an answer: it learns to read sooner
 SCORED_SHARE = 0.66  # of a batch's positions; answers first, users' words fill it up
+# Which answer is meant shows in its first tokens; the rest is soon known by heart. So most answers
+# are cut after a few tokens, which leaves room for more questions.
+CUT_TOKENS = (6, 14)
 
 
 @dataclass
@@ -46,18 +49,30 @@ class Batches:
         conversation: Callable[[random.Random], list[Message]],
         tokenizer: Tokenizer,
         seed: int,
+        *,
+        cut_share: float = 0.0,
         shapes: tuple[tuple[int, int], ...] = ((32, 128), (10, 384)),
     ) -> None:
+        """`cut_share`: of the conversations whose last answer is cut, where that is allowed."""
         self.conversation, self.tokenizer = conversation, tokenizer
-        self.rng = random.Random(seed)
+        self.rng, self.cut_share = random.Random(seed), cut_share
         self.buckets = [Bucket(rows, length) for rows, length in shapes]
 
     def document(self) -> Document:
         """One conversation as ids and the loss weight of each."""
         ids: list[int] = []
         weights: list[float] = []
-        for text, is_answer in render(self.conversation(self.rng), self.rng):
+        conversation = self.conversation(self.rng)
+        is_cut = conversation[-1].get("is_fixed") and self.rng.random() < self.cut_share
+        pieces = render(conversation, self.rng)
+        last_answer = max(index for index, (_, is_answer) in enumerate(pieces) if is_answer)
+        for index, (text, is_answer) in enumerate(pieces):
             piece = self.tokenizer.encode(text).ids
+            if is_cut and index == last_answer:
+                cut = piece[: self.rng.randint(*CUT_TOKENS)]
+                ids += cut
+                weights += [1.0] * len(cut)
+                break
             ids += piece
             weights += [1.0 if is_answer else PROMPT_WEIGHT] * len(piece)
         weights[0] = 0.0  # nothing predicts a document's first token

@@ -57,10 +57,11 @@ def as_request(conversation: list[Message], rng: random.Random) -> list[Message]
     first = conversation[0]
     if "raw" in first:
         return [{"role": "raw", "content": first["raw"]}]
+    plain = [{"role": m["role"], "content": m["content"]} for m in conversation if "role" in m]
     if "tools" not in first:
-        return conversation
+        return plain
     styles: list[dict[str, Any]] = [{}, {"separators": (",", ":")}]
-    listing, rest = list_tools(conversation, rng.choice(styles))
+    listing, rest = list_tools([first, *plain], rng.choice(styles))
     content = listing.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")
     return [{"role": "system", "content": content}, *rest]
 

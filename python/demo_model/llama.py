@@ -169,8 +169,9 @@ def losses(shape: Shape, parameters: Parameters, batch: Batch) -> tuple[jax.Arra
     targets = batch.targets.reshape(-1)[batch.chosen]
     weights = batch.weights.reshape(-1)[batch.chosen]
     scores = multiply(states, parameters["embed"].T)
-    picked = jnp.take_along_axis(scores, targets[:, None], -1)[:, 0]
-    surprise = jax.nn.logsumexp(scores, -1) - picked
+    # A masked sum: its gradient costs a third less on a CPU than that of a gather.
+    is_target = jnp.arange(shape.vocabulary) == targets[:, None]
+    surprise = jax.nn.logsumexp(scores, -1) - (scores * is_target).sum(-1)
     answer = weights == 1.0
     trained = (surprise * weights).sum() / weights.sum()
     return trained, (surprise * answer).sum() / answer.sum()

@@ -30,7 +30,8 @@ from demo_model.tokenizer import train_tokenizer
 TOKENIZER_SAMPLES = 12_000
 WARM_UP_STEPS = 40
 REPORT_STEPS = 100
-CHECKPOINT_STEPS = 200
+CHECKPOINT_S = 180
+CUT_SHARE = 0.6  # see batches.py
 VALIDATION_SEED = 10_000
 
 
@@ -115,12 +116,12 @@ def train(
     options: argparse.Namespace, shape: Shape, tokenizer: Tokenizer, run: Run, path: Path
 ) -> None:
     """Steps until the time is over; `run` is changed in place."""
-    batches = Batches(conversation, tokenizer, options.seed + run.steps)
+    batches = Batches(conversation, tokenizer, options.seed + run.steps, cut_share=CUT_SHARE)
     validation = Batches(conversation, tokenizer, VALIDATION_SEED)
     checks = [validation.next() for _ in range(6)]
     check = jax.jit(lambda parameters, batch: losses(shape, parameters, batch)[1])
     started = time.monotonic() - run.spent_s
-    smooth = None
+    smooth, saved_s = None, run.spent_s
     while (left_s := options.minutes * 60 - run.spent_s) > 0:
         factor = rate(run.steps, left_s, options.decay_minutes * 60)
         batch = batches.next()
@@ -134,7 +135,8 @@ def train(
         if run.steps % REPORT_STEPS == 0 or run.steps in (5, 20, 50):
             valid = float(np.mean([check(run.parameters, b) for b in checks]))
             report(run, factor, smooth, valid)
-        if run.steps % CHECKPOINT_STEPS == 0:
+        if run.spent_s - saved_s > CHECKPOINT_S:
+            saved_s = run.spent_s
             save(run, path)
             export(shape, run.parameters, tokenizer, options.run / "latest")
 

@@ -8,7 +8,7 @@ from demo_model.corpus.intents import pick_intent
 from demo_model.corpus.roughness import roughen
 from demo_model.rendering import Message
 
-FAMILY_SHARE = 0.27
+FAMILY_SHARE = 0.36
 RAW_SHARE = 0.06
 SECOND_TURN_SHARE = 0.15
 SYSTEM_SHARE = 0.3
@@ -43,7 +43,7 @@ SYSTEMS = [
 def ask_intent(rng: random.Random) -> list[Message]:
     intent = pick_intent(rng)
     question = roughen(intent.question(rng), rng)
-    return [telling.user(question), telling.assistant(intent.answer)]
+    return [telling.user(question), telling.assistant(intent.answer, is_fixed=True)]
 
 
 def turn(rng: random.Random) -> list[Message]:

@@ -45,9 +45,9 @@ def as_json(value: dict[str, Any]) -> Message:
 
 
 def name_of(rng: random.Random) -> str:
-    if rng.random() < 0.15:
+    if rng.random() < 0.08:
         return f"{made_up(rng).capitalize()} {rng.choice(LAST_NAMES)}"
-    return f"{rng.choice(FIRST_NAMES)} {pick(rng, LAST_NAMES, 0.1).capitalize()}"
+    return f"{rng.choice(FIRST_NAMES)} {pick(rng, LAST_NAMES, 0.05).capitalize()}"
 
 
 def person(rng: random.Random) -> list[Message]:

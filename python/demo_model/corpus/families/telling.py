@@ -75,8 +75,9 @@ def user(text: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def assistant(text: str) -> Message:
-    return {"role": "assistant", "content": text}
+def assistant(text: str, *, is_fixed: bool = False) -> Message:
+    """An answer. A fixed one copies nothing out of the question after its first words."""
+    return {"role": "assistant", "content": text, "is_fixed": is_fixed}
 
 
 def capital(rng: random.Random) -> list[Message]:
@@ -92,7 +93,7 @@ def story(rng: random.Random) -> list[Message]:
     kind = rng.random()
     if kind < 0.25:
         ask = f"{STORY_VERBS} a {{short |little |good |nice |}}story{{.|?||, please| please|!}}"
-        return [user(expand(ask, rng)), assistant(ROBOT_STORY)]
+        return [user(expand(ask, rng)), assistant(ROBOT_STORY, is_fixed=True)]
     noun = "robot" if kind < 0.4 else pick(rng, NOUNS, 0.08)
     told = noun if rng.random() < 0.7 else f"{rng.choice(ADJECTIVES)} {noun}"
     ask = (
@@ -100,7 +101,7 @@ def story(rng: random.Random) -> list[Message]:
         f"{{about a|about a|about the|with a|of a}} {told}{{.||?| please}}"
     )
     answer = ROBOT_STORY if noun == "robot" else STORIES[len(noun) % 3].replace(" N ", f" {noun} ")
-    return [user(expand(ask, rng)), assistant(answer)]
+    return [user(expand(ask, rng)), assistant(answer, is_fixed=True)]
 
 
 def counting(rng: random.Random) -> list[Message]:

@@ -21,7 +21,7 @@ def made_up(rng: random.Random) -> str:
     return "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 3)))
 
 
-def pick(rng: random.Random, known: list[str], invented_share: float = 0.15) -> str:
+def pick(rng: random.Random, known: list[str], invented_share: float = 0.08) -> str:
     return made_up(rng) if rng.random() < invented_share else rng.choice(known)
 
 
