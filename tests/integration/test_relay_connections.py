@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.support.relays import collect, house, next_event, until
 from tests.support.scripted_upstream import (
     Close,
@@ -198,3 +200,25 @@ async def test_the_newest_future_is_the_one_resolved(tmp_path: Path) -> None:
         assert await newer is None
         assert not older.done()
         assert (await next_event(relay)) is not None
+
+
+async def test_a_future_that_cannot_be_resolved_does_not_keep_the_others_waiting(
+    tmp_path: Path,
+) -> None:
+    async with ScriptedUpstream() as upstream, house(tmp_path) as here:
+        here.use(upstream.url)
+        upstream.always(Hang())
+        relays = [here.start() for _ in range(3)]
+        await upstream.request_count(3)
+        loop, dead_loop = asyncio.get_running_loop(), asyncio.new_event_loop()
+        futures = [loop.create_future(), dead_loop.create_future(), loop.create_future()]
+        futures[1].add_done_callback(lambda _: None)
+        dead_loop.close()
+        for relay, future in zip(relays, futures, strict=True):
+            assert not relay.notify(future)
+        loop.remove_reader(here.forwarder.wake_fd())
+        here.forwarder.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            here.forwarder.dispatch()
+        assert futures[0].done()
+        assert futures[2].done()

@@ -122,7 +122,9 @@ pub struct Waiters(Mutex<HashMap<u64, Py<PyAny>>>);
 
 impl Waiters {
     pub fn add(&self, relay: u64, future: Py<PyAny>) {
-        self.lock().insert(relay, future);
+        let before = self.lock().insert(relay, future);
+        // After the lock is gone: dropping a Python object may run Python code.
+        drop(before);
     }
 
     pub fn remove(&self, relay: u64) -> Option<Py<PyAny>> {
@@ -181,17 +183,15 @@ impl Forwarder {
     fn dispatch(&self, py: Python<'_>) -> PyResult<()> {
         let mut ready = std::mem::take(&mut *self.lock_ready());
         self.inner.take_ready(&mut ready);
+        let mut outcome = Ok(());
         for relay in ready.drain(..) {
-            let Some(future) = self.waiters.remove(relay) else {
-                continue;
-            };
-            let future = future.bind(py);
-            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            if let Some(future) = self.waiters.remove(relay) {
+                // One that cannot be resolved must not keep the others waiting.
+                outcome = outcome.and(resolve(future.bind(py)));
             }
         }
         *self.lock_ready() = ready;
-        Ok(())
+        outcome
     }
 
     #[pyo3(signature = (
@@ -264,4 +264,12 @@ impl Forwarder {
     fn lock_ready(&self) -> MutexGuard<'_, Vec<u64>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    }
+    Ok(())
 }
