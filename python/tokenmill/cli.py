@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "Take over changed settings without losing a request.",
     ),
     "keys": ("tokenmill.keys.commands", "keys", "Create, list, rotate and revoke API keys."),
-    "engines": ("tokenmill.engines.commands", "engines", "List engines; assign models to them."),
+    "engines": ("tokenmill.engines.commands", "engines", "List engines; give one to an account."),
     "config": ("tokenmill.configuration.commands", "config_group", "Show settings and origins."),
     "doctor": ("tokenmill.commands.doctor", "doctor", "Say what is wrong and what to do."),
     "completion": (
