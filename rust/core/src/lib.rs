@@ -1,4 +1,5 @@
-//! The pure heart of tokenmill: no sockets, clock, randomness or Python; time and seeds are arguments.
+//! The pure heart of tokenmill: no sockets, clock, randomness or Python. Time and seeds are
+//! arguments.
 
 pub mod counters;
 pub mod keys;
