@@ -5,6 +5,7 @@ database loads, keys and fleet go out, and only then the web framework is import
 """
 
 import asyncio
+import importlib
 import logging
 import signal
 import sys
@@ -95,6 +96,8 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
             await keeper.has_published.wait()
     except TimeoutError:
         logger.info("no fleet yet: an engine is still loading")
+    # In a thread: the looks at engines that are still on their way up go on meanwhile.
+    await asyncio.to_thread(importlib.import_module, "tokenmill.control.serving")
     from tokenmill.control.serving import serve_control
 
     try:
