@@ -296,7 +296,8 @@ impl<'a> Scanner<'a> {
 /// How many bytes from the start need no look: no quote, no backslash, no control character.
 ///
 /// Eight at a time without a branch for each: most strings of an answer are short.
-/// Source: Bit Twiddling Hacks, "Determine if a word has a byte less than n"; its lowest hit is exact.
+/// Source: Bit Twiddling Hacks, "Determine if a word has a byte less than n"; the lowest hit is
+/// exact.
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;
