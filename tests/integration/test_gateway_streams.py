@@ -27,6 +27,7 @@ from tests.support.scripted_upstream import (
     stream,
     whole,
 )
+from tokenmill._native import COUNTERS
 from tokenmill.clock import monotonic_ms
 from tokenmill.settings import ForwardSettings
 
@@ -270,6 +271,15 @@ async def test_a_reader_that_never_reads_is_cut(tmp_path: Path, upstream: Script
     # Either the error event still found its way, or the connection was cut in mid-answer.
     assert b'"request_timeout"' in received or not received.endswith(b"0\r\n\r\n")
     assert b"[DONE]" not in received
+
+
+async def test_frames_and_bytes_are_counted(gateway: Gateway) -> None:
+    answer = await gateway.chat(stream=True)
+    totals = dict(zip(COUNTERS, gateway.segment.totals(), strict=True))
+    assert totals["tokenmill_frames_total"] == len(events(answer.text))
+    assert totals["tokenmill_downstream_bytes_total"] == len(answer.content)
+    assert 1 <= totals["tokenmill_wakeups_total"] <= totals["tokenmill_frames_total"]
+    assert totals["tokenmill_streams_total"] == 1
 
 
 async def test_a_drain_deadline_ends_a_stream_with_an_error_event(

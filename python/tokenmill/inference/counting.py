@@ -50,6 +50,11 @@ class Counters:
         self._ends |= {reason: COUNTERS.index(name) for reason, name in _OWN_ENDS.items()}
         tokens = _by_label("tokens_total", labelled)
         self._tokens = (tokens["prompt"], tokens["completion"], tokens["cached"])
+        self._relayed = (
+            COUNTERS.index("tokenmill_frames_total"),
+            COUNTERS.index("tokenmill_wakeups_total"),
+            COUNTERS.index("tokenmill_downstream_bytes_total"),
+        )
         self._streams = COUNTERS.index("tokenmill_streams_total")
         self._request_bytes = COUNTERS.index("tokenmill_request_bytes_total")
         self._disconnects = COUNTERS.index("tokenmill_client_disconnects_total")
@@ -87,6 +92,13 @@ class Counters:
         index = self._ends.get(int(reason))
         if index is not None:
             self._segment.count(self._worker, index)
+
+    def relayed(self, frames: int, wakeups: int, body_bytes: int) -> None:
+        """So many events went to a client, in so many parts, of so many bytes together."""
+        amounts = zip(self._relayed, (frames, wakeups, body_bytes), strict=True)
+        for index, amount in amounts:
+            if amount:
+                self._segment.count(self._worker, index, amount)
 
     def used(self, usage: Usage) -> None:
         """An engine's last word on the tokens of a request, whatever became of its answer."""

@@ -69,6 +69,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
                 await _relay_stream(exchange, serving, watch, order)
             else:
                 body = _whole_body(event, serving, order)
+                serving.counters.relayed(0, 1, len(body))
                 await exchange.answer(200, [JSON_TYPE], body)
         finally:
             serving.counters.used(running.usage())
@@ -96,16 +97,18 @@ async def _relay_stream(
     """Sends frames as they come. A stream that ends otherwise than complete ends with an error."""
     await exchange.start(200, [_SSE_TYPE, _UNBUFFERED])
     write, send = watch.write, exchange.send
-    while True:
-        event = await watch.next_event()
-        if isinstance(event, bytes):
-            await write({"type": "http.response.body", "body": event, "more_body": True}, send)
-            continue
-        if not isinstance(event, End):
-            continue
-        serving.counters.ended(event.reason)
-        last = b""
-        if event.reason != EndReason.COMPLETE:
-            last = sse_event(from_end(event, order.blame, is_whole=False))
-        await write({"type": "http.response.body", "body": last, "more_body": False}, send)
-        return
+    frames = wakeups = sent_bytes = 0
+    try:
+        while not isinstance(event := await watch.next_event(), End):
+            if isinstance(event, bytes):
+                frames += event.count(b"\n\n")
+                wakeups += 1
+                sent_bytes += len(event)
+                await write({"type": "http.response.body", "body": event, "more_body": True}, send)
+    finally:
+        serving.counters.relayed(frames, wakeups, sent_bytes)
+    serving.counters.ended(event.reason)
+    last = b""
+    if event.reason != EndReason.COMPLETE:
+        last = sse_event(from_end(event, order.blame, is_whole=False))
+    await write({"type": "http.response.body", "body": last, "more_body": False}, send)
