@@ -46,8 +46,7 @@ class Holder:
 
     def sham(self) -> int:
         """The process id of the sham."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return eventually(lambda: int(children.read_text() or 0), "the sham is started")
+        return child_of(self.process.pid)
 
     def end(self) -> None:
         self.process.kill()
@@ -56,6 +55,12 @@ class Holder:
 
 
 Start = Callable[..., Holder]
+
+
+def child_of(parent: int) -> int:
+    """The process id of the only child, when there is one."""
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    return eventually(lambda: int(children.read_text() or 0), "a child is started")
 
 
 @pytest.fixture
@@ -123,6 +128,19 @@ def test_an_engine_that_ends_by_itself_ends_its_holder(
     holder = start("--short-lived")
     assert holder.process.wait(timeout=20) == 1
     assert "ended by itself" in holder.log.read_text()
+
+
+def test_an_engine_that_is_killed_ends_its_holder_with_all_it_left(
+    port_and_start: tuple[int, Start],
+) -> None:
+    port, start = port_and_start
+    holder = start()
+    eventually(lambda: answers(port), "the sham answers")
+    sham = holder.sham()
+    left = child_of(sham)
+    os.kill(sham, signal.SIGKILL)
+    assert holder.process.wait(timeout=10) == 1
+    eventually(lambda: not is_running(left), "what it left is ended")
 
 
 def test_an_engine_that_does_not_come_up_is_given_up(port_and_start: tuple[int, Start]) -> None:

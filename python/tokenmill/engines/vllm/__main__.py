@@ -49,24 +49,28 @@ async def hold(start: ChildStart) -> bool:
     end_leftover(record, port)
     command = serve_command(settings, find_vllm(), port)
     logger.info("starting vLLM", extra={"command": " ".join(command)})
+    # A pipe of our own: with asyncio's, the wait for the process lasts until the last process of
+    # its group has closed it, and vLLM's engine process outlives a killed server.
+    reading, writing = os.pipe()
     process = await asyncio.create_subprocess_exec(
         *command,
         env=serve_environment(os.environ),
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdout=writing,
+        stderr=writing,
         process_group=0,
         preexec_fn=_end_with_parent,
     )
+    os.close(writing)
     remember_group(record, process.pid, port)
-    speaking = asyncio.create_task(relay_words(process.stdout, logger))
+    speaking = asyncio.create_task(relay_words(reading, logger))
     try:
         return await _watch(process, start, port)
     finally:
-        speaking.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         forget_group(record)
+        speaking.cancel()
 
 
 async def _watch(process: Process, start: ChildStart, port: int) -> bool:

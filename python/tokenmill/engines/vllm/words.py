@@ -1,8 +1,10 @@
 """What vLLM prints, line by line into the house's log, at the level that the line itself names."""
 
+import asyncio
 import logging
+import os
 import re
-from asyncio import StreamReader
+from asyncio import StreamReader, StreamReaderProtocol
 
 LINE_CHARACTERS_MAX = 2_000
 _BLOCK_BYTES = 64 * 1024
@@ -11,10 +13,22 @@ _MARKS = re.compile(r"\x1b\[[0-9;]*m")
 _LEVELS = logging.getLevelNamesMapping()
 
 
-async def relay_words(stream: StreamReader | None, logger: logging.Logger) -> None:
+async def relay_words(pipe: int, logger: logging.Logger) -> None:
+    """Logs the lines that come out of the pipe's reading end, which it closes in the end."""
+    stream = StreamReader()
+    loop = asyncio.get_running_loop()
+    file = os.fdopen(pipe, "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(stream), file)
+    try:
+        await log_lines(stream, logger)
+    finally:
+        transport.close()
+
+
+async def log_lines(stream: StreamReader, logger: logging.Logger) -> None:
     """Logs lines until the stream ends; a line without end is logged in pieces."""
     rest = b""
-    while stream is not None and (block := await stream.read(_BLOCK_BYTES)):
+    while block := await stream.read(_BLOCK_BYTES):
         *lines, rest = (rest + block).split(b"\n")
         if len(rest) > LINE_CHARACTERS_MAX:
             lines, rest = [*lines, rest], b""

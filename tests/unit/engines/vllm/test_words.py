@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from tokenmill.engines.vllm.words import LINE_CHARACTERS_MAX, relay_words
+from tokenmill.engines.vllm.words import LINE_CHARACTERS_MAX, log_lines
 
 LOGGER = logging.getLogger("test.words")
 
@@ -25,7 +25,7 @@ async def relayed(printed: bytes, caplog: pytest.LogCaptureFixture) -> list[logg
     stream.feed_data(printed)
     stream.feed_eof()
     with caplog.at_level(logging.DEBUG):
-        await relay_words(stream, LOGGER)
+        await log_lines(stream, LOGGER)
     return caplog.records
 
 
