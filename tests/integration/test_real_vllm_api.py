@@ -13,7 +13,7 @@ from tests.support.house import House
 from tests.support.real_vllm import loaded_adapter
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 WEATHER: Any = [{"role": "user", "content": "What is the weather in Paris?"}]

@@ -8,7 +8,7 @@ from tests.support.real_vllm import loaded_adapter
 from tokenmill.engines.address import Address, local_address
 from tokenmill.engines.probe import look
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 
 def address(url: str) -> Address:

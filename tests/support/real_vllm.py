@@ -170,22 +170,32 @@ def loaded_adapter(url: str, name: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def chat_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a vLLM that serves tiny-chat, for tests that leave it as it is."""
-    if url := os.environ.get("TOKENMILL_TEST_VLLM_URL"):
-        yield url.rstrip("/")
-        return
-    with start_vllm(tmp_path_factory.mktemp("chat-vllm")) as server:
-        server.wait_up()
-        yield server.url
+def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """URLs by model: tiny-chat and minilm, which come up side by side."""
+    folder = tmp_path_factory.mktemp("vllm")
+    urls = {"tiny-chat": os.environ.get("TOKENMILL_TEST_VLLM_URL", "").rstrip("/")}
+    missing = [model for model in ("tiny-chat", "minilm") if not urls.get(model)]
+    if urls["tiny-chat"] and not os.environ.get("TOKENMILL_TEST_VLLM_VENV"):
+        missing = []
+    with contextlib.ExitStack() as running:
+        started = {model: running.enter_context(start_vllm(folder, model)) for model in missing}
+        for server in started.values():
+            server.wait_up()
+        yield urls | {model: server.url for model, server in started.items()}
 
 
 @pytest.fixture(scope="session")
-def embed_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def chat_vllm(vllm_servers: dict[str, str]) -> str:
+    """The URL of a vLLM that serves tiny-chat, for tests that leave it as it is."""
+    return vllm_servers["tiny-chat"]
+
+
+@pytest.fixture(scope="session")
+def embed_vllm(vllm_servers: dict[str, str]) -> str:
     """The URL of a vLLM that serves an embedding model."""
-    with start_vllm(tmp_path_factory.mktemp("embed-vllm"), "minilm") as server:
-        server.wait_up()
-        yield server.url
+    if "minilm" not in vllm_servers:
+        require("vllm", ADVICE)
+    return vllm_servers["minilm"]
 
 
 @pytest.fixture(scope="session")
