@@ -1,5 +1,6 @@
 """What is not inference is passed to control, and only what may be."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ async def test_status_headers_and_body_pass_both_ways(
     assert request.headers["x-tokenmill-relayed"] == "1"
     assert request.headers["x-request-id"] == answer.headers["x-request-id"]
     assert answer.headers["cache-control"] == "no-store"
+    assert re.search(r"upstream;dur=(?!0\.000)", answer.headers["server-timing"])
 
 
 async def test_control_decides_about_caching_and_we_about_the_id(

@@ -5,6 +5,7 @@ all: nothing that a client writes may reach `/control/*`, which is for this mach
 """
 
 from tokenmill._native import End, EndReason, Head
+from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest, NotFound, ServiceUnavailable
 from tokenmill.inference.body import read_body
 from tokenmill.inference.client_watch import ClientWatch
@@ -23,6 +24,7 @@ async def relay_to_control(exchange: Exchange, serving: Serving) -> None:
     target = checked_target(exchange.scope["path"], exchange.scope.get("raw_path") or b"")
     query = exchange.scope["query_string"]
     body = await read_body(exchange, serving.settings.bounds, serving.deadlines)
+    exchange.body_ns = monotonic_ns()
     headers = [each for each in exchange.scope["headers"] if not each[0].startswith(_OWN_PREFIX)]
     headers = [each for each in headers if each[0] not in _SET_HERE]
     try:
@@ -37,10 +39,12 @@ async def relay_to_control(exchange: Exchange, serving: Serving) -> None:
         raise InvalidRequest("The address or a header of the request is malformed.") from error
     with serving.watch(running, exchange.receive) as watch:
         event = await watch.next_event()
+        exchange.woken_ns = monotonic_ns()
         if not isinstance(event, Head):
             raise ServiceUnavailable(
                 "This part of the service is starting.", retry_after_ms=RETRY_MS
             )
+        exchange.upstream_ns = event.first_byte_ns
         await _relay_answer(exchange, watch, event)
 
 

@@ -105,8 +105,7 @@ class Exchange:
             common.append(_NO_STORE)
         if self.must_close:
             common.append(CLOSE)
-        if self.key_ns:
-            common.append((b"server-timing", self._timing()))
+        common.append((b"server-timing", self._timing()))
         return common
 
     async def start(self, status: int, headers: Headers) -> None:
@@ -130,8 +129,10 @@ class Exchange:
         await self.answer(error.status, error_headers(error), envelope(error))
 
     def _timing(self) -> bytes:
-        """Server-Timing, in milliseconds. `gateway` is our own work: no waiting for anyone."""
-        began, key, body = self.began_ns, self.key_ns, self.body_ns or self.key_ns
+        """Server-Timing, in milliseconds; what was not done took no time. `gateway` is our own
+        work: no waiting for anyone."""
+        began, key = self.began_ns, self.key_ns or self.began_ns
+        body = self.body_ns or key
         decoded = self.decoded_ns or body
         routed = self.routed_ns or decoded
         own = key - began + routed - body

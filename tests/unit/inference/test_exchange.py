@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokenmill.errors import InvalidRequest, ModelLoading
+from tokenmill.errors import InvalidRequest, ModelLoading, NotFound
 from tokenmill.inference.exchange import Exchange
 
 
@@ -26,6 +26,10 @@ class Client:
     @property
     def body(self) -> bytes:
         return b"".join(each.get("body", b"") for each in self.messages)
+
+
+def timing_of(client: Client) -> str:
+    return client.headers[b"server-timing"].decode()
 
 
 async def nothing() -> Any:
@@ -92,7 +96,7 @@ async def test_a_refusal_is_the_envelope_with_its_headers() -> None:
     assert json.loads(client.body)["error"]["code"] == "model_loading"
 
 
-async def test_timing_is_told_once_a_key_was_good() -> None:
+async def test_timing_says_where_the_time_went() -> None:
     client = Client()
     request = exchange(client)
     request.key_ns = request.began_ns + 2_000_000
@@ -101,8 +105,17 @@ async def test_timing_is_told_once_a_key_was_good() -> None:
     request.routed_ns = request.decoded_ns + 1_000_000
     request.upstream_ns = 7_000_000
     await request.answer(200, [], b"")
-    timing = client.headers[b"server-timing"].decode()
-    assert timing.startswith("key;dur=2.000, decode;dur=1.000, route;dur=1.000, upstream;dur=7.000")
+    assert timing_of(client).startswith(
+        "key;dur=2.000, decode;dur=1.000, route;dur=1.000, upstream;dur=7.000"
+    )
+
+
+async def test_timing_is_told_of_a_request_that_got_no_further_than_its_headers() -> None:
+    client = Client()
+    await exchange(client).refuse(NotFound())
+    steps = dict(each.split(";dur=") for each in timing_of(client).split(", "))
+    assert float(steps.pop("gateway")) > 0
+    assert steps == dict.fromkeys(("key", "decode", "route", "upstream"), "0.000")
 
 
 async def test_a_missing_host_is_refused_and_ends_the_connection() -> None:
