@@ -69,10 +69,12 @@ def translate(error: HTTPException) -> ApiError:
     if isinstance(error, ValidationException):
         return _invalid(error)
     if error.status_code in _BY_STATUS:
-        headers = (
-            {"allow": error.headers["Allow"]} if error.headers and "Allow" in error.headers else {}
-        )
-        return _BY_STATUS[error.status_code](headers=headers)
+        given = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if "allow" not in given:
+            return _BY_STATUS[error.status_code]()
+        allowed = given["allow"]
+        message = f"This route does not take this method; it takes {allowed}."
+        return _BY_STATUS[error.status_code](message, headers={"allow": allowed})
     if error.status_code < 500:
         return InvalidRequest(error.detail)
     return TokenmillError()

@@ -37,6 +37,8 @@ def test_a_wrong_field_is_named() -> None:
     assert (ours.message, ours.param) == ("Expected `str`", "account")
 
 
-def test_allowed_methods_are_passed_on() -> None:
-    theirs = MethodNotAllowedException(headers={"Allow": "GET, POST"})
-    assert translate(theirs).headers == {"allow": "GET, POST"}
+@pytest.mark.parametrize("name", ["Allow", "allow"])
+def test_allowed_methods_are_passed_on(name: str) -> None:
+    ours = translate(MethodNotAllowedException(headers={name: "GET, POST"}))
+    assert ours.headers == {"allow": "GET, POST"}
+    assert ours.message.endswith("it takes GET, POST.")

@@ -9,13 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import HttpMethod, Response, route
 from litestar.handlers.base import BaseRouteHandler
 
 from tokenmill.control.documentation.own_routes import OWN_PATHS
 from tokenmill.control.documentation.page import render_page
 from tokenmill.protocol.openapi import document
 
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {
     "content-security-policy": _POLICY,
@@ -47,19 +48,19 @@ def _style() -> bytes:
     return files("tokenmill.control.documentation").joinpath("docs.css").read_bytes()
 
 
-@get("/openapi.json", sync_to_thread=False)
+@route("/openapi.json", http_method=_READ, sync_to_thread=False)
 def show_document() -> Response[bytes]:
     return Response(
         _document_bytes(), media_type="application/json", headers={"cache-control": "no-cache"}
     )
 
 
-@get("/docs", sync_to_thread=False)
+@route("/docs", http_method=_READ, sync_to_thread=False)
 def show_page() -> Response[str]:
     return Response(_page(), media_type="text/html", headers=_HEADERS)
 
 
-@get("/docs/docs.css", sync_to_thread=False)
+@route("/docs/docs.css", http_method=_READ, sync_to_thread=False)
 def show_style() -> Response[bytes]:
     return Response(_style(), media_type="text/css", headers=_HEADERS)
 
