@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import click
 
 from tokenmill import __version__
+from tokenmill.configuration.problems import SettingsError
 
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     # name: module, attribute, the line in --help (so that --help imports none of them)
@@ -86,10 +87,8 @@ def main() -> None:
     keep_standard_descriptors()
     try:
         cli(prog_name="tokenmill")
-    except ValueError as error:
-        if type(error).__name__ != "SettingsError":
-            raise
-        for problem in str(error).splitlines():
+    except SettingsError as error:
+        for problem in error.problems:
             click.echo(f"tokenmill: {problem}", err=True)
         sys.exit(2)
 

@@ -9,7 +9,7 @@ import click
 
 from tokenmill.child import name_process
 from tokenmill.configuration.files import load
-from tokenmill.configuration.sources import SettingsError
+from tokenmill.configuration.problems import SettingsError
 from tokenmill.engines.address import parse_address
 from tokenmill.logs import configure_logging
 from tokenmill.settings import Settings

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenmill.configuration.sources import Resolved, SettingsError, Sources, resolve
+from tokenmill.configuration.problems import SettingsError
+from tokenmill.configuration.sources import Resolved, Sources, resolve
 
 
 def find_file(flag: str | None, environment: Mapping[str, str]) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from tokenmill.configuration.problems import SettingsError
 from tokenmill.configuration.schema import (
     PREFIX,
     SECRET,
@@ -23,14 +24,6 @@ from tokenmill.configuration.schema import (
 from tokenmill.settings import EngineSettings, Settings
 
 Kind = Literal["default", "file", "environment", "flag"]
-
-
-class SettingsError(ValueError):
-    """Settings that cannot be used; `problems` has one sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
 
 
 class Origin(Struct, frozen=True):

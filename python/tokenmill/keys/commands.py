@@ -13,7 +13,7 @@ import msgspec
 
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
 from tokenmill.configuration.files import load
-from tokenmill.configuration.sources import SettingsError
+from tokenmill.configuration.problems import SettingsError
 from tokenmill.control_client import ControlAway, ControlRefused
 from tokenmill.errors import ApiError
 from tokenmill.keys.desk import KeyDesk, StateBusy, open_desk

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tokenmill.configuration.sources import Origin, SettingsError, Sources, resolve
+from tokenmill.configuration.problems import SettingsError
+from tokenmill.configuration.sources import Origin, Sources, resolve
 from tokenmill.settings import EngineSettings, Settings
 
 FILE = "/etc/tokenmill.toml"
