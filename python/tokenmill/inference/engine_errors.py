@@ -16,6 +16,7 @@ from tokenmill.errors import (
     Draining,
     EngineTimeout,
     InvalidRequest,
+    ModelLoading,
     ModelNotFound,
     NoEngine,
     RequestTimeout,
@@ -34,6 +35,7 @@ _CONTEXT = re.compile(
 )
 _SCHEMA = re.compile(r"grammar|json.?schema|structured.?output|regex|guided|xgrammar", re.I)
 _LEAVING = re.compile(r"after shutdown|shutting down|EngineDeadError|engine is dead", re.I)
+_LOADING = re.compile(r"\b(?:is|still) loading\b|\bloading model\b|not loaded yet", re.I)
 _TRAILER = re.compile(r"\s*\((?:parameter=\w+(?:, )?)?(?:value=.*)?\)$", re.S)
 _SUBJECT = re.compile(r"`?(?P<field>[a-z_]+)`? (?:must|should|cannot|is) ")
 _FIELDS = frozenset((*ChatRequest.__struct_fields__, *CompletionRequest.__struct_fields__))
@@ -162,6 +164,8 @@ def _from_fault(status: int, fault: _Fault, blame: Blame) -> ApiError:
 
 
 def _engine_failed(status: int, fault: _Fault) -> ApiError:
+    if status == 503 and _LOADING.search(fault.message):
+        return ModelLoading(retry_after_ms=RETRY_MS)
     if status == 503 or _LEAVING.search(fault.message):
         return ServiceUnavailable(
             "The engine cannot take the request now.", retry_after_ms=RETRY_MS
