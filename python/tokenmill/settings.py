@@ -1,6 +1,6 @@
 """The settings of tokenmill: one frozen value, built once by the command line and passed down.
 
-Only names, types, defaults and bounds stand here; `settings_sources.py` fills them from flags,
+Only names, types, defaults and bounds stand here; `configuration/sources.py` fills them from flags,
 environment and TOML file and knows where each value came from. Units are the last word of a name.
 """
 
@@ -25,7 +25,7 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class BodyBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Bounds of what a client may send; the source is the list of engine CVEs in the README."""
+    """Bounds of what a client may send: tight enough for what is known to stall or kill engines."""
 
     body_bytes_max: Count = 10 * 1024 * 1024
     body_deadline_base_ms: Milliseconds = 10_000
