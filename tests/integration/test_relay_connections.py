@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.relays import collect, house, next_event, until
+from tests.support.relays import House, collect, house, next_event, until
 from tests.support.scripted_upstream import (
     Close,
     Hang,
@@ -16,7 +16,12 @@ from tests.support.scripted_upstream import (
     unanswered_url,
     whole,
 )
-from tokenmill._native import AnswerKind, EndReason
+from tokenmill._native import COUNTERS, AnswerKind, EndReason
+
+
+def counted(here: House, name: str) -> int:
+    """A counter of the segment by the name of its Prometheus sample."""
+    return here.segment.totals()[COUNTERS.index(name)]
 
 
 async def test_a_connection_is_used_again(tmp_path: Path) -> None:
@@ -57,6 +62,7 @@ async def test_a_kept_connection_that_closes_without_a_byte_is_tried_afresh(
         assert (await here.run(body=b'{"second":1}')).reason == EndReason.COMPLETE
         assert [request.connection for request in upstream.requests] == [1, 1, 2]
         assert upstream.requests[2].body == b'{"second":1}'
+        assert counted(here, "tokenmill_retries_total") == 1
 
 
 async def test_a_plain_post_is_not_sent_twice(tmp_path: Path) -> None:
@@ -104,6 +110,19 @@ async def test_another_engine_gets_what_never_reached_the_first(tmp_path: Path) 
                     assert (await collect(relay)).reason == EndReason.COMPLETE
                     assert relay.engine == 2
         assert [here.segment.engine_in_flight(engine) for engine in range(3)] == [0, 0, 0]
+        assert counted(here, "tokenmill_retries_total") >= 2
+
+
+async def test_what_engines_send_is_counted(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as upstream, house(tmp_path) as here:
+        here.use(upstream.url)
+        upstream.play(*good_stream("Hi"))
+        upstream.always(Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"))
+        streamed = await here.run()
+        after_stream = counted(here, "tokenmill_upstream_bytes_total")
+        assert after_stream >= len(streamed.body) > 0
+        await here.run(AnswerKind.WHOLE)
+        assert counted(here, "tokenmill_upstream_bytes_total") == after_stream + 2
 
 
 async def test_another_engine_does_not_get_what_may_have_been_done(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use tokenmill_core::counters::Counter;
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
 use tokenmill_core::usage::{Usage, quote, read_whole};
 use tokio::time::timeout;
@@ -140,7 +141,7 @@ impl<'a> Relaying<'a> {
         while let Some(piece) = next {
             let end = match piece {
                 Piece::Data(data) => {
-                    self.note_first_byte();
+                    self.note_data(&data);
                     through.feed(&data, frames)
                 }
                 Piece::End => Some(through.finish()),
@@ -234,7 +235,7 @@ impl<'a> Relaying<'a> {
         loop {
             match self.source.next().await {
                 Piece::Data(data) => {
-                    self.note_first_byte();
+                    self.note_data(&data);
                     body.extend_from_slice(&data);
                 }
                 Piece::End => {
@@ -296,6 +297,12 @@ impl<'a> Relaying<'a> {
             let now_ms = clock::monotonic_ms();
             self.engine.keep(link, now_ms, limits.idle_connections_max);
         }
+    }
+
+    fn note_data(&mut self, data: &[u8]) {
+        self.note_first_byte();
+        let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.journey.count(Counter::UPSTREAM_BYTES, bytes);
     }
 
     fn note_first_byte(&mut self) {

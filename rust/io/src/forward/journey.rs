@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Response;
 use hyper::body::Incoming;
+use tokenmill_core::counters::Counter;
 use tokenmill_core::routing::{Candidate, pick};
 use tokenmill_core::sse::StreamShape;
 use tokio::time::timeout;
@@ -98,6 +99,11 @@ impl Journey {
         }
     }
 
+    /// Adds to a counter of this worker.
+    pub fn count(&self, counter: Counter, amount: u64) {
+        self.segment.count(self.worker, counter, amount);
+    }
+
     async fn reach(&self) -> Result<Reached, ForwardError> {
         let mut tried = Vec::new();
         let mut last = ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
@@ -105,6 +111,9 @@ impl Journey {
             let Some(engine) = self.choose(&tried) else {
                 break;
             };
+            if !tried.is_empty() {
+                self.count(Counter::RETRIES, 1);
+            }
             self.mailbox.set_engine(engine.slot());
             match self.try_engine(&engine).await {
                 Ok(reached) => return Ok(reached),
@@ -153,6 +162,7 @@ impl Journey {
             Err(error) if error.retry == Retry::OnReusedConnection => {
                 // The others were kept as long: they are as dead as this one.
                 engine.drop_idle();
+                self.count(Counter::RETRIES, 1);
                 let link = self.connect(engine).await?;
                 let (link, answer) = self.ask(engine, link).await?;
                 Ok(reached(engine, link, answer, flight))
