@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
             from tokenmill.configuration.sources import nearest
 
             hint = nearest(name, iter(COMMANDS))
-            ctx.fail(f"there is no command {name!r}{hint}. `tokenmill --help` lists them.")
+            ctx.fail(f"there is no command {name!r}{hint or '.'} `tokenmill --help` lists them.")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
