@@ -25,6 +25,7 @@ async def test_head_is_answered_like_get_without_the_body(
     assert (asked.status_code, asked.content) == (200, b"")
     assert asked.headers["content-type"] == got.headers["content-type"]
     assert len(got.content) > 100
+    assert "cache-control" not in got.headers  # the gateway says of every answer: no-store
 
 
 async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient) -> None:

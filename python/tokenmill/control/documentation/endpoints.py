@@ -22,7 +22,6 @@ _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",
 }
 
 
@@ -50,9 +49,7 @@ def _style() -> bytes:
 
 @route("/openapi.json", http_method=_READ, sync_to_thread=False)
 def show_document() -> Response[bytes]:
-    return Response(
-        _document_bytes(), media_type="application/json", headers={"cache-control": "no-cache"}
-    )
+    return Response(_document_bytes(), media_type="application/json")
 
 
 @route("/docs", http_method=_READ, sync_to_thread=False)
