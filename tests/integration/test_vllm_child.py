@@ -14,6 +14,7 @@ import pytest
 from tests.support.house import is_running
 from tests.support.waiting import eventually
 from tokenmill.child import ChildSettings, encode_child
+from tokenmill.engines.vllm.leftover import end_leftover
 from tokenmill.engines.vllm.port import hold_port
 from tokenmill.settings import Settings, VllmSettings
 
@@ -48,10 +49,11 @@ class Holder:
         """The process id of the sham."""
         return child_of(self.process.pid)
 
-    def end(self) -> None:
+    def end(self, port: int) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self.life)
+        end_leftover(self.log.with_name("vllm.json"), port)
 
 
 Start = Callable[..., Holder]
@@ -70,10 +72,11 @@ def port_and_start(tmp_path: Path) -> Iterator[tuple[int, Start]]:
 
         def start(*flags: str, start_s: float = 30.0) -> Holder:
             holder = Holder(tmp_path, held.fileno(), *flags, start_s=start_s)
-            running.callback(holder.end)
+            running.callback(holder.end, port)
             return holder
 
-        yield int(held.getsockname()[1]), start
+        port = int(held.getsockname()[1])
+        yield port, start
 
 
 def answers(port: int) -> bool:
@@ -175,6 +178,22 @@ def test_an_engine_that_outlived_its_holder_makes_room_for_the_next(
     eventually(lambda: not is_running(old), "the old one is ended")
     eventually(lambda: answers(port), "the new one answers")
     assert following.sham() != old
+
+
+def test_what_an_engine_left_is_ended_by_the_next_holder(
+    port_and_start: tuple[int, Start],
+) -> None:
+    """vLLM's server dies with its holder; processes of its own may not."""
+    port, start = port_and_start
+    holder = start()
+    eventually(lambda: answers(port), "the sham answers")
+    sham = holder.sham()
+    left = child_of(sham)
+    holder.process.kill()
+    eventually(lambda: not is_running(sham), "the sham ends with its holder")
+    assert is_running(left)
+    start()
+    eventually(lambda: not is_running(left), "what it left is ended")
 
 
 def test_a_record_of_somebody_elses_process_harms_nobody(

@@ -18,7 +18,7 @@ from tokenmill.child import ChildStart, read_start, run_child
 from tokenmill.engines.address import local_address
 from tokenmill.engines.probe import look
 from tokenmill.engines.vllm.command import serve_command, serve_environment
-from tokenmill.engines.vllm.leftover import end_leftover, forget_group, remember_group
+from tokenmill.engines.vllm.leftover import end_leftover, forget_group, mark, remember_group
 from tokenmill.engines.vllm.port import held_port
 from tokenmill.engines.vllm.presence import find_vllm
 from tokenmill.engines.vllm.words import relay_words
@@ -54,7 +54,7 @@ async def hold(start: ChildStart) -> bool:
     reading, writing = os.pipe()
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=serve_environment(os.environ),
+        env=serve_environment(os.environ) | mark(port),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=writing,
         stderr=writing,
