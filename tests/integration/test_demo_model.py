@@ -1,4 +1,4 @@
-"""The demo model that ships with the package, asked through the embedded engine at temperature 0."""
+"""The demo model that ships with the package, asked at temperature 0."""
 
 import json
 from collections.abc import Iterator

@@ -2,12 +2,13 @@
 
 import shlex
 
+from tokenmill.engines.recognition import EngineKind
 from tokenmill.models.fleet import Engine, Fleet, Route
 from tokenmill.supervisor.welcome import curl_lines, models_by_engine
 
 
-def engine(slot: int, kind: str, url: str) -> Engine:
-    return Engine(slot=slot, name="e", url=url, kind=kind, state="serving", version="1.2")  # type: ignore[arg-type]
+def engine(slot: int, kind: EngineKind, url: str) -> Engine:
+    return Engine(slot=slot, name="e", url=url, kind=kind, state="serving", version="1.2")
 
 
 def route(name: str, pool: int) -> Route:
