@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import StartHouse
-from tests.support.house import house_command, house_environment
+from tests.support.house import house_command, house_environment, run_house
 from tokenmill import __version__
 from tokenmill.cli import COMMANDS
 
@@ -84,7 +84,18 @@ def test_doctor_finds_nothing_wrong_with_a_running_house(start_house: StartHouse
     assert [name for name, verdict in verdicts.items() if verdict["level"] == "fail"] == []
     assert str(house.process.pid) in verdicts["house"]["found"]
     assert "revision" in verdicts["database"]["found"]
+    assert verdicts["service"]["found"].startswith("serves ")
     assert told.returncode == 0
+
+
+def test_doctor_says_that_a_house_without_an_engine_serves_nothing(folder: Path) -> None:
+    alone = {"TOKENMILL_DISCOVERY_ENABLED": "false"}
+    with run_house(folder, command="serve", environment=alone, wants_model=False) as house:
+        told = run("doctor", "--json", "--state", str(house.state), TOKENMILL_PORT="0", **alone)
+    (service,) = [each for each in json.loads(told.stdout) if each["check"] == "service"]
+    assert service["level"] == "fail"
+    assert "no_engine" in service["found"] and "--engine" in service["advice"]
+    assert told.returncode == 1
 
 
 def test_doctor_fails_for_an_engine_that_is_named_and_not_there(tmp_path: Path) -> None:

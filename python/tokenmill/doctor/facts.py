@@ -10,6 +10,9 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from msgspec import Struct
+
+from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
 from tokenmill.database.address import find_address
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import HEAD, stored_revision
@@ -21,12 +24,25 @@ from tokenmill.engines.vllm.presence import find_vllm, has_usable_gpu
 from tokenmill.errors import ApiError
 from tokenmill.listening import listen_tcp
 from tokenmill.settings import Settings
-from tokenmill.state_folder import lock_path
+from tokenmill.state_folder import control_socket, lock_path
 from tokenmill.supervisor.port_holder import find_port_holder
 from tokenmill.supervisor.state_lock import Holder, find_holder
 
 _SECRET_FILES = ("local_key", "tokenmill.db", "fleet.json", "hot.segment")
 _DRIFT_SAMPLE_S = 0.2
+
+
+class _Worker(Struct):
+    """What is of interest of a worker in control's status."""
+
+    state: str
+
+
+class _Status(Struct):
+    """What is of interest in control's status."""
+
+    models: list[str]
+    workers: list[_Worker]
 
 
 def examine(settings: Settings) -> list[Verdict]:
@@ -45,6 +61,7 @@ def examine(settings: Settings) -> list[Verdict]:
             holder.url if holder else "",
             is_stale=holder is None and lock_path(settings.state).exists(),
         ),
+        *([_service(settings.state)] if holder else []),
         _port("port", settings.host, settings.port, holder),
         _port("metrics port", settings.metrics.host, settings.metrics.port, holder),
         verdicts.judge_files(_hard_limit(), settings.http.connections_max),
@@ -101,6 +118,17 @@ def _port(check: str, host: str, port: int, holder: Holder | None) -> Verdict:
     if check == "port":
         is_ours = is_ours and holder is not None and holder.url.endswith(f":{port}")
     return verdicts.judge_port(check, port, who, is_free=is_free, is_ours=is_ours)
+
+
+def _service(folder: Path) -> Verdict:
+    try:
+        told = ControlClient(control_socket(folder)).get("/control/status", _Status)
+    except ControlAway:
+        return verdicts.judge_service([], 0, "control does not answer")
+    except ControlRefused as error:
+        return verdicts.judge_service([], 0, str(error))
+    serving = sum(worker.state == "serving" for worker in told.workers)
+    return verdicts.judge_service(told.models, serving, "")
 
 
 def _hard_limit() -> int:

@@ -91,6 +91,22 @@ def judge_house(pid: int, url: str, *, is_stale: bool) -> Verdict:
     return Verdict(check="house", level="ok", found=found)
 
 
+def judge_service(models: Sequence[str], serving: int, problem: str) -> Verdict:
+    """What a running house serves. `serving`: its workers that take requests; `problem`: why
+    control could not be asked."""
+    if problem:
+        advice = "It is replaced within a second; if this stays, its log says why."
+        return Verdict(check="service", level="fail", found=problem, advice=advice)
+    if not serving:
+        advice = "Workers are replaced as they end; the log says why they do."
+        return Verdict(check="service", level="fail", found="no worker serves", advice=advice)
+    if not models:
+        advice = "Start vLLM on port 8000, name an engine with --engine URL, or run `tokenmill up`."
+        found = "no engine answers: requests get 503 no_engine"
+        return Verdict(check="service", level="fail", found=found, advice=advice)
+    return Verdict(check="service", level="ok", found="serves " + ", ".join(models))
+
+
 def judge_port(check: str, port: int, holder: str, *, is_free: bool, is_ours: bool) -> Verdict:
     """`holder`: the process that listens, where that is known; `is_ours`: it is this house."""
     if is_ours:
