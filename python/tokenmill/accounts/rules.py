@@ -26,8 +26,6 @@ TIER_ALIASES = {"premium": "pro"}
 LOCAL_ACCOUNT = "local"
 """The account of whoever runs the house; the first one, of tier internal."""
 
-NEW_ACCOUNT_TIER = "free"
-
 
 def find_tier(name: str) -> Tier:
     """The tier called `name`, by an alias too. Raises: ValueError that names those there are."""
