@@ -35,15 +35,12 @@ SPELLINGS = {
     "zpl 2.1": "ZPL-2.1",
 }
 # Not permissive in the letter, used unmodified: file-level copyleft that asks nothing of us.
-# psycopg: LGPL-3.0, an optional driver that is dynamically imported and only with `postgresql`.
 REASONED = {
     "certifi": "MPL-2.0",
     "hypothesis": "MPL-2.0",
     "orjson": "MPL-2.0",
     "tqdm": "MPL-2.0",
     "pathspec": "MPL-2.0",
-    "psycopg": "LGPL-3.0",
-    "psycopg-binary": "LGPL-3.0",
     "option-ext": "MPL-2.0",
 }
 # name, first good version, why. A locked version below it fails the check.

@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests: the one that TOKENMILL_TEST_POSTGRESQL_URL names, or a server of
-our own in a temporary folder, on a Unix socket.
+our own in a temporary folder: on a Unix socket for everybody, and on the loopback with TLS and a
+password.
 
 PostgreSQL refuses to run as root; it then runs as the user `postgres` that its package made.
 """
@@ -7,6 +8,7 @@ PostgreSQL refuses to run as root; it then runs as the user `postgres` that its 
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -14,35 +16,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
+import pg8000
 
 from tests.support.services import require
+from tokenmill.database.postgresql import open_connection
+from tokenmill.database.server_address import parse_server
 
 ADVICE = "install PostgreSQL's server (Debian: apt-get install postgresql)"
 START_S = 30.0
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+ACCESS = """\
+local all all trust
+hostssl all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 class PostgresqlServer:
     """A server that gives each test an empty database of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int | None = None) -> None:
+        """`port` on the loopback, if it takes connections with TLS and a password there."""
         self._url = url
         self._count = 0
+        self.port = port
 
     @contextmanager
     def empty_database(self) -> Iterator[str]:
         """The URL of a new database, which is dropped at the end."""
         self._count += 1
         name = f"tokenmill_test_{os.getpid()}_{self._count}"
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        run(self._url, f'CREATE DATABASE "{name}"')
         try:
             yield with_database(self._url, name)
         finally:
-            with psycopg.connect(self._url, autocommit=True) as connection:
-                drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-                connection.execute(drop)
+            run(self._url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def run(url: str, statement: str) -> None:
+    """Runs one statement in no transaction, which is how databases are made and dropped."""
+    connection = open_connection(parse_server(url.partition("://")[2]))
+    try:
+        connection.autocommit = True
+        connection.run(statement)
+    finally:
+        connection.close()
 
 
 def with_database(url: str, name: str) -> str:
@@ -61,8 +79,8 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     programs = _find_programs()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-postgresql-"))
     try:
-        with _running(programs, folder) as url:
-            yield PostgresqlServer(url)
+        with _running(programs, folder) as server:
+            yield server
     finally:
         shutil.rmtree(folder)
 
@@ -77,10 +95,9 @@ def _find_programs() -> Path:
 
 
 @contextmanager
-def _running(programs: Path, folder: Path) -> Iterator[str]:
+def _running(programs: Path, folder: Path) -> Iterator[PostgresqlServer]:
     user = _other_user()
-    if user is not None:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    _give(folder, user)
     data = folder / "data"
     options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
     made = subprocess.run(
@@ -92,7 +109,14 @@ def _running(programs: Path, folder: Path) -> Iterator[str]:
         check=False,
     )
     assert made.returncode == 0, made.stderr
-    settings = [f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off"]
+    port = _free_port()
+    settings = [
+        f"unix_socket_directories={folder}",
+        "listen_addresses=127.0.0.1",
+        f"port={port}",
+        "fsync=off",
+        *_access(folder, user),
+    ]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [programs / "postgres", "-D", data, *(part for s in settings for part in ("-c", s))],
@@ -101,21 +125,48 @@ def _running(programs: Path, folder: Path) -> Iterator[str]:
             stdout=log,
             stderr=log,
         )
-    url = f"postgresql://postgres@/postgres?host={folder}"
+    url = f"postgresql://postgres@:{port}/postgres?host={folder}"
     try:
         _wait(url, server, folder / "log")
-        yield url
+        yield PostgresqlServer(url, port)
     finally:
         server.terminate()
         server.wait(START_S)
+
+
+def _access(folder: Path, user: str | None) -> list[str]:
+    """Settings that let people in, with the files they name."""
+    (folder / "access").write_text(ACCESS)
+    for name in ("engine.pem", "engine.key"):
+        shutil.copyfile(CERTIFICATES / name, folder / name)
+        (folder / name).chmod(0o600)
+        _give(folder / name, user)
+    return [
+        f"hba_file={folder / 'access'}",
+        "ssl=on",
+        f"ssl_cert_file={folder / 'engine.pem'}",
+        f"ssl_key_file={folder / 'engine.key'}",
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _give(path: Path, user: str | None) -> None:
+    if user is not None:
+        os.chown(path, pwd.getpwnam(user).pw_uid, -1)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     while True:
         try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
+            run(url, "SELECT 1")
+        except (OSError, pg8000.Error):
             alive = server.poll() is None and time.monotonic() < deadline
             assert alive, f"PostgreSQL did not start: {log.read_text()}"
             time.sleep(0.02)

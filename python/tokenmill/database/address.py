@@ -2,11 +2,12 @@
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 
 from tokenmill.database.errors import DatabaseAddressInvalid
+from tokenmill.database.server_address import ServerAddress, ServerAddressInvalid, parse_server
 
 FILE_NAME = "tokenmill.db"
 
@@ -14,12 +15,12 @@ Kind = Literal["sqlite", "postgresql"]
 
 
 class DatabaseAddress(Struct, frozen=True, kw_only=True):
-    """A database. `url` is SQLAlchemy's and may hold a password; `shown` never does."""
+    """A database: a file or a server. `server` may hold a password; `shown` never does."""
 
     kind: Kind
-    url: str
     shown: str
     path: Path | None = None  # SQLite's file
+    server: ServerAddress | None = None  # PostgreSQL's
 
 
 def find_address(database_url: str, state: Path) -> DatabaseAddress:
@@ -35,7 +36,7 @@ def find_address(database_url: str, state: Path) -> DatabaseAddress:
     match scheme:
         case "sqlite":
             return _sqlite(_sqlite_path(rest))
-        case "postgresql" | "postgres" | "postgresql+psycopg":
+        case "postgresql" | "postgres":
             return _postgresql(rest)
         case _:
             raise _invalid(f"{scheme}:// is not known")
@@ -50,11 +51,7 @@ def _invalid(reason: str) -> DatabaseAddressInvalid:
 
 
 def _sqlite(path: Path) -> DatabaseAddress:
-    # A URI, so that no character of a path means anything to SQLAlchemy or SQLite.
-    quoted = path.absolute().as_uri()
-    return DatabaseAddress(
-        kind="sqlite", url=f"sqlite:///{quoted}?uri=true", shown=str(path), path=path.absolute()
-    )
+    return DatabaseAddress(kind="sqlite", shown=str(path), path=path.absolute())
 
 
 def _sqlite_path(rest: str) -> Path:
@@ -66,13 +63,12 @@ def _sqlite_path(rest: str) -> Path:
 
 def _postgresql(rest: str) -> DatabaseAddress:
     try:
-        parts = urlsplit(f"postgresql://{rest}")
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError as error:
+        server = parse_server(rest)
+    except ServerAddressInvalid as error:
         raise _invalid(str(error)) from error
-    host = parts.hostname or "the local socket"
+    place = "the local socket" if server.socket else f"{server.host}:{server.port}"
     return DatabaseAddress(
         kind="postgresql",
-        url=f"postgresql+psycopg://{rest}",
-        shown=f"PostgreSQL {parts.path.strip('/') or 'default database'} at {host}{port}",
+        shown=f"PostgreSQL {server.name or 'default database'} at {place}",
+        server=server,
     )

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tokenmill.database.address import DatabaseAddress
 from tokenmill.database.errors import DatabaseAddressInvalid, DatabaseUnavailable
 
 BUSY_MS = 5_000
 """How long a writer waits for another one before it says that the database is locked."""
-
-CONNECT_S = 5
 
 _IS_READ = "tokenmill_read"
 
@@ -36,7 +34,7 @@ class Database:
     """Transactions on one database, from any thread. Nothing is opened before the first one."""
 
     def __init__(self, address: DatabaseAddress) -> None:
-        """Raises: DatabaseAddressInvalid, if the driver is not installed or the URL is wrong."""
+        """Raises: DatabaseAddressInvalid, if the driver is not installed."""
         self.address = address
         self._engine = _make_engine(address)
 
@@ -75,9 +73,27 @@ class Database:
 
 def explain(error: BaseException | None, address: DatabaseAddress) -> str:
     """What happened, in the driver's words, and what to do about it."""
-    reason = " ".join(str(error).split())
+    reason = " ".join(_reason(error).split())
     advice = next((advice for word, advice in _ADVICE if word in reason.lower()), "")
     return f"The database cannot be used ({address.shown}): {reason}.{advice}"
+
+
+def _reason(error: BaseException | None) -> str:
+    """What the server said; else what the system said; else what the driver said.
+
+    pg8000 gives the server's words as a dict of the protocol's one-letter fields. Where the server
+    hung up after them, or a socket failed, it says "network error" and keeps the cause behind it.
+    """
+    chain: list[BaseException] = []
+    link = error
+    while link is not None:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for link in chain:
+        fields = link.args[0] if link.args else None
+        if isinstance(fields, dict) and "M" in fields:
+            return f"{fields['M']} ({fields.get('C', 'no code')})"
+    return str(next((link for link in chain if isinstance(link, OSError)), error))
 
 
 _ADVICE = (
@@ -88,31 +104,34 @@ _ADVICE = (
     ("not a database", " The file is something else: name another one, or restore a backup."),
     ("malformed", " The file is damaged: restore a backup."),
     ("connection refused", " Is the server running, and is the port right?"),
+    ("no such file", " Is the server running, and does its socket have this folder and port?"),
+    ("name or service not known", " Is the host right?"),
     ("authentication failed", " Are user and password right?"),
+    ("(28", " Are user and password right, and may this user come from here?"),
     ("does not exist", " Create it, or name another one."),
-    ("timeout", " Is the host right, and may this machine reach it?"),
+    ("(3d000)", " Create it, or name another one."),
+    ("refuses ssl", " Turn TLS on at the server (ssl = on), or give sslmode=prefer."),
+    ("certificate verify failed", " Give sslrootcert=/path/of/the/authority.pem."),
+    ("timed out", " Is the host right, and may this machine reach it?"),
 )
 
 
 def _make_engine(address: DatabaseAddress) -> Engine:
+    if address.path is not None:
+        return _sqlite_engine(address.path)
+    from tokenmill.database.postgresql import URL
+
     try:
-        if address.path is not None:
-            return _sqlite_engine(address, address.path)
-        return create_engine(
-            address.url,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_S, "application_name": "tokenmill"},
-        )
+        return create_engine(URL, pool_pre_ping=True, connect_args={"server": address.server})
     except ModuleNotFoundError as error:
         raise DatabaseAddressInvalid(
             "PostgreSQL needs its driver: pip install 'tokenmill[postgresql]'."
         ) from error
-    except ArgumentError as error:
-        raise DatabaseAddressInvalid("database_url cannot be parsed.") from error
 
 
-def _sqlite_engine(address: DatabaseAddress, path: Path) -> Engine:
-    engine = create_engine(address.url)
+def _sqlite_engine(path: Path) -> Engine:
+    # A URI, so that no character of a path means anything to SQLAlchemy or SQLite.
+    engine = create_engine(f"sqlite:///{path.as_uri()}?uri=true")
 
     @event.listens_for(engine, "do_connect")
     def make_private(*_: Any) -> None:

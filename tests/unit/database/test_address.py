@@ -28,10 +28,11 @@ def test_sqlite_files(url: str, path: Path) -> None:
     assert find_address(url, STATE).path == path
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_postgresql_goes_by_psycopg_whatever_it_is_called(scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_postgresql_by_either_name(scheme: str) -> None:
     address = find_address(f"{scheme}://mill:secret@db.example:5433/tokens", STATE)
-    assert address.url == "postgresql+psycopg://mill:secret@db.example:5433/tokens"
+    assert address.server is not None
+    assert (address.server.host, address.server.password) == ("db.example", "secret")
     assert address.kind == "postgresql"
     assert address.shown == "PostgreSQL tokens at db.example:5433"
 
@@ -50,6 +51,10 @@ def test_a_postgresql_socket() -> None:
         "sqlite:///",
         "sqlite:///:memory:",
         "postgresql://mill:hunter2@db:port/tokens",
+        "postgresql://mill:hunter2/3@db/tokens",
+        "postgresql://mill:1#hunter2@db/tokens",
+        "postgresql://mill@db/tokens?password=hunter2",
+        "postgresql+psycopg://mill:hunter2@db/tokens",
     ],
 )
 def test_other_addresses_are_refused_without_telling_passwords(url: str) -> None:
