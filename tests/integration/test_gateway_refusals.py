@@ -21,6 +21,7 @@ from tests.support.gateway import (
 from tests.support.scripted_upstream import ScriptedUpstream, whole
 from tokenmill.inference import serving
 from tokenmill.keys.rules import digest, make_secret
+from tokenmill.models.fleet import Fleet
 from tokenmill.settings import BodyBounds, HttpSettings
 
 GOOD = {"choices": [], "model": "engine-m"}
@@ -318,3 +319,14 @@ async def test_our_own_bug_is_a_500_with_its_request_id(
     assert "a bug" not in answer.text
     (record,) = [each for each in caplog.records if each.exc_info]
     assert vars(record)["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_clients_that_wait_for_an_engine_do_not_fill_the_log(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.publish(Fleet())
+    for path in ("/health", "/v1/models"):
+        await gateway.client.get(path, headers=BEARER)
+    answer = await gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_engine")
+    assert [each for each in caplog.records if each.name.startswith("tokenmill.gateway")] == []

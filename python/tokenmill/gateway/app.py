@@ -134,7 +134,8 @@ class App:
         """Answers with `error`. An answer that was begun is cut instead: it must not look whole."""
         if exchange.status:
             return  # the server cuts an answer that its app leaves unfinished
-        if error.status >= 500:
+        # A 503 is a state that control has logged once; clients that wait for its end ask often.
+        if error.status >= 500 and error.status != 503:
             fields = _log_fields(exchange) | {"code": error.code}
             logger.warning(error.message, extra=fields)
         await exchange.refuse(error)
