@@ -25,6 +25,10 @@ from tokenmill.protocol.openapi_text import (
 
 Json = dict[str, Any]
 
+_OF_EVERY_ANSWER = {
+    "x-request-id": {"$ref": "#/components/headers/RequestId"},
+    "server-timing": {"$ref": "#/components/headers/ServerTiming"},
+}
 _PREFIX = "#/components/schemas/"
 _TYPES = (
     ChatRequest,
@@ -121,7 +125,8 @@ def _one_model() -> Json:
 
 def _health(identifier: str, summary: str, errors: tuple[int, ...]) -> Json:
     schema = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
-    good = {"description": "Yes.", "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema}}
+    good = {"description": "Yes.", "headers": _OF_EVERY_ANSWER, "content": content}
     return {
         "tags": ["health"],
         "operationId": identifier,
@@ -135,10 +140,7 @@ def _health(identifier: str, summary: str, errors: tuple[int, ...]) -> Json:
 def _responses(answer: type, errors: tuple[int, ...]) -> Json:
     good = {
         "description": (answer.__doc__ or "").strip().split("\n")[0],
-        "headers": {
-            "x-request-id": {"$ref": "#/components/headers/RequestId"},
-            "server-timing": {"$ref": "#/components/headers/ServerTiming"},
-        },
+        "headers": _OF_EVERY_ANSWER,
         "content": {"application/json": {"schema": _reference(answer)}},
     }
     return {"200": good} | _error_references(errors)
@@ -159,7 +161,7 @@ def _error(status: int) -> Json:
     param = "temperature" if status == 400 else None
     example = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     content = {"schema": _reference(ErrorEnvelope), "example": example}
-    headers = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
+    headers = dict(_OF_EVERY_ANSWER)
     if status == 503:
         headers["retry-after"] = {"$ref": "#/components/headers/RetryAfter"}
     return {

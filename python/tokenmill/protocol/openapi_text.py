@@ -12,9 +12,9 @@ The routes that OpenAI's clients call, under `/v1` and `/api/v1` alike. Send a k
 `Authorization: Bearer pk_live_…`, or, where nothing else works, as `?api_key=`.
 
 An explicit `null` is as good as leaving a field out. Unknown fields are refused by name. Every
-answer carries `x-request-id` (yours, if you send a sane one) and, when a key was given,
-`server-timing`. Every error has the same four keys; after the first byte of a stream it is a
-`data: {"error": …}` event, and no `[DONE]` follows it.
+answer carries `x-request-id` (yours, if you send a sane one) and `server-timing`. Every error has
+the same four keys; after the first byte of a stream it is a `data: {"error": …}` event, and no
+`[DONE]` follows it.
 
 Shared (factory) models take `max_tokens` from 1 to 4096, 1024 if left out, and have a default
 temperature of 0.7. On a dedicated model the defaults are the model's maximum and 1.0."""

@@ -71,3 +71,12 @@ def test_errors_have_the_four_keys() -> None:
         response = DOCUMENT["components"]["responses"][f"Error{status}"]
         example = response["content"]["application/json"]["example"]["error"]
         assert example.keys() == {"message", "type", "param", "code"}
+
+
+def test_every_answer_has_its_id_and_its_timing() -> None:
+    answers = list(DOCUMENT["components"]["responses"].values())
+    for path in DOCUMENT["paths"].values():
+        for operation in path.values():
+            answers += [each for each in operation["responses"].values() if "$ref" not in each]
+    assert answers
+    assert all({"x-request-id", "server-timing"} <= each["headers"].keys() for each in answers)
