@@ -35,7 +35,7 @@ REASONS: dict[str, str] = {
     "ec_transfer_params": _INTERNAL,
     "priority": "The order of requests is the gateway's business.",
     "request_id": "Send the header `x-request-id`.",
-    "cache_salt": "The gateway keeps the caches of accounts apart.",
+    "cache_salt": _INTERNAL,
     "use_beam_search": _ONE_BILL,
     "length_penalty": "Beam search is not offered.",
     "thinking_token_budget": "`reasoning_effort` is offered.",

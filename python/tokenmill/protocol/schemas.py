@@ -28,7 +28,7 @@ def check_schema(data: bytes, param: str, bounds: BodyBounds) -> None:
     Raises: InvalidRequest with code `unsupported_schema`.
     """
     if len(data) > bounds.schema_bytes_max:
-        raise _too_large(param, f"larger than {bounds.schema_bytes_max} bytes")
+        raise _too_large(param, f"it is larger than {bounds.schema_bytes_max} bytes")
     value = _decode_strictly(data, param)
     if not isinstance(value, dict):
         raise InvalidRequest(f"`{param}` must be an object: a JSON schema.", param=param)
@@ -66,7 +66,7 @@ def _decode_strictly(data: bytes, param: str) -> Any:
         message = f"`{param}` names the key '{error}' twice in one object."
         raise InvalidRequest(message, param=param) from error
     except RecursionError as error:
-        raise _too_large(param, "nested too deeply") from error
+        raise _too_large(param, "it is nested too deeply") from error
     except ValueError as error:
         detail = str(error).removeprefix("JSON is malformed: ").rstrip(".")
         raise InvalidRequest(f"`{param}` is not valid JSON: {detail}.", param=param) from error
@@ -92,9 +92,9 @@ def _walk_schema(root: dict[str, Any], param: str, bounds: BodyBounds) -> None:
         node, depth = stack.pop()
         node_count += 1
         if depth > depth_max:
-            raise _too_large(param, f"nested more than {bounds.schema_depth_max} levels deep")
+            raise _too_large(param, f"it is nested more than {bounds.schema_depth_max} levels deep")
         if node_count > bounds.schema_nodes_max:
-            raise _too_large(param, f"made of more than {bounds.schema_nodes_max} parts")
+            raise _too_large(param, f"it is made of more than {bounds.schema_nodes_max} parts")
         if isinstance(node, dict):
             _check_keywords(node, param, bounds)
             children = list(node.values())
@@ -104,27 +104,27 @@ def _walk_schema(root: dict[str, Any], param: str, bounds: BodyBounds) -> None:
             if isinstance(child, dict | list):
                 stack.append((child, depth + 1))
             elif isinstance(child, int) and not -_INTEGER_END <= child < _INTEGER_END:
-                raise _too_large(param, "using an integer of more than 64 bits")
+                raise _too_large(param, "it uses an integer of more than 64 bits")
 
 
 def _check_keywords(node: dict[str, Any], param: str, bounds: BodyBounds) -> None:
     values = node.get("enum")
     if isinstance(values, list) and len(values) > bounds.enum_values_max:
-        raise _too_large(param, f"using an enum of more than {bounds.enum_values_max} values")
+        raise _too_large(param, f"it uses an enum of more than {bounds.enum_values_max} values")
     pattern = node.get("pattern")
     patterns = [pattern] if isinstance(pattern, str) else []
     by_pattern = node.get("patternProperties")
     if isinstance(by_pattern, dict):
         patterns.extend(by_pattern)
     if any(len(each.encode()) > bounds.regex_bytes_max for each in patterns):
-        raise _too_large(param, f"using a pattern of more than {bounds.regex_bytes_max} bytes")
+        raise _too_large(param, f"it uses a pattern of more than {bounds.regex_bytes_max} bytes")
     reference = node.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
-        raise _too_large(param, "using a `$ref` that leads out of the schema")
+        raise _too_large(param, "it uses a `$ref` that leads out of the schema")
 
 
 def _too_large(param: str, why: str) -> InvalidRequest:
-    message = f"The schema in `{param}` is refused for being {why}."
+    message = f"The schema in `{param}` is refused: {why}."
     return InvalidRequest(message, param=param, code="unsupported_schema")
 
 
