@@ -66,7 +66,7 @@ def judge_state(folder: str, problem: str, free_bytes: int) -> Verdict:
     found = f"{folder}, {free_bytes / (1 << 30):.1f} GiB free"
     if free_bytes < FREE_BYTES_MIN:
         level: Level = "fail" if free_bytes < FREE_BYTES_FAIL else "warn"
-        advice = "Make room: ledger and logs need it."
+        advice = "Make room: the database and the hot segment need it."
         return Verdict(check="state folder", level=level, found=found, advice=advice)
     return Verdict(check="state folder", level="ok", found=found)
 

@@ -1,5 +1,8 @@
 """The doctor's verdicts: what is fine, what is odd, what fails, and that advice comes with it."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from tokenmill.doctor import verdicts
@@ -74,3 +77,8 @@ def test_only_a_failure_makes_the_exit_status_1() -> None:
     failed = Verdict(check="a", level="fail", found="b")
     assert verdicts.exit_status([fine, odd]) == 0
     assert verdicts.exit_status([fine, failed, odd]) == 1
+
+
+def test_the_version_of_granian_is_the_one_that_is_installed_with_us() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert f"granian=={verdicts.GRANIAN}" in project["project"]["dependencies"]
