@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -231,3 +232,15 @@ async def test_a_stranger_on_a_discovery_port_is_never_listed(
         async with running(keeper):
             await until(lambda: segment.fleet_generation == 1)
         assert keeper.reports() == []
+
+
+async def test_a_named_engine_that_is_not_there_is_told_once(
+    tmp_path: Path, segment: Segment, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = target(port, "named", "theirs")
+    keeper = make_keeper(tmp_path, segment, [named, target(port, "found")])
+    with caplog.at_level(logging.WARNING):
+        for known in [*keeper.known, *keeper.known]:
+            await keeper._look(known)
+    (told,) = [vars(record) for record in caplog.records]
+    assert (told["engine"], told["outcome"]) == ("theirs", "refused")

@@ -171,9 +171,13 @@ class Keeper:
             origin=target.origin,
             patience=self.settings.patience,
         )
+        is_missed = target.origin == "named" and not known.is_looked_at
         known.is_looked_at = True
         known.is_listed = known.is_listed or known.watch.has_served
         _log_change(target, before, known.watch, found)
+        if is_missed and before.state == known.watch.state == "gone":
+            extra = {"engine": target.name, "url": target.address.url, "outcome": found.outcome}
+            logger.warning("an engine of the settings does not answer", extra=extra)
 
     def report(self, known: Known) -> EngineReport:
         """One engine as the fleet is made of it."""
