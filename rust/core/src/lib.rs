@@ -2,6 +2,7 @@
 //! arguments.
 
 pub mod counters;
+pub mod grammar;
 pub mod keys;
 pub mod routing;
 pub mod segment;

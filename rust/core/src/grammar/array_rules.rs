@@ -1,0 +1,244 @@
+//! Arrays as rules: first items one by one, then a counted or free run of the rest.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::emission::Emission;
+use super::form::{ArrayShape, ExprId, NOTHING};
+use super::refusal::{Refusal, Result};
+use super::rules::{Piece, RuleId};
+use super::unique_items;
+
+/// Counts up to this are written as a chain of rules, beyond it by halves.
+const CHAIN_MAX: u32 = 24;
+
+/// The rule of one array shape.
+///
+/// # Errors
+/// What cannot be said exactly, or a bound.
+pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
+    let inner = if shape.unique {
+        if !shape.tallies.is_empty() {
+            return Err(Refusal::unsupported("uniqueItems", "it stands beside `contains`")
+                .hint("leave one of the two out"));
+        }
+        unique_items::items(emission, shape)?
+    } else if shape.tallies.is_empty() {
+        run(emission, shape)?
+    } else {
+        tallied(emission, shape)?
+    };
+    emission.rules.add(vec![vec![text("["), Piece::Rule(inner)]])
+}
+
+pub(super) fn text(characters: &str) -> Piece {
+    Piece::Text(characters.to_owned())
+}
+
+/// Items and the closing bracket, where nothing is counted but the items.
+fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
+    let length = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
+    let min = shape.min.saturating_sub(length);
+    let max = match shape.max {
+        _ if shape.rest == NOTHING => Some(0),
+        Some(max) => Some(max.saturating_sub(length)),
+        None => None,
+    };
+    if shape.rest == NOTHING && min > 0 {
+        return emission.rules.reserve();
+    }
+    let mut tail = if length == 0 {
+        let close = vec![text("]")];
+        if max == Some(0) {
+            return emission.rules.add(vec![close]);
+        }
+        let item = emission.rule_of(shape.rest)?;
+        let more = rest(emission, shape.rest, min.saturating_sub(1), max.map(|max| max - 1))?;
+        let mut all = vec![vec![Piece::Rule(item), Piece::Rule(more)]];
+        if min == 0 {
+            all.push(close);
+        }
+        return emission.rules.add(all);
+    } else {
+        rest(emission, shape.rest, min, max)?
+    };
+    for (index, &item) in shape.prefix.iter().enumerate().rev() {
+        let mut pieces = if index > 0 { emission.comma() } else { Vec::new() };
+        pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(tail)]);
+        let mut all = vec![pieces];
+        if index >= shape.min as usize {
+            all.push(vec![text("]")]);
+        }
+        tail = emission.rules.add(all)?;
+    }
+    Ok(tail)
+}
+
+/// `min..=max` more items, each behind a comma, and the closing bracket.
+fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Result<RuleId> {
+    if max == Some(0) {
+        return emission.rules.add(vec![vec![text("]")]]);
+    }
+    let mut pieces = emission.comma();
+    pieces.push(Piece::Rule(emission.rule_of(item)?));
+    let unit = emission.rules.add(vec![pieces])?;
+    let mut runs = Runs { unit, exact: HashMap::new(), up_to: HashMap::new() };
+    let mut sequence = Vec::new();
+    if min > 0 {
+        sequence.push(Piece::Rule(runs.exactly(emission, min)?));
+    }
+    match max {
+        None => {
+            let star = emission.rules.reserve()?;
+            let again = vec![Piece::Rule(unit), Piece::Rule(star)];
+            emission.rules.define(star, vec![vec![text("]")], again]);
+            sequence.push(Piece::Rule(star));
+        }
+        Some(max) => {
+            if max > min {
+                sequence.push(Piece::Rule(runs.at_most(emission, max - min)?));
+            }
+            sequence.push(text("]"));
+        }
+    }
+    emission.rules.add(vec![sequence])
+}
+
+/// Repetitions of one rule, shared by halves, so that a thousand of them cost twenty rules.
+struct Runs {
+    unit: RuleId,
+    exact: HashMap<u32, RuleId>,
+    up_to: HashMap<u32, RuleId>,
+}
+
+impl Runs {
+    fn exactly(&mut self, emission: &mut Emission, count: u32) -> Result<RuleId> {
+        if count == 1 {
+            return Ok(self.unit);
+        }
+        if let Some(&rule) = self.exact.get(&count) {
+            return Ok(rule);
+        }
+        let half = self.exactly(emission, count / 2)?;
+        let mut pieces = vec![Piece::Rule(half), Piece::Rule(half)];
+        if count % 2 == 1 {
+            pieces.push(Piece::Rule(self.unit));
+        }
+        let rule = emission.rules.add(vec![pieces])?;
+        self.exact.insert(count, rule);
+        Ok(rule)
+    }
+
+    /// Each count has one derivation: an odd maximum is a half or nothing, then at most the rest.
+    fn at_most(&mut self, emission: &mut Emission, max: u32) -> Result<RuleId> {
+        if let Some(&rule) = self.up_to.get(&max) {
+            return Ok(rule);
+        }
+        let all = if max == 1 {
+            vec![Vec::new(), vec![Piece::Rule(self.unit)]]
+        } else if max <= CHAIN_MAX || max % 2 == 0 {
+            let less = self.at_most(emission, max - 1)?;
+            vec![Vec::new(), vec![Piece::Rule(self.unit), Piece::Rule(less)]]
+        } else {
+            let less = self.at_most(emission, max / 2)?;
+            let half = self.exactly(emission, max / 2 + 1)?;
+            vec![vec![Piece::Rule(less)], vec![Piece::Rule(half), Piece::Rule(less)]]
+        };
+        let rule = emission.rules.add(all)?;
+        self.up_to.insert(max, rule);
+        Ok(rule)
+    }
+}
+
+/// Where an array with counted items stands; counts stop where they no longer matter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Count {
+    index: u32,
+    items: u32,
+    fits: Vec<u32>,
+}
+
+/// Items and the closing bracket, where items of some schemas are counted.
+fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
+    let length = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
+    let last_from = shape.tallies.iter().map(|tally| tally.from).max().unwrap_or(0);
+    let index_max = length.max(last_from).max(1);
+    let items_max = shape.max.unwrap_or(shape.min);
+    let start = Count { index: 0, items: 0, fits: vec![0; shape.tallies.len()] };
+    let mut rules = HashMap::from([(start.clone(), emission.rules.reserve()?)]);
+    let mut open = VecDeque::from([start.clone()]);
+    while let Some(count) = open.pop_front() {
+        let mut all = Vec::new();
+        let enough = shape.tallies.iter().zip(&count.fits).all(|(t, &fits)| fits >= t.min);
+        if enough && count.items >= shape.min {
+            all.push(vec![text("]")]);
+        }
+        if shape.max.is_none_or(|max| count.items < max) {
+            let step = Step { index_max, items_max, count: &count };
+            for (item, next) in step.choices(emission, shape) {
+                if item == NOTHING {
+                    continue;
+                }
+                let rule = match rules.get(&next) {
+                    Some(&rule) => rule,
+                    None => {
+                        let rule = emission.rules.reserve()?;
+                        rules.insert(next.clone(), rule);
+                        open.push_back(next);
+                        rule
+                    }
+                };
+                let mut pieces = if count.index > 0 { emission.comma() } else { Vec::new() };
+                pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(rule)]);
+                all.push(pieces);
+            }
+        }
+        emission.rules.define(rules[&count], all);
+    }
+    Ok(rules[&start])
+}
+
+struct Step<'c> {
+    index_max: u32,
+    items_max: u32,
+    count: &'c Count,
+}
+
+impl Step<'_> {
+    /// What the next item may be, and where the array then stands.
+    fn choices(&self, emission: &mut Emission, shape: &ArrayShape) -> Vec<(ExprId, Count)> {
+        let index = self.count.index;
+        let mut choices = vec![(shape.item(index as usize), Count {
+            index: (index + 1).min(self.index_max),
+            items: (self.count.items + 1).min(self.items_max),
+            fits: self.count.fits.clone(),
+        })];
+        for (place, tally) in shape.tallies.iter().enumerate() {
+            if index < tally.from {
+                continue;
+            }
+            let fits = self.count.fits[place];
+            if tally.max.is_none() && fits >= tally.min {
+                continue;
+            }
+            let mut split = Vec::with_capacity(choices.len() * 2);
+            for (item, next) in choices {
+                if tally.max.is_none_or(|max| fits < max) {
+                    let mut counted = next.clone();
+                    counted.fits[place] = fits + 1;
+                    split.push((emission.lowering.both(item, tally.expr), counted));
+                }
+                // Without a greatest count, an item that fits need not be counted.
+                let other = match tally.max {
+                    None => item,
+                    Some(_) => {
+                        let not = emission.lowering.expressions.not(tally.expr);
+                        emission.lowering.both(item, not)
+                    }
+                };
+                split.push((other, next));
+            }
+            choices = split;
+        }
+        choices
+    }
+}

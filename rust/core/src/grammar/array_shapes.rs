@@ -1,0 +1,124 @@
+//! Array shapes: both of two, and the shapes outside of one.
+
+use std::rc::Rc;
+
+use super::form::{ANY, ArrayShape, NOTHING, Tally};
+use super::lowering::Lowering;
+use super::object_shapes::least;
+use super::refusal::{Refusal, Result};
+
+impl Lowering<'_> {
+    /// The arrays of both shapes; none where it is seen that there are none.
+    pub(super) fn both_arrays(
+        &mut self,
+        left: &ArrayShape,
+        right: &ArrayShape,
+    ) -> Option<ArrayShape> {
+        let length = left.prefix.len().max(right.prefix.len());
+        let prefix = (0..length).map(|i| self.both(left.item(i), right.item(i))).collect();
+        let mut tallies = left.tallies.clone();
+        tallies.extend(right.tallies.iter().filter(|one| !left.tallies.contains(one)).cloned());
+        let mut fits = left.evaluated_fits.clone();
+        fits.extend(right.evaluated_fits.iter().filter(|one| !left.evaluated_fits.contains(one)));
+        let both = ArrayShape {
+            prefix,
+            rest: self.both(left.rest, right.rest),
+            min: left.min.max(right.min),
+            max: least(left.max, right.max),
+            tallies,
+            unique: left.unique || right.unique,
+            evaluated: left.evaluated.max(right.evaluated),
+            evaluated_fits: fits,
+        };
+        self.tidy_array(both)
+    }
+
+    /// The same arrays, with what follows from other parts written out; none if there are none.
+    pub(super) fn tidy_array(&mut self, mut shape: ArrayShape) -> Option<ArrayShape> {
+        for tally in std::mem::take(&mut shape.tallies) {
+            match (tally.expr, tally.max) {
+                (_, None) if tally.min == 0 => {}
+                (NOTHING, _) if tally.min > 0 => return None,
+                (NOTHING, _) => {}
+                (ANY, max) => {
+                    if tally.min > 0 {
+                        shape.min = shape.min.max(tally.from.saturating_add(tally.min));
+                    }
+                    shape.max = least(shape.max, max.map(|max| max.saturating_add(tally.from)));
+                }
+                (expr, Some(0)) => {
+                    let other = self.expressions.not(expr);
+                    let from = tally.from as usize;
+                    while shape.prefix.len() < from {
+                        shape.prefix.push(shape.rest);
+                    }
+                    for at in from..shape.prefix.len() {
+                        shape.prefix[at] = self.both(shape.prefix[at], other);
+                    }
+                    shape.rest = self.both(shape.rest, other);
+                }
+                (_, Some(max)) if max < tally.min => return None,
+                _ => shape.tallies.push(tally),
+            }
+        }
+        if let Some(end) = shape.prefix.iter().position(|&item| item == NOTHING) {
+            shape.max = least(shape.max, u32::try_from(end).ok());
+        } else if shape.rest == NOTHING {
+            shape.max = least(shape.max, u32::try_from(shape.prefix.len()).ok());
+        }
+        if let Some(max) = shape.max {
+            shape.prefix.truncate(max as usize);
+            if shape.prefix.len() == max as usize {
+                shape.rest = NOTHING;
+            }
+        }
+        if shape.max.is_some_and(|max| max < 2) {
+            shape.unique = false;
+        }
+        while shape.prefix.last() == Some(&shape.rest) {
+            shape.prefix.pop();
+        }
+        (shape.max.is_none_or(|max| max >= shape.min)).then_some(shape)
+    }
+
+    /// Shapes that together are the arrays outside of one.
+    pub(super) fn array_complement(&mut self, shape: &ArrayShape) -> Result<Vec<Rc<ArrayShape>>> {
+        if shape.unique {
+            return Err(Refusal::unsupported("uniqueItems", "it stands in a negated schema")
+                .hint("only `not`, `oneOf`, `if` need its opposite; state it outside of them"));
+        }
+        let plain = ArrayShape::default();
+        let mut outside: Vec<ArrayShape> = Vec::new();
+        if shape.min > 0 {
+            outside.push(ArrayShape { max: Some(shape.min - 1), ..plain.clone() });
+        }
+        if let Some(max) = shape.max {
+            outside.push(ArrayShape { min: max.saturating_add(1), ..plain.clone() });
+        }
+        for (at, &item) in shape.prefix.iter().enumerate() {
+            if item != ANY {
+                let mut prefix = vec![ANY; at];
+                prefix.push(self.expressions.not(item));
+                let min = u32::try_from(prefix.len()).unwrap_or(u32::MAX);
+                outside.push(ArrayShape { prefix, min, ..plain.clone() });
+            }
+        }
+        if shape.rest != ANY {
+            let from = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
+            let expr = self.expressions.not(shape.rest);
+            let tallies = vec![Tally { from, expr, min: 1, max: None }];
+            outside.push(ArrayShape { tallies, ..plain.clone() });
+        }
+        for tally in &shape.tallies {
+            if tally.min > 0 {
+                let few = Tally { min: 0, max: Some(tally.min - 1), ..tally.clone() };
+                outside.push(ArrayShape { tallies: vec![few], ..plain.clone() });
+            }
+            if let Some(max) = tally.max {
+                let many = Tally { min: max.saturating_add(1), max: None, ..tally.clone() };
+                outside.push(ArrayShape { tallies: vec![many], ..plain.clone() });
+            }
+        }
+        Ok(outside.into_iter().filter_map(|one| self.tidy_array(one).map(Rc::new)).collect())
+    }
+}

@@ -1,0 +1,164 @@
+//! Conjunction, union and complement of forms: set operations, type by type.
+
+use std::rc::Rc;
+
+use super::form::{Form, ObjectShape};
+use super::lowering::Lowering;
+use super::numbers::StepTooLarge;
+use super::refusal::{Refusal, Result};
+
+/// Unions of more shapes than this are not searched for repeats.
+const SEARCHED_MAX: usize = 64;
+
+impl From<StepTooLarge> for Refusal {
+    fn from(_: StepTooLarge) -> Self {
+        Self::unsupported("multipleOf", "the steps have no common multiple of 18 digits")
+    }
+}
+
+impl Lowering<'_> {
+    /// What is in both forms.
+    pub(super) fn intersection(&mut self, left: &Form, right: &Form) -> Result<Form> {
+        let arrays = if left.arrays.is_empty() || right.arrays.is_empty() {
+            Vec::new()
+        } else {
+            self.both_array_unions(&left.arrays, &right.arrays)?
+        };
+        let objects = if left.objects.is_empty() || right.objects.is_empty() {
+            Vec::new()
+        } else {
+            self.both_object_unions(&left.objects, &right.objects)?
+        };
+        Ok(Form {
+            null: left.null && right.null,
+            bools: left.bools & right.bools,
+            numbers: if left.numbers.is_all() {
+                right.numbers.clone()
+            } else if right.numbers.is_all() {
+                left.numbers.clone()
+            } else {
+                left.numbers.intersection(&right.numbers)?
+            },
+            strings: self.texts.and(left.strings, right.strings),
+            arrays,
+            objects,
+            exact: left.exact && right.exact,
+        })
+    }
+
+    /// What is in one of the forms at least.
+    pub(super) fn union(&mut self, left: &Form, right: &Form) -> Form {
+        Form {
+            null: left.null || right.null,
+            bools: left.bools | right.bools,
+            numbers: left.numbers.union(&right.numbers),
+            strings: self.texts.or(left.strings, right.strings),
+            arrays: merged(&left.arrays, &right.arrays, self.tracks_evaluation),
+            objects: merged(&left.objects, &right.objects, self.tracks_evaluation),
+            exact: left.exact && right.exact,
+        }
+    }
+
+    /// What is not in a form. Nothing counts as looked at: `not` passes on no annotations.
+    pub(super) fn complement(&mut self, form: &Form) -> Result<Form> {
+        if !form.exact {
+            return Err(Refusal::unsupported("not", "the opposite of a schema is needed that is only \
+                 known in part, such as one with a format or many `anyOf` branches")
+                .hint("state the format outside of `not`, `oneOf` and `if`"));
+        }
+        let mut outside = Form::any();
+        outside.null = !form.null;
+        outside.bools = !form.bools & 3;
+        outside.numbers = form.numbers.complement()?;
+        outside.strings = self.texts.not(form.strings);
+        for shape in &form.arrays {
+            let others = self.array_complement(shape)?;
+            outside.arrays = self.both_array_unions(&outside.arrays, &others)?;
+        }
+        for shape in &form.objects {
+            let others = self.object_complement(shape);
+            outside.objects = self.both_object_unions(&outside.objects, &others)?;
+        }
+        Ok(outside)
+    }
+
+    fn both_object_unions(
+        &mut self,
+        left: &[Rc<ObjectShape>],
+        right: &[Rc<ObjectShape>],
+    ) -> Result<Vec<Rc<ObjectShape>>> {
+        self.spend(left.len() * right.len())?;
+        let prune = left.len() * right.len() > 1;
+        let mut all = Vec::new();
+        for one in left {
+            let mut made = Vec::new();
+            for other in right {
+                let Some(both) = self.both_objects(one, other)? else { continue };
+                if both == **one && !self.tracks_evaluation {
+                    // It lies within the other union as it is; more cuts add nothing.
+                    made = vec![Rc::clone(one)];
+                    break;
+                }
+                if prune && self.is_hopeless(&both) {
+                    continue;
+                }
+                made.push(Rc::new(both));
+            }
+            for shape in made {
+                if all.len() > SEARCHED_MAX || !all.contains(&shape) {
+                    all.push(shape);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether a required property has no possible value.
+    fn is_hopeless(&mut self, shape: &ObjectShape) -> bool {
+        let required = shape.required.iter().filter_map(|name| shape.property(name));
+        let values: Vec<_> = required.collect();
+        values.into_iter().any(|value| self.is_empty(value, 3))
+    }
+
+    fn both_array_unions(
+        &mut self,
+        left: &[Rc<super::form::ArrayShape>],
+        right: &[Rc<super::form::ArrayShape>],
+    ) -> Result<Vec<Rc<super::form::ArrayShape>>> {
+        self.spend(left.len() * right.len())?;
+        let mut all = Vec::new();
+        for one in left {
+            let mut made = Vec::new();
+            for other in right {
+                let Some(both) = self.both_arrays(one, other) else { continue };
+                if both == **one && !self.tracks_evaluation {
+                    made = vec![Rc::clone(one)];
+                    break;
+                }
+                made.push(Rc::new(both));
+            }
+            for shape in made {
+                if all.len() > SEARCHED_MAX || !all.contains(&shape) {
+                    all.push(shape);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Both unions; the shape of everything stands for all, unless what was looked at matters.
+fn merged<S: PartialEq + Default>(left: &[Rc<S>], right: &[Rc<S>], tracks: bool) -> Vec<Rc<S>> {
+    let any = S::default();
+    let whole = left.iter().chain(right).find(|shape| ***shape == any);
+    if let Some(whole) = whole.filter(|_| !tracks) {
+        return vec![Rc::clone(whole)];
+    }
+    let mut all = left.to_vec();
+    for shape in right {
+        if all.len() > SEARCHED_MAX || !all.contains(shape) {
+            all.push(Rc::clone(shape));
+        }
+    }
+    all
+}

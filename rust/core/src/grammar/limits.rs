@@ -1,0 +1,60 @@
+//! The compiler's settings: bounds with their reasons, whitespace, target engine.
+
+/// Which blanks the grammar allows between tokens of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Whitespace {
+    /// None at all.
+    Compact,
+    /// At most one space after `,` and `:`; takes both common serialisations.
+    #[default]
+    Single,
+}
+
+/// Which xgrammar reads the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Target {
+    /// 0.2.1 and later: plain EBNF only.
+    Portable,
+    /// 0.2.6 and later: long `maxLength` uses `max_chars`, a hundred times cheaper to compile.
+    #[default]
+    Current,
+}
+
+/// What the caller may choose. Every bound has a refusal that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Blanks between tokens.
+    pub whitespace: Whitespace,
+    /// The reader of the text.
+    pub target: Target,
+    /// Objects that declare properties refuse others unless the schema says otherwise.
+    pub closed_objects: bool,
+    /// Bytes of schema text. 1 MiB: the largest schemas in the wild are about half of it.
+    pub schema_bytes_max: usize,
+    /// Nesting of the schema text; real ones stay under 40, the stack would take 1,000.
+    pub depth_max: usize,
+    /// Normal-form work: alternatives made while combining; stops exponential products.
+    pub alternatives_max: usize,
+    /// Rules of the grammar; each costs an engine about 15 µs to load.
+    pub rules_max: usize,
+    /// States of one automaton.
+    pub states_max: usize,
+    /// Bytes of grammar text.
+    pub text_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            whitespace: Whitespace::default(),
+            target: Target::default(),
+            closed_objects: false,
+            schema_bytes_max: 1 << 20,
+            depth_max: 96,
+            alternatives_max: 60_000,
+            rules_max: 60_000,
+            states_max: 6_000,
+            text_bytes_max: 4 << 20,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! From schema expressions to typed normal forms: the state of one compilation.
+//!
+//! Forms are made on demand and kept; nothing below an array or object is looked into before the
+//! grammar asks for it, so recursive schemas end. The keywords are in [`super::keywords`],
+//! [`super::applicators`] and [`super::values`], the laws of sets in [`super::combination`].
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::document::{Document, Node, NodeId};
+use super::expressions::Expressions;
+use super::form::{ANY, Expr, ExprId, Form, NOTHING};
+use super::index::Index;
+use super::limits::Options;
+use super::refusal::{Refusal, Result};
+use super::texts::Texts;
+
+/// Schemas applied to one value through each other (`$ref`, `allOf`, …); guards the stack.
+const IN_PLACE_MAX: usize = 120;
+
+/// Keywords that say nothing about validity beside a constant.
+const ANNOTATIONS: &[&str] = &[
+    "title", "description", "default", "examples", "example", "$comment", "deprecated", "readOnly",
+    "writeOnly",
+];
+
+/// Everything that one compilation knows.
+#[derive(Debug)]
+pub struct Lowering<'d> {
+    /// The schema's text.
+    pub document: &'d Document,
+    /// Where its references lead.
+    pub index: &'d Index,
+    /// The bounds.
+    pub options: &'d Options,
+    /// Sets of strings.
+    pub texts: Texts,
+    /// Schema expressions.
+    pub expressions: Expressions,
+    /// Whether some keyword asks which properties or items others looked at.
+    pub tracks_evaluation: bool,
+    /// Words of the schema that were taken as annotations, such as unknown formats.
+    pub annotations: Vec<(String, String)>,
+    forms: HashMap<ExprId, Rc<Form>>,
+    busy: Vec<ExprId>,
+    emptiness: HashMap<ExprId, bool>,
+    scopes: Vec<Rc<[NodeId]>>,
+    constants: HashMap<String, NodeId>,
+    alternatives: usize,
+}
+
+impl<'d> Lowering<'d> {
+    /// A compilation that has not begun.
+    pub fn new(document: &'d Document, index: &'d Index, options: &'d Options) -> Self {
+        let names = |id| document.members(id).iter().map(|member| &*member.0);
+        let tracks = (0..).take(document.len()).any(|id| {
+            names(id).any(|name| name == "unevaluatedProperties" || name == "unevaluatedItems")
+        });
+        Self {
+            document,
+            index,
+            options,
+            texts: Texts::new(options.states_max),
+            expressions: Expressions::default(),
+            tracks_evaluation: tracks || options.closed_objects,
+            annotations: Vec::new(),
+            forms: HashMap::new(),
+            busy: Vec::new(),
+            emptiness: HashMap::new(),
+            scopes: vec![Rc::from([])],
+            constants: HashMap::new(),
+            alternatives: 0,
+        }
+    }
+
+    /// The expression of the schema at a node, as seen from a scope.
+    ///
+    /// # Errors
+    /// Invalid where the node is no schema, or a reference leads nowhere.
+    pub fn schema(&mut self, node: NodeId, scope: u32) -> Result<ExprId> {
+        let mut node = node;
+        let mut scope = scope;
+        // A schema that is only a reference is its target; chains end after a few steps.
+        for _ in 0..32 {
+            let members = match self.document.node(node) {
+                Node::Bool(true) => return Ok(ANY),
+                Node::Bool(false) => return Ok(NOTHING),
+                Node::Object(members) => members,
+                _ => {
+                    let fault = Refusal::invalid("", "a schema is an object or a boolean");
+                    return Err(fault.at(&self.document.pointer(node)));
+                }
+            };
+            match members.as_slice() {
+                [] => return Ok(ANY),
+                [(keyword, target)] if &**keyword == "$ref" => {
+                    let Some(reference) = self.document.string(*target) else { break };
+                    scope = self.entered(node, scope);
+                    node = self
+                        .index
+                        .target(self.document, node, reference)
+                        .map_err(|fault| fault.at(&self.document.pointer(node)))?;
+                }
+                members => {
+                    let only_constants = members.iter().all(|(keyword, _)| {
+                        matches!(&**keyword, "const" | "enum" | "type")
+                            || ANNOTATIONS.contains(&&**keyword)
+                    });
+                    let constant = |name: &str| members.iter().any(|member| &*member.0 == name);
+                    if only_constants && (constant("enum") || constant("const")) {
+                        let kept = self.constants_of(node)?;
+                        return Ok(self.expressions.values(kept));
+                    }
+                    break;
+                }
+            }
+        }
+        let scope = self.entered(node, scope);
+        Ok(self.expressions.schema(node, scope))
+    }
+
+    /// The scope within the resource of a node.
+    pub fn entered(&mut self, node: NodeId, scope: u32) -> u32 {
+        if !self.index.is_dynamic() {
+            return 0;
+        }
+        let resource = self.index.resource_of(self.document, node);
+        let outer = Rc::clone(&self.scopes[scope as usize]);
+        if outer.contains(&resource) {
+            return scope;
+        }
+        let inner: Rc<[NodeId]> = outer.iter().copied().chain([resource]).collect();
+        let known = self.scopes.iter().position(|one| *one == inner);
+        let place = known.unwrap_or_else(|| {
+            self.scopes.push(inner);
+            self.scopes.len() - 1
+        });
+        u32::try_from(place).unwrap_or(0)
+    }
+
+    /// The resources of a scope, outermost first.
+    pub fn scope(&self, scope: u32) -> Rc<[NodeId]> {
+        Rc::clone(&self.scopes[scope as usize])
+    }
+
+    /// The form of an expression.
+    ///
+    /// # Errors
+    /// What cannot be said exactly, with its place.
+    pub fn form(&mut self, expr: ExprId) -> Result<Rc<Form>> {
+        if let Some(form) = self.forms.get(&expr) {
+            return Ok(Rc::clone(form));
+        }
+        if self.busy.contains(&expr) {
+            let mut fault = Refusal::unsupported("$ref", "the schema refers to itself in place");
+            if let Expr::Schema(node, _) = self.expressions.get(expr) {
+                fault = fault.at(&self.document.pointer(*node));
+            }
+            return Err(fault.hint("put something between: a property or an item"));
+        }
+        if self.busy.len() >= IN_PLACE_MAX {
+            return Err(Refusal::too_large("in_place_max", IN_PLACE_MAX));
+        }
+        self.busy.push(expr);
+        let made = self.made_form(expr);
+        self.busy.pop();
+        let made = Rc::new(made?);
+        self.forms.insert(expr, Rc::clone(&made));
+        Ok(made)
+    }
+
+    fn made_form(&mut self, expr: ExprId) -> Result<Form> {
+        match self.expressions.get(expr).clone() {
+            Expr::Any => Ok(Form::any()),
+            Expr::Nothing => Ok(Form::nothing()),
+            Expr::Schema(node, scope) => self
+                .schema_form(node, scope)
+                .map_err(|fault| fault.at(&self.document.pointer(node))),
+            Expr::Values(nodes) => Ok(self.values_form(&nodes)),
+            Expr::Not(inner) => {
+                let inner = self.form(inner)?;
+                self.complement(&inner)
+            }
+            Expr::And(parts) => {
+                let first = self.form(parts[0])?;
+                parts[1..].iter().try_fold((*first).clone(), |all, &part| {
+                    let part = self.form(part)?;
+                    self.intersection(&all, &part)
+                })
+            }
+            Expr::Or(parts) => {
+                let mut all = Form::nothing();
+                for &part in parts.iter() {
+                    let part = self.form(part)?;
+                    all = self.union(&all, &part);
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Whether an expression's form is being made just now.
+    pub fn is_busy(&self, expr: ExprId) -> bool {
+        self.busy.contains(&expr)
+    }
+
+    /// In both; constants are tried against the other side at once.
+    pub fn both(&mut self, left: ExprId, right: ExprId) -> ExprId {
+        let plain = self.expressions.and(left, right);
+        if plain == left || plain == right || plain == NOTHING {
+            return plain;
+        }
+        for (constants, other) in [(left, right), (right, left)] {
+            if let Expr::Values(nodes) = self.expressions.get(constants).clone()
+                && let Some(kept) = self.kept_constants(&nodes, other)
+            {
+                return self.expressions.values(kept);
+            }
+        }
+        plain
+    }
+
+    /// The constants that an expression allows, if that can be known now.
+    fn kept_constants(&mut self, nodes: &[NodeId], other: ExprId) -> Option<Vec<NodeId>> {
+        if let Expr::Values(others) = self.expressions.get(other) {
+            let inside = |node: &NodeId| others.contains(node);
+            return Some(nodes.iter().copied().filter(inside).collect());
+        }
+        if self.is_busy(other) {
+            return None;
+        }
+        let form = self.form(other).ok()?;
+        let mut kept = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            if self.form_contains(&form, node)? {
+                kept.push(node);
+            }
+        }
+        Some(kept)
+    }
+
+    /// Whether it is certain that nothing is in an expression, looking `depth` levels down.
+    pub fn is_empty(&mut self, expr: ExprId, depth: u32) -> bool {
+        match self.expressions.get(expr) {
+            Expr::Any | Expr::Values(_) => return false,
+            Expr::Nothing => return true,
+            _ => {}
+        }
+        if let Some(&known) = self.emptiness.get(&expr) {
+            return known;
+        }
+        if depth == 0 || self.is_busy(expr) {
+            return false;
+        }
+        let Ok(form) = self.form(expr) else { return false };
+        let empty = !form.null
+            && form.bools == 0
+            && form.numbers.is_empty()
+            && form.arrays.iter().all(|shape| {
+                (0..shape.min.min(16) as usize).any(|i| self.is_empty(shape.item(i), depth - 1))
+            })
+            && form.objects.iter().all(|shape| {
+                shape.required.iter().any(|name| {
+                    shape.property(name).is_some_and(|value| self.is_empty(value, depth - 1))
+                })
+            })
+            && self.texts.is_empty(form.strings);
+        if empty {
+            self.emptiness.insert(expr, empty);
+        }
+        empty
+    }
+
+    /// The one node that stands for all constants equal to this one.
+    pub fn canonical(&mut self, node: NodeId) -> NodeId {
+        let text = super::values::canonical_text(self.document, node);
+        *self.constants.entry(text).or_insert(node)
+    }
+
+    /// Counts work on shapes.
+    ///
+    /// # Errors
+    /// Too large past the limit.
+    pub fn spend(&mut self, shapes: usize) -> Result<()> {
+        self.alternatives += shapes;
+        if self.alternatives > self.options.alternatives_max {
+            return Err(Refusal::too_large("alternatives_max", self.options.alternatives_max));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! Regular terms without assertions, as a nondeterministic automaton, made deterministic.
+//!
+//! Thompson's construction and the subset construction, both bounded.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::automaton::{Automaton, TooManyStates, class_of, partition};
+use super::charset::CharSet;
+
+/// A regular term; [`Term::Ready`] embeds a set that was decided before.
+#[derive(Clone, Debug)]
+pub enum Term {
+    /// Nothing at all.
+    Never,
+    /// One character of a set.
+    Set(CharSet),
+    /// One after the other.
+    Sequence(Vec<Rc<Term>>),
+    /// Any of them.
+    Any(Vec<Rc<Term>>),
+    /// `min..=max` times.
+    Repeat(Rc<Term>, u32, Option<u32>),
+    /// A finished automaton.
+    Ready(Rc<Automaton>),
+}
+
+impl Term {
+    /// Any text.
+    pub fn anything() -> Self {
+        Self::Repeat(Rc::new(Self::Set(CharSet::all())), 0, None)
+    }
+
+    /// Whether the empty text is in the term.
+    pub fn is_nullable(&self) -> bool {
+        match self {
+            Self::Never | Self::Set(_) => false,
+            Self::Sequence(parts) => parts.iter().all(|part| part.is_nullable()),
+            Self::Any(parts) => parts.iter().any(|part| part.is_nullable()),
+            Self::Repeat(inner, min, _) => *min == 0 || inner.is_nullable(),
+            Self::Ready(automaton) => automaton.accepts_at(0),
+        }
+    }
+
+    /// The minimal automaton of the term.
+    ///
+    /// # Errors
+    /// [`TooManyStates`] where either construction passes `states_max`.
+    pub fn automaton(&self, states_max: usize) -> Result<Automaton, TooManyStates> {
+        if let Self::Ready(automaton) = self {
+            return Ok((**automaton).clone());
+        }
+        let mut machine = Machine { states: Vec::new(), states_max: states_max.saturating_mul(8) };
+        let start = machine.fresh()?;
+        let end = machine.fresh()?;
+        machine.add(self, start, end)?;
+        machine.determined(start, end, states_max)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    silent: Vec<u32>,
+    edges: Vec<(CharSet, u32)>,
+}
+
+struct Machine {
+    states: Vec<State>,
+    states_max: usize,
+}
+
+impl Machine {
+    fn fresh(&mut self) -> Result<u32, TooManyStates> {
+        if self.states.len() >= self.states_max {
+            return Err(TooManyStates);
+        }
+        let id = u32::try_from(self.states.len()).map_err(|_| TooManyStates)?;
+        self.states.push(State::default());
+        Ok(id)
+    }
+
+    fn silent(&mut self, from: u32, to: u32) {
+        self.states[from as usize].silent.push(to);
+    }
+
+    fn add(&mut self, term: &Term, from: u32, to: u32) -> Result<(), TooManyStates> {
+        match term {
+            Term::Never => {}
+            Term::Set(set) => self.states[from as usize].edges.push((set.clone(), to)),
+            Term::Sequence(parts) => {
+                let mut at = from;
+                for part in parts {
+                    let next = self.fresh()?;
+                    self.add(part, at, next)?;
+                    at = next;
+                }
+                self.silent(at, to);
+            }
+            Term::Any(parts) => {
+                for part in parts {
+                    let (enter, leave) = (self.fresh()?, self.fresh()?);
+                    self.silent(from, enter);
+                    self.add(part, enter, leave)?;
+                    self.silent(leave, to);
+                }
+            }
+            Term::Repeat(inner, min, max) => self.add_repeat(inner, (*min, *max), from, to)?,
+            Term::Ready(automaton) => self.add_ready(automaton, from, to)?,
+        }
+        Ok(())
+    }
+
+    fn add_repeat(
+        &mut self,
+        inner: &Term,
+        (min, max): (u32, Option<u32>),
+        from: u32,
+        to: u32,
+    ) -> Result<(), TooManyStates> {
+        let mut at = from;
+        for _ in 0..min {
+            let next = self.fresh()?;
+            self.add(inner, at, next)?;
+            at = next;
+        }
+        let Some(max) = max else {
+            let hub = self.fresh()?;
+            let back = self.fresh()?;
+            self.silent(at, hub);
+            self.add(inner, hub, back)?;
+            self.silent(back, hub);
+            self.silent(hub, to);
+            return Ok(());
+        };
+        for _ in min..max {
+            let next = self.fresh()?;
+            self.silent(at, to);
+            self.add(inner, at, next)?;
+            at = next;
+        }
+        self.silent(at, to);
+        Ok(())
+    }
+
+    fn add_ready(&mut self, ready: &Automaton, from: u32, to: u32) -> Result<(), TooManyStates> {
+        let live = ready.live();
+        let base = u32::try_from(self.states.len()).map_err(|_| TooManyStates)?;
+        for _ in 0..ready.len() {
+            self.fresh()?;
+        }
+        self.silent(from, base);
+        for state in 0..ready.len() {
+            let id = u32::try_from(state).map_err(|_| TooManyStates)?;
+            let kept = ready.edges(id).into_iter().filter(|edge| live[edge.1 as usize]);
+            let edges = kept.map(|(set, target)| (set, base + target)).collect();
+            self.states[(base + id) as usize].edges = edges;
+            if ready.accepts_at(id) {
+                self.silent(base + id, to);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self, seed: &mut Vec<u32>, seen: &mut [bool]) {
+        let mut at = 0;
+        seed.iter().for_each(|&state| seen[state as usize] = true);
+        while at < seed.len() {
+            for &target in &self.states[seed[at] as usize].silent {
+                if !seen[target as usize] {
+                    seen[target as usize] = true;
+                    seed.push(target);
+                }
+            }
+            at += 1;
+        }
+        seed.iter().for_each(|&state| seen[state as usize] = false);
+        // Only states that do something tell two sets apart.
+        seed.sort_unstable();
+    }
+
+    fn determined(
+        &self,
+        start: u32,
+        end: u32,
+        states_max: usize,
+    ) -> Result<Automaton, TooManyStates> {
+        let edges = self.states.iter().flat_map(|state| &state.edges);
+        let starts = partition(edges.flat_map(|(set, _)| set.ranges().iter().copied()));
+        let mut seen = vec![false; self.states.len()];
+        let mut first = vec![start];
+        self.close(&mut first, &mut seen);
+        let mut sets = vec![first.clone()];
+        let mut ids = HashMap::from([(first, 0_u32)]);
+        let mut next = Vec::new();
+        let mut at = 0;
+        let mut targets: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
+        while at < sets.len() {
+            targets.iter_mut().for_each(Vec::clear);
+            for &state in &sets[at] {
+                for (set, target) in &self.states[state as usize].edges {
+                    for &(low, high) in set.ranges() {
+                        for class in class_of(&starts, low)..=class_of(&starts, high) {
+                            targets[class].push(*target);
+                        }
+                    }
+                }
+            }
+            at += 1;
+            for reached in &targets {
+                let mut reached = reached.clone();
+                reached.sort_unstable();
+                reached.dedup();
+                self.close(&mut reached, &mut seen);
+                let fresh = u32::try_from(sets.len()).map_err(|_| TooManyStates)?;
+                let id = *ids.entry(reached).or_insert_with_key(|key| {
+                    sets.push(key.clone());
+                    fresh
+                });
+                next.push(id);
+            }
+            if sets.len() > states_max {
+                return Err(TooManyStates);
+            }
+        }
+        let accepts = sets.iter().map(|set| set.binary_search(&end).is_ok()).collect();
+        Ok(Automaton::from_parts(starts, next, accepts).minimal())
+    }
+}

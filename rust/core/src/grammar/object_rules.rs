@@ -1,0 +1,345 @@
+//! Objects as rules: declared names in their order, then open names by kind.
+//!
+//! A state is the place in that order and what the remaining constraints still need to know:
+//! which existence demands are met, how many properties there are. Open names never spell a
+//! declared one. Since nothing stops an open name from coming twice, only one property of each
+//! kind of open names counts towards `minProperties`.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use super::array_rules::text;
+use super::emission::Emission;
+use super::form::{ANY, ExprId, NOTHING, ObjectShape};
+use super::refusal::{Refusal, Result};
+use super::rules::{Piece, RuleId};
+use super::string_rules::quoted;
+use super::texts::{self, TextsId};
+
+/// Runs of optional names up to this are skipped in one rule; longer ones step by step.
+const SKIPPED_MAX: usize = 10;
+/// Existence demands that are told apart.
+const DEMANDS_MAX: usize = 16;
+/// Kinds of open names.
+const KINDS_MAX: usize = 24;
+
+/// A declared name that may be written.
+struct Member {
+    name: Rc<str>,
+    value: ExprId,
+    required: bool,
+}
+
+/// Open names that are treated alike.
+struct Kind {
+    names: TextsId,
+    value: ExprId,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Point {
+    /// The next declared name.
+    index: usize,
+    /// Whether a comma is due.
+    started: bool,
+    /// Existence demands that are met.
+    met: u32,
+    /// Kinds of open names that were counted.
+    used: u32,
+    /// Properties that surely differ, up to the least count.
+    few: u32,
+    /// Properties, up to the greatest count.
+    many: u32,
+}
+
+/// The rule of one object shape.
+///
+/// # Errors
+/// What cannot be said exactly, or a bound.
+pub(super) fn object(emission: &mut Emission, shape: &ObjectShape) -> Result<RuleId> {
+    let mut shape = shape.clone();
+    if emission.lowering.options.closed_objects && shape.declares {
+        let others = emission.lowering.texts.not(shape.evaluated);
+        shape.rules.push((others, NOTHING));
+        match emission.lowering.tidy_object(shape) {
+            Some(closed) => shape = closed,
+            None => return emission.rules.reserve(),
+        }
+    }
+    let plan = Plan::of(emission, &shape)?;
+    let inner = plan.rules(emission)?;
+    emission.rules.add(vec![vec![text("{"), Piece::Rule(inner)]])
+}
+
+struct Plan {
+    members: Vec<Member>,
+    kinds: Vec<Kind>,
+    exists: Vec<(TextsId, ExprId)>,
+    min: u32,
+    max: Option<u32>,
+}
+
+impl Plan {
+    fn of(emission: &mut Emission, shape: &ObjectShape) -> Result<Self> {
+        let names = ordered_names(shape);
+        let mut members = Vec::with_capacity(names.len());
+        for name in &names {
+            let value = shape.property(name).unwrap_or(ANY);
+            if value != NOTHING {
+                let required = shape.requires(name);
+                members.push(Member { name: Rc::clone(name), value, required });
+            }
+        }
+        if shape.exists.len() > DEMANDS_MAX {
+            return Err(Refusal::too_large("existence_demands_max", DEMANDS_MAX));
+        }
+        let mut plan = Self {
+            members,
+            kinds: kinds(emission, shape, names)?,
+            exists: shape.exists.clone(),
+            min: shape.min,
+            max: shape.max,
+        };
+        plan.spread_kinds(emission)?;
+        Ok(plan)
+    }
+
+    /// Splits open names until enough of them surely differ for `minProperties`.
+    fn spread_kinds(&mut self, emission: &mut Emission) -> Result<()> {
+        let wanted = self.min as usize;
+        let have = self.members.len() + self.kinds.len();
+        if have >= wanted || self.kinds.is_empty() {
+            return Ok(());
+        }
+        let missing = wanted - have;
+        if missing + self.kinds.len() > KINDS_MAX {
+            return Err(Refusal::unsupported("minProperties", "so many open names cannot be told apart")
+                .hint("declare the properties, or ask for fewer"));
+        }
+        let whole = self.kinds.remove(0);
+        for names in emission.parts_of(whole.names, missing + 1)? {
+            self.kinds.push(Kind { names, value: whole.value });
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Point {
+        Point { index: 0, started: false, met: 0, used: 0, few: 0, many: 0 }
+    }
+
+    fn rules(&self, emission: &mut Emission) -> Result<RuleId> {
+        let keys = self.key_rules(emission)?;
+        let mut table = Table { rules: HashMap::new(), open: VecDeque::new() };
+        let start = table.rule(emission, self.start())?;
+        while let Some(point) = table.open.pop_front() {
+            let mut all = Vec::new();
+            let long = self.members.len() - point.index > SKIPPED_MAX;
+            let mut at = point.index;
+            loop {
+                let Some(member) = self.members.get(at) else {
+                    self.ending(emission, &mut table, &Point { index: at, ..point.clone() }, &keys, &mut all)?;
+                    break;
+                };
+                self.member(emission, &mut table, &point, at, &mut all)?;
+                if member.required {
+                    break;
+                }
+                at += 1;
+                if long {
+                    let skipped = Point { index: at, ..point.clone() };
+                    all.push(vec![Piece::Rule(table.rule(emission, skipped)?)]);
+                    break;
+                }
+            }
+            let rule = table.rules[&point];
+            emission.rules.define(rule, all);
+        }
+        Ok(start)
+    }
+
+    /// For each kind of open names the rule of its names, with their quotation marks.
+    fn key_rules(&self, emission: &mut Emission) -> Result<Vec<RuleId>> {
+        self.kinds.iter().map(|kind| emission.string_rule(kind.names)).collect()
+    }
+
+    fn counted(&self, point: &Point, distinct: bool) -> Option<Point> {
+        if self.max.is_some_and(|max| point.many >= max) {
+            return None;
+        }
+        Some(Point {
+            started: true,
+            few: (point.few + u32::from(distinct)).min(self.min),
+            many: if self.max.is_some() { point.many + 1 } else { 0 },
+            ..point.clone()
+        })
+    }
+
+    fn member(
+        &self,
+        emission: &mut Emission,
+        table: &mut Table,
+        point: &Point,
+        at: usize,
+        all: &mut Vec<Vec<Piece>>,
+    ) -> Result<()> {
+        let member = &self.members[at];
+        let Some(mut next) = self.counted(point, true) else { return Ok(()) };
+        next.index = at + 1;
+        let applies: Vec<usize> = (0..self.exists.len())
+            .filter(|&i| next.met & (1 << i) == 0)
+            .filter(|&i| emission.lowering.texts.contains(self.exists[i].0, &member.name))
+            .collect();
+        for (value, met) in self.demands(emission, member.value, &applies) {
+            let after = table.rule(emission, Point { met: next.met | met, ..next.clone() })?;
+            let mut pieces = if point.started { emission.comma() } else { Vec::new() };
+            pieces.push(text(&quoted(&member.name)));
+            pieces.extend(emission.spaced(":"));
+            pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
+            all.push(pieces);
+        }
+        Ok(())
+    }
+
+    /// A value, and with each combination of demands that it may meet.
+    fn demands(
+        &self,
+        emission: &mut Emission,
+        value: ExprId,
+        applies: &[usize],
+    ) -> Vec<(ExprId, u32)> {
+        let mut choices = vec![(value, 0)];
+        for &place in applies {
+            for at in 0..choices.len() {
+                let (value, met) = choices[at];
+                let both = emission.lowering.both(value, self.exists[place].1);
+                if both == value {
+                    choices[at].1 |= 1 << place;
+                } else if both != NOTHING {
+                    choices.push((both, met | 1 << place));
+                }
+            }
+        }
+        choices
+    }
+
+    /// Open names, and the closing brace.
+    fn ending(
+        &self,
+        emission: &mut Emission,
+        table: &mut Table,
+        point: &Point,
+        keys: &[RuleId],
+        all: &mut Vec<Vec<Piece>>,
+    ) -> Result<()> {
+        let everything = (1_u32 << self.exists.len()) - 1;
+        if point.met == everything && point.few >= self.min {
+            all.push(vec![text("}")]);
+        }
+        for (place, kind) in self.kinds.iter().enumerate() {
+            let fresh = point.used & (1 << place) == 0;
+            let Some(mut next) = self.counted(point, fresh) else { continue };
+            if point.few < self.min {
+                next.used |= 1 << place;
+            }
+            let names = kind.names;
+            let met: Vec<usize> = (0..self.exists.len())
+                .filter(|&i| overlaps(emission, self.exists[i].0, names))
+                .collect();
+            // A name that comes again overrides its first value: met demands stay binding.
+            let mut value = kind.value;
+            for &i in met.iter().filter(|&&i| point.met & (1 << i) != 0) {
+                value = emission.lowering.both(value, self.exists[i].1);
+            }
+            let open: Vec<usize> =
+                met.iter().copied().filter(|&i| point.met & (1 << i) == 0).collect();
+            for (value, met) in self.demands(emission, value, &open) {
+                if value == NOTHING {
+                    continue;
+                }
+                let mut next = Point { met: next.met | met, ..next.clone() };
+                if next.few >= self.min {
+                    next.used = 0;
+                }
+                let after = table.rule(emission, next)?;
+                let mut pieces = if point.started { emission.comma() } else { Vec::new() };
+                let key = if met == 0 {
+                    keys[place]
+                } else {
+                    let wanted = (0..self.exists.len()).filter(|i| met & (1 << i) != 0);
+                    let names = wanted.fold(names, |names, i| {
+                        emission.lowering.texts.and(names, self.exists[i].0)
+                    });
+                    emission.string_rule(names)?
+                };
+                pieces.push(Piece::Rule(key));
+                pieces.extend(emission.spaced(":"));
+                pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
+                all.push(pieces);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn overlaps(emission: &mut Emission, left: TextsId, right: TextsId) -> bool {
+    let both = emission.lowering.texts.and(left, right);
+    !emission.lowering.texts.is_empty(both)
+}
+
+struct Table {
+    rules: HashMap<Point, RuleId>,
+    open: VecDeque<Point>,
+}
+
+impl Table {
+    fn rule(&mut self, emission: &mut Emission, point: Point) -> Result<RuleId> {
+        if let Some(&rule) = self.rules.get(&point) {
+            return Ok(rule);
+        }
+        let rule = emission.rules.reserve()?;
+        self.rules.insert(point.clone(), rule);
+        self.open.push_back(point);
+        Ok(rule)
+    }
+}
+
+/// Declared names in their order, then those that are only demanded or ruled.
+fn ordered_names(shape: &ObjectShape) -> Vec<Rc<str>> {
+    let mut known: std::collections::HashSet<Rc<str>> =
+        shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
+    known.extend(shape.required.iter().cloned());
+    let all = shape
+        .order
+        .iter()
+        .chain(shape.properties.iter().map(|one| &one.0))
+        .chain(&shape.required);
+    all.filter(|name| known.remove(*name)).cloned().collect()
+}
+
+/// The open names, split wherever some rule treats them differently.
+fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> Result<Vec<Kind>> {
+    let lowering = &mut *emission.lowering;
+    let open = lowering.texts.all_but(names);
+    let mut kinds = vec![Kind { names: open, value: ANY }];
+    for &(ruled, expr) in &shape.rules {
+        let mut split = Vec::with_capacity(kinds.len() * 2);
+        let outside = lowering.texts.not(ruled);
+        for kind in kinds {
+            let value = lowering.both(kind.value, expr);
+            let apart = lowering.texts.and(kind.names, outside);
+            let inside = lowering.texts.and(kind.names, ruled);
+            for (names, value) in [(inside, value), (apart, kind.value)] {
+                if value != NOTHING && !lowering.texts.is_empty(names) {
+                    split.push(Kind { names, value });
+                }
+            }
+        }
+        kinds = split;
+        if kinds.len() > KINDS_MAX {
+            return Err(Refusal::too_large("name_kinds_max", KINDS_MAX));
+        }
+    }
+    kinds.retain(|kind| kind.names != texts::NONE);
+    Ok(kinds)
+}

@@ -1,0 +1,384 @@
+//! ECMA-262 regular expressions, parsed into a small tree.
+//!
+//! Patterns are read with Unicode meaning, as JSON Schema recommends, but leniently where
+//! browsers are (`\-`, a lone `]` or `{`). What is not regular is refused by name.
+
+use super::charset::CharSet;
+
+/// Nested groups; deeper patterns are bombs.
+const DEPTH_MAX: usize = 60;
+/// Copies that one repetition may ask for.
+const REPEAT_MAX: u32 = 5_000;
+
+/// A parsed pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pattern {
+    /// One character of a set.
+    Class(CharSet),
+    /// One after the other; the empty list matches the empty text.
+    Concat(Vec<Pattern>),
+    /// Any of them.
+    Alternatives(Vec<Pattern>),
+    /// `min..=max` times.
+    Repeat(Box<Pattern>, u32, Option<u32>),
+    /// `^`.
+    Start,
+    /// `$`.
+    End,
+    /// `\b`, or `\B` where negative.
+    WordBoundary(bool),
+    /// `(?=…)`, or `(?!…)` where negative.
+    Look(Box<Pattern>, bool),
+    /// `(?<=…)`, or `(?<!…)` where negative.
+    Behind(Box<Pattern>, bool),
+}
+
+/// Why a pattern was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternFault {
+    /// Not a regular expression of ECMA-262.
+    Malformed(&'static str),
+    /// A feature that is not regular, or not ours.
+    Unsupported(&'static str),
+}
+
+type Parsed<T> = Result<T, PatternFault>;
+
+/// Parses a whole pattern.
+///
+/// # Errors
+/// [`PatternFault`]: malformed, or with back-references and the like.
+pub fn parse(text: &str) -> Parsed<Pattern> {
+    let mut parser = Parser { text: text.chars().collect(), at: 0 };
+    let pattern = parser.alternatives(0)?;
+    match parser.peek() {
+        None => Ok(pattern),
+        Some(_) => Err(PatternFault::Malformed("an unmatched )")),
+    }
+}
+
+struct Parser {
+    text: Vec<char>,
+    at: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at).copied()
+    }
+
+    fn eat(&mut self, wanted: &str) -> bool {
+        let fits = wanted.chars().enumerate().all(|(i, c)| self.text.get(self.at + i) == Some(&c));
+        if fits {
+            self.at += wanted.chars().count();
+        }
+        fits
+    }
+
+    fn next(&mut self) -> Parsed<char> {
+        let character = self.peek().ok_or(PatternFault::Malformed("it ends too early"))?;
+        self.at += 1;
+        Ok(character)
+    }
+
+    fn alternatives(&mut self, depth: usize) -> Parsed<Pattern> {
+        if depth > DEPTH_MAX {
+            return Err(PatternFault::Unsupported("groups nested too deeply"));
+        }
+        let mut all = vec![self.sequence(depth)?];
+        while self.eat("|") {
+            all.push(self.sequence(depth)?);
+        }
+        Ok(if all.len() == 1 { all.remove(0) } else { Pattern::Alternatives(all) })
+    }
+
+    fn sequence(&mut self, depth: usize) -> Parsed<Pattern> {
+        let mut parts = Vec::new();
+        while let Some(character) = self.peek() {
+            if character == '|' || character == ')' {
+                break;
+            }
+            let atom = self.atom(depth)?;
+            parts.push(self.quantified(atom)?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Pattern::Concat(parts) })
+    }
+
+    fn quantified(&mut self, atom: Pattern) -> Parsed<Pattern> {
+        let (min, max) = match self.peek() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            Some('?') => (0, Some(1)),
+            Some('{') => match self.bounds()? {
+                Some(bounds) => bounds,
+                None => return Ok(atom),
+            },
+            _ => return Ok(atom),
+        };
+        self.at += 1;
+        if self.eat("+") {
+            return Err(PatternFault::Malformed("a possessive or doubled quantifier"));
+        }
+        self.eat("?");
+        if matches!(self.peek(), Some('*')) {
+            return Err(PatternFault::Malformed("nothing to repeat"));
+        }
+        if matches!(atom, Pattern::Start | Pattern::End | Pattern::WordBoundary(_)) {
+            return Err(PatternFault::Malformed("a repeated assertion"));
+        }
+        Ok(Pattern::Repeat(Box::new(atom), min, max))
+    }
+
+    /// The numbers of `{m}`, `{m,}` or `{m,n}`, with `at` left on the `}`; none where the `{` is
+    /// a plain character.
+    fn bounds(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
+        let rest = &self.text[self.at + 1..];
+        let Some(end) = rest.iter().position(|&c| c == '}') else { return Ok(None) };
+        let body: String = rest[..end].iter().collect();
+        let (low, high) = match body.split_once(',') {
+            Some((low, high)) => (low, Some(high)),
+            None => (body.as_str(), None),
+        };
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if low.is_empty() || !digits(low) || !high.is_none_or(digits) {
+            return Ok(None);
+        }
+        let number = |part: &str| part.parse::<u32>().ok().filter(|&value| value <= REPEAT_MAX);
+        let too_many = PatternFault::Unsupported("a repetition of more than 5,000");
+        let min = number(low).ok_or_else(|| too_many.clone())?;
+        let max = match high {
+            None => Some(min),
+            Some("") => None,
+            Some(high) => Some(number(high).ok_or(too_many)?),
+        };
+        if max.is_some_and(|max| max < min) {
+            return Err(PatternFault::Malformed("a repetition whose end is before its start"));
+        }
+        self.at += 1 + end;
+        Ok(Some((min, max)))
+    }
+
+    fn atom(&mut self, depth: usize) -> Parsed<Pattern> {
+        Ok(match self.next()? {
+            '^' => Pattern::Start,
+            '$' => Pattern::End,
+            '.' => Pattern::Class(CharSet::dot()),
+            '(' => return self.group(depth),
+            '[' => Pattern::Class(self.class()?),
+            '\\' => return self.escaped(),
+            '*' | '+' | '?' => return Err(PatternFault::Malformed("nothing to repeat")),
+            character => Pattern::Class(CharSet::one(character)),
+        })
+    }
+
+    fn group(&mut self, depth: usize) -> Parsed<Pattern> {
+        let wrap: fn(Pattern) -> Pattern = if self.eat("?:") {
+            |inner| inner
+        } else if self.eat("?=") {
+            |inner| Pattern::Look(Box::new(inner), false)
+        } else if self.eat("?!") {
+            |inner| Pattern::Look(Box::new(inner), true)
+        } else if self.eat("?<=") {
+            |inner| Pattern::Behind(Box::new(inner), false)
+        } else if self.eat("?<!") {
+            |inner| Pattern::Behind(Box::new(inner), true)
+        } else if self.eat("?<") {
+            while self.next()? != '>' {}
+            |inner| inner
+        } else if self.eat("?") {
+            return Err(PatternFault::Malformed("an unknown kind of group, such as (?i)"));
+        } else {
+            |inner| inner
+        };
+        let inner = self.alternatives(depth + 1)?;
+        if !self.eat(")") {
+            return Err(PatternFault::Malformed("an unclosed group"));
+        }
+        Ok(wrap(inner))
+    }
+
+    fn escaped(&mut self) -> Parsed<Pattern> {
+        match self.peek() {
+            Some('b') => {
+                self.at += 1;
+                Ok(Pattern::WordBoundary(false))
+            }
+            Some('B') => {
+                self.at += 1;
+                Ok(Pattern::WordBoundary(true))
+            }
+            Some('1'..='9') => Err(PatternFault::Unsupported("a back-reference")),
+            Some('k') => Err(PatternFault::Unsupported("a back-reference")),
+            Some('A' | 'Z' | 'z' | 'G') => {
+                Err(PatternFault::Malformed("an anchor of another dialect, such as \\A or \\Z"))
+            }
+            _ => Ok(Pattern::Class(self.escaped_set()?)),
+        }
+    }
+
+    /// What follows a backslash, inside or outside a class.
+    fn escaped_set(&mut self) -> Parsed<CharSet> {
+        Ok(match self.next()? {
+            'd' => CharSet::digits(),
+            'D' => CharSet::digits().complement(),
+            'w' => CharSet::word(),
+            'W' => CharSet::word().complement(),
+            's' => CharSet::space(),
+            'S' => CharSet::space().complement(),
+            't' => CharSet::one('\t'),
+            'n' => CharSet::one('\n'),
+            'r' => CharSet::one('\r'),
+            'v' => CharSet::one('\u{b}'),
+            'f' => CharSet::one('\u{c}'),
+            '0' => CharSet::one('\0'),
+            'c' => self.control()?,
+            'x' => self.hexadecimal(2)?,
+            'u' => self.unicode()?,
+            negation @ ('p' | 'P') => self.property(negation)?,
+            character if character.is_ascii_alphanumeric() => {
+                return Err(PatternFault::Malformed("an unknown escape"));
+            }
+            character => CharSet::one(character),
+        })
+    }
+
+    fn control(&mut self) -> Parsed<CharSet> {
+        let letter = self.next()?;
+        if !letter.is_ascii_alphabetic() {
+            return Err(PatternFault::Malformed("a malformed \\c"));
+        }
+        Ok(CharSet::one(char::from(letter as u8 % 32)))
+    }
+
+    fn hex_digits(&mut self, count: usize) -> Option<u32> {
+        let digits: String = self.text.get(self.at..self.at + count)?.iter().collect();
+        let value = u32::from_str_radix(&digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
+        self.at += count;
+        Some(value)
+    }
+
+    fn hexadecimal(&mut self, count: usize) -> Parsed<CharSet> {
+        let fault = PatternFault::Malformed("a malformed \\x or \\u");
+        let scalar = self.hex_digits(count).ok_or_else(|| fault.clone())?;
+        Ok(CharSet::from_scalars([(scalar, scalar)]))
+    }
+
+    fn unicode(&mut self) -> Parsed<CharSet> {
+        if self.eat("{") {
+            let rest = &self.text[self.at..];
+            let count = rest.iter().position(|&c| c == '}').unwrap_or(0);
+            let fault = PatternFault::Malformed("a malformed \\u{…}");
+            let scalar = self.hex_digits(count).filter(|&s| s <= 0x10_ffff).ok_or(fault)?;
+            self.at += 1;
+            return Ok(CharSet::from_scalars([(scalar, scalar)]));
+        }
+        let start = self.at;
+        let fault = PatternFault::Malformed("a malformed \\u");
+        let high = self.hex_digits(4).ok_or(fault)?;
+        if (0xd800..0xdc00).contains(&high) && self.eat("\\u") {
+            if let Some(low) = self.hex_digits(4).filter(|low| (0xdc00..0xe000).contains(low)) {
+                let scalar = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return Ok(CharSet::from_scalars([(scalar, scalar)]));
+            }
+            self.at = start + 4;
+        }
+        Ok(CharSet::from_scalars([(high, high)]))
+    }
+
+    fn property(&mut self, negation: char) -> Parsed<CharSet> {
+        if !self.eat("{") {
+            return Err(PatternFault::Malformed("a malformed \\p"));
+        }
+        let mut name = String::new();
+        loop {
+            match self.next()? {
+                '}' => break,
+                character => name.push(character),
+            }
+        }
+        let set = unicode_property(&name)
+            .ok_or(PatternFault::Malformed("an unknown Unicode property"))?;
+        Ok(if negation == 'P' { set.complement() } else { set })
+    }
+
+    fn class(&mut self) -> Parsed<CharSet> {
+        let negated = self.eat("^");
+        let mut set = CharSet::default();
+        loop {
+            if self.eat("]") {
+                break;
+            }
+            let low = self.class_member()?;
+            let is_range = self.peek() == Some('-')
+                && self.text.get(self.at + 1).is_some_and(|&c| c != ']');
+            if !is_range {
+                set = set.union(&low);
+                continue;
+            }
+            self.at += 1;
+            let high = self.class_member()?;
+            match (low.ranges(), high.ranges()) {
+                ([(a, b)], [(c, d)]) if a == b && c == d => {
+                    if a > c {
+                        return Err(PatternFault::Malformed("a range out of order"));
+                    }
+                    set = set.union(&CharSet::from_codes(vec![(*a, *c)]));
+                }
+                // Browsers read `[\w-x]` as the three: the class, the dash, the letter.
+                _ => set = set.union(&low).union(&high).union(&CharSet::one('-')),
+            }
+        }
+        Ok(if negated { set.complement() } else { set })
+    }
+
+    fn class_member(&mut self) -> Parsed<CharSet> {
+        match self.next()? {
+            '\\' if self.eat("b") => Ok(CharSet::one('\u{8}')),
+            '\\' if self.eat("-") => Ok(CharSet::one('-')),
+            '\\' => self.escaped_set(),
+            character => Ok(CharSet::one(character)),
+        }
+    }
+}
+
+/// The characters of a Unicode property; tables are those of the regex crates.
+fn unicode_property(name: &str) -> Option<CharSet> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '=';
+    if name.is_empty() || !name.chars().all(plain) {
+        return None;
+    }
+    let mut parser = regex_syntax::ParserBuilder::new().build();
+    let tree = parser.parse(&format!("\\p{{{name}}}")).ok()?;
+    match tree.kind() {
+        regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
+            let scalars = |range: &regex_syntax::hir::ClassUnicodeRange| {
+                (u32::from(range.start()), u32::from(range.end()))
+            };
+            Some(CharSet::from_scalars(class.ranges().iter().map(scalars)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pattern, PatternFault, parse};
+
+    #[test]
+    fn bounds_may_be_plain_text() {
+        assert!(matches!(parse("a{x}"), Ok(Pattern::Concat(parts)) if parts.len() == 4));
+        assert!(matches!(parse("a{2,3}"), Ok(Pattern::Repeat(_, 2, Some(3)))));
+    }
+
+    #[test]
+    fn what_is_not_regular_is_named() {
+        assert_eq!(parse("(a)\\1"), Err(PatternFault::Unsupported("a back-reference")));
+    }
+
+    #[test]
+    fn malformed_patterns_are_refused() {
+        for text in ["(", ")", "[", "*a", "a**", "[z-a]", "\\", "(?i)a", "a{3,2}", "\\p{Nope}"] {
+            assert!(matches!(parse(text), Err(PatternFault::Malformed(_))), "{text}");
+        }
+    }
+}

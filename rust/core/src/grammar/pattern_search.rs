@@ -1,0 +1,224 @@
+//! The texts in which a pattern is found: search meaning, anchors and lookaheads decided.
+//!
+//! A pattern is read from right to left with "what may follow" as a term; an assertion cuts that
+//! term. So `^`, `$`, `(?=…)` and `(?!…)` are exact wherever they do not stand in a loop.
+
+use std::rc::Rc;
+
+use super::automaton::{Automaton, TooManyStates};
+use super::charset::CharSet;
+use super::nondeterministic::Term;
+use super::pattern::{Pattern, PatternFault, parse};
+
+/// Why a pattern has no automaton.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchFault {
+    /// See [`PatternFault`].
+    Pattern(PatternFault),
+    /// It needs more states than allowed.
+    TooManyStates,
+}
+
+impl From<PatternFault> for SearchFault {
+    fn from(fault: PatternFault) -> Self {
+        Self::Pattern(fault)
+    }
+}
+
+impl From<TooManyStates> for SearchFault {
+    fn from(_: TooManyStates) -> Self {
+        Self::TooManyStates
+    }
+}
+
+type Searched<T> = Result<T, SearchFault>;
+
+/// The texts that contain a match of the pattern.
+///
+/// # Errors
+/// [`SearchFault`]: malformed, not regular, or too large.
+pub fn texts_with(pattern: &str, states_max: usize) -> Searched<Automaton> {
+    let pattern = parse(pattern)?;
+    let search = Search { states_max };
+    let rest = Rc::new(Term::anything());
+    let at_start = search.followed(&pattern, &rest, true)?;
+    let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, None));
+    let later = search.followed(&pattern, &rest, false)?;
+    let later = Rc::new(Term::Sequence(vec![skipped, later]));
+    Ok(Term::Any(vec![at_start, later]).automaton(states_max)?)
+}
+
+/// The texts that a pattern matches from end to end; for formats written as patterns.
+///
+/// # Errors
+/// As [`texts_with`].
+pub fn texts_equal_to(pattern: &str, states_max: usize) -> Searched<Automaton> {
+    let pattern = parse(pattern)?;
+    let end = Rc::new(Term::Sequence(Vec::new()));
+    let term = Search { states_max }.followed(&pattern, &end, true)?;
+    Ok(term.automaton(states_max)?)
+}
+
+struct Search {
+    states_max: usize,
+}
+
+impl Search {
+    /// The texts that begin with the pattern and go on with `rest`.
+    fn followed(&self, pattern: &Pattern, rest: &Rc<Term>, at_start: bool) -> Searched<Rc<Term>> {
+        if !asserts(pattern) {
+            return Ok(Rc::new(Term::Sequence(vec![plain(pattern)?, Rc::clone(rest)])));
+        }
+        Ok(match pattern {
+            Pattern::Start if at_start => Rc::clone(rest),
+            Pattern::Start => Rc::new(Term::Never),
+            Pattern::End if rest.is_nullable() => Rc::new(Term::Sequence(Vec::new())),
+            Pattern::End => Rc::new(Term::Never),
+            Pattern::Look(inner, negative) => {
+                let anything = Rc::new(Term::anything());
+                let mut seen =
+                    self.followed(inner, &anything, at_start)?.automaton(self.states_max)?;
+                if *negative {
+                    seen = seen.complement();
+                }
+                let rest = rest.automaton(self.states_max)?;
+                Rc::new(Term::Ready(Rc::new(seen.intersection(&rest, self.states_max)?)))
+            }
+            Pattern::Concat(parts) => self.sequence(parts, rest, at_start)?,
+            Pattern::Alternatives(all) => {
+                let each = all.iter().map(|one| self.followed(one, rest, at_start));
+                Rc::new(Term::Any(each.collect::<Searched<_>>()?))
+            }
+            Pattern::Repeat(inner, 1, Some(1)) => self.followed(inner, rest, at_start)?,
+            Pattern::Repeat(inner, 0, Some(1)) => {
+                let once = self.followed(inner, rest, at_start)?;
+                Rc::new(Term::Any(vec![once, Rc::clone(rest)]))
+            }
+            Pattern::Repeat(inner, _, _) if is_zero_width(inner) => {
+                return Err(unsupported("a repeated assertion"));
+            }
+            Pattern::Repeat(..) => return Err(unsupported("an assertion inside a repetition")),
+            Pattern::WordBoundary(_) => return Err(unsupported("a word boundary")),
+            Pattern::Behind(..) => return Err(unsupported("a lookbehind")),
+            Pattern::Class(_) => Rc::new(Term::Never),
+        })
+    }
+
+    fn sequence(
+        &self,
+        parts: &[Pattern],
+        rest: &Rc<Term>,
+        at_start: bool,
+    ) -> Searched<Rc<Term>> {
+        let Some((first, others)) = parts.split_first() else { return Ok(Rc::clone(rest)) };
+        if is_zero_width(first) {
+            let tail = self.sequence(others, rest, at_start)?;
+            return self.followed(first, &tail, at_start);
+        }
+        let tail = self.sequence(others, rest, false)?;
+        let through = self.followed(first, &tail, at_start)?;
+        let starts_later = at_start && others.iter().any(mentions_start);
+        if !(starts_later && may_be_empty(first)) {
+            return Ok(through);
+        }
+        // The first part may match nothing, and what follows is then still at the start.
+        let skipped = self.sequence(others, rest, true)?;
+        if asserts(first) {
+            return Err(unsupported("a ^ behind an optional assertion"));
+        }
+        Ok(Rc::new(Term::Any(vec![through, skipped])))
+    }
+}
+
+fn unsupported(what: &'static str) -> SearchFault {
+    SearchFault::Pattern(PatternFault::Unsupported(what))
+}
+
+fn is_zero_width(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Class(_) => false,
+        Pattern::Concat(parts) | Pattern::Alternatives(parts) => parts.iter().all(is_zero_width),
+        Pattern::Repeat(inner, _, _) => is_zero_width(inner),
+        _ => true,
+    }
+}
+
+fn may_be_empty(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Class(_) => false,
+        Pattern::Concat(parts) => parts.iter().all(may_be_empty),
+        Pattern::Alternatives(parts) => parts.iter().any(may_be_empty),
+        Pattern::Repeat(inner, min, _) => *min == 0 || may_be_empty(inner),
+        _ => true,
+    }
+}
+
+fn mentions_start(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Start => true,
+        Pattern::Class(_) | Pattern::End | Pattern::WordBoundary(_) => false,
+        Pattern::Concat(parts) | Pattern::Alternatives(parts) => parts.iter().any(mentions_start),
+        Pattern::Repeat(inner, _, _) | Pattern::Look(inner, _) | Pattern::Behind(inner, _) => {
+            mentions_start(inner)
+        }
+    }
+}
+
+fn asserts(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Class(_) => false,
+        Pattern::Concat(parts) | Pattern::Alternatives(parts) => parts.iter().any(asserts),
+        Pattern::Repeat(inner, _, _) => asserts(inner),
+        _ => true,
+    }
+}
+
+/// The term of a pattern without assertions.
+fn plain(pattern: &Pattern) -> Searched<Rc<Term>> {
+    let all = |parts: &[Pattern]| parts.iter().map(plain).collect::<Searched<Vec<_>>>();
+    Ok(Rc::new(match pattern {
+        Pattern::Class(set) => Term::Set(set.clone()),
+        Pattern::Concat(parts) => Term::Sequence(all(parts)?),
+        Pattern::Alternatives(parts) => Term::Any(all(parts)?),
+        Pattern::Repeat(inner, min, max) => Term::Repeat(plain(inner)?, *min, *max),
+        _ => return Err(unsupported("an assertion")),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::texts_with;
+
+    fn found(pattern: &str, text: &str) -> bool {
+        texts_with(pattern, 2_000).unwrap().contains(text)
+    }
+
+    #[test]
+    fn patterns_search() {
+        assert!(found("b+", "abc"));
+        assert!(!found("b+", "xyz"));
+        assert!(found("", ""));
+    }
+
+    #[test]
+    fn anchors_bind_one_alternative() {
+        assert!(found("^a|b$", "ax") && found("^a|b$", "xb"));
+        assert!(!found("^a|b$", "xa") && !found("^a|b$", "bx"));
+        assert!(found("(^|,)a(,|$)", "b,a") && !found("(^|,)a(,|$)", "ba"));
+        assert!(found("x*^a", "ab") && !found("x*^a", "xa"));
+    }
+
+    #[test]
+    fn lookaheads_cut_what_follows() {
+        assert!(found("^(?!foo)[a-z]+$", "bar") && !found("^(?!foo)[a-z]+$", "foo"));
+        assert!(found("^(?=.*\\d)(?=.*[a-z]).{3,}$", "1ab"));
+        assert!(!found("^(?=.*\\d)(?=.*[a-z]).{3,}$", "abc"));
+        assert!(found("a(?!b)c?", "ac") && !found("a(?!b)", "ab"));
+    }
+
+    #[test]
+    fn end_is_the_very_end() {
+        assert!(!found("^a$", "a\n"));
+        assert!(!found("a$b", "ab"));
+    }
+}

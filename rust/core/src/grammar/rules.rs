@@ -1,0 +1,370 @@
+//! Grammar rules before they are text: built, pruned of what derives nothing, numbered, written.
+//!
+//! The text is deterministic: rules are numbered in the order in which the root reaches them.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::charset::{CharSet, char_of};
+use super::refusal::{Refusal, Result};
+
+/// The index of a rule in [`Rules`].
+pub type RuleId = u32;
+
+/// One element of an alternative.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// These characters.
+    Text(String),
+    /// One character of a set.
+    Class(CharSet),
+    /// What another rule derives.
+    Rule(RuleId),
+    /// What another rule derives, in at most so many characters.
+    Limited(RuleId, u32),
+    /// One space or none.
+    Blank,
+}
+
+/// What a rule derives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// One of these sequences.
+    Alternatives(Vec<Vec<Piece>>),
+    /// An expression of the dialect that names no rule and derives something.
+    Verbatim(&'static str),
+}
+
+/// The rules of one grammar.
+#[derive(Debug, Default)]
+pub struct Rules {
+    bodies: Vec<Body>,
+    rules_max: usize,
+}
+
+impl Rules {
+    /// No rules yet, and at most so many later.
+    pub fn new(rules_max: usize) -> Self {
+        Self { bodies: Vec::new(), rules_max }
+    }
+
+    /// A rule that derives nothing until it is [`Rules::define`]d.
+    ///
+    /// # Errors
+    /// Too large past the limit.
+    pub fn reserve(&mut self) -> Result<RuleId> {
+        if self.bodies.len() >= self.rules_max {
+            return Err(Refusal::too_large("rules_max", self.rules_max));
+        }
+        let id = RuleId::try_from(self.bodies.len())
+            .map_err(|_| Refusal::too_large("rules_max", self.rules_max))?;
+        self.bodies.push(Body::Alternatives(Vec::new()));
+        Ok(id)
+    }
+
+    /// Gives a reserved rule its alternatives.
+    pub fn define(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+        self.bodies[id as usize] = Body::Alternatives(alternatives);
+    }
+
+    /// A new rule with these alternatives.
+    ///
+    /// # Errors
+    /// As [`Rules::reserve`].
+    pub fn add(&mut self, alternatives: Vec<Vec<Piece>>) -> Result<RuleId> {
+        let id = self.reserve()?;
+        self.define(id, alternatives);
+        Ok(id)
+    }
+
+    /// A new rule with an expression of the dialect.
+    ///
+    /// # Errors
+    /// As [`Rules::reserve`].
+    pub fn verbatim(&mut self, text: &'static str) -> Result<RuleId> {
+        let id = self.reserve()?;
+        self.bodies[id as usize] = Body::Verbatim(text);
+        Ok(id)
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bodies.is_empty()
+    }
+
+    /// The text of the grammar from a root; none where the root derives nothing.
+    ///
+    /// # Errors
+    /// Too large past `text_bytes_max`.
+    pub fn written(mut self, root: RuleId, text_bytes_max: usize) -> Result<Option<String>> {
+        let productive = self.productive();
+        if !productive[root as usize] {
+            return Ok(None);
+        }
+        self.drop_barren(&productive);
+        let same = self.representatives();
+        let order = self.reached(root, &same);
+        let mut names = vec![u32::MAX; self.bodies.len()];
+        for (number, &rule) in (0..).zip(&order) {
+            names[rule as usize] = number;
+        }
+        let mut writer = Writer { out: String::with_capacity(order.len() * 32), names, same };
+        for &rule in &order {
+            writer.rule(rule, &self.bodies[rule as usize]);
+            if writer.out.len() > text_bytes_max {
+                return Err(Refusal::too_large("text_bytes_max", text_bytes_max));
+            }
+        }
+        Ok(Some(writer.out))
+    }
+
+    /// For each rule, whether it derives some text.
+    fn productive(&self) -> Vec<bool> {
+        let mut users: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.bodies.len()];
+        let mut waiting: Vec<Vec<usize>> = Vec::with_capacity(self.bodies.len());
+        let mut done = vec![false; self.bodies.len()];
+        let mut open = Vec::new();
+        for (id, body) in (0..).zip(&self.bodies) {
+            let mut counts = Vec::new();
+            match body {
+                Body::Verbatim(_) => open.push(id),
+                Body::Alternatives(all) => {
+                    for (place, pieces) in (0..).zip(all) {
+                        let mut needs = 0;
+                        for target in pieces.iter().filter_map(target_of) {
+                            users[target as usize].push((id, place));
+                            needs += 1;
+                        }
+                        counts.push(needs);
+                        if needs == 0 {
+                            open.push(id);
+                        }
+                    }
+                }
+            }
+            waiting.push(counts);
+        }
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut done[id as usize], true) {
+                continue;
+            }
+            for &(user, place) in &users[id as usize] {
+                let left = &mut waiting[user as usize][place as usize];
+                *left -= 1;
+                if *left == 0 {
+                    open.push(user);
+                }
+            }
+        }
+        done
+    }
+
+    fn drop_barren(&mut self, productive: &[bool]) {
+        for body in &mut self.bodies {
+            if let Body::Alternatives(all) = body {
+                all.retain(|pieces| {
+                    pieces.iter().filter_map(target_of).all(|target| productive[target as usize])
+                });
+            }
+        }
+    }
+
+    /// For each rule the first one that is written the same way.
+    fn representatives(&self) -> Vec<RuleId> {
+        let count = RuleId::try_from(self.bodies.len()).unwrap_or(RuleId::MAX);
+        let mut same: Vec<RuleId> = (0..count).collect();
+        // Each round merges rules whose targets were merged before; three catch the common chains.
+        for _ in 0..3 {
+            let mut first: HashMap<Body, RuleId> = HashMap::with_capacity(self.bodies.len());
+            let mut changed = false;
+            for id in 0..count {
+                if same[id as usize] != id {
+                    continue;
+                }
+                let body = renamed(&self.bodies[id as usize], &same);
+                if let Body::Alternatives(all) = &body
+                    && let [only] = all.as_slice()
+                    && let [Piece::Rule(target)] = only.as_slice()
+                    && *target != id
+                    && same[*target as usize] == *target
+                {
+                    same[id as usize] = *target;
+                    changed = true;
+                    continue;
+                }
+                let kept = *first.entry(body).or_insert(id);
+                changed |= kept != id;
+                same[id as usize] = kept;
+            }
+            for id in 0..count as usize {
+                let mut end = same[id];
+                for _ in 0..64 {
+                    end = same[end as usize];
+                }
+                same[id] = end;
+            }
+            if !changed {
+                break;
+            }
+        }
+        same
+    }
+
+    fn reached(&self, root: RuleId, same: &[RuleId]) -> Vec<RuleId> {
+        let mut seen = vec![false; self.bodies.len()];
+        let root = same[root as usize];
+        let mut order = vec![root];
+        seen[root as usize] = true;
+        let mut at = 0;
+        while at < order.len() {
+            if let Body::Alternatives(all) = &self.bodies[order[at] as usize] {
+                for target in all.iter().flatten().filter_map(target_of) {
+                    let target = same[target as usize];
+                    if !std::mem::replace(&mut seen[target as usize], true) {
+                        order.push(target);
+                    }
+                }
+            }
+            at += 1;
+        }
+        order
+    }
+}
+
+fn target_of(piece: &Piece) -> Option<RuleId> {
+    match piece {
+        Piece::Rule(target) | Piece::Limited(target, _) => Some(*target),
+        _ => None,
+    }
+}
+
+fn renamed(body: &Body, same: &[RuleId]) -> Body {
+    let Body::Alternatives(all) = body else { return body.clone() };
+    let piece = |piece: &Piece| match piece {
+        Piece::Rule(target) => Piece::Rule(same[*target as usize]),
+        Piece::Limited(target, max) => Piece::Limited(same[*target as usize], *max),
+        other => other.clone(),
+    };
+    Body::Alternatives(all.iter().map(|pieces| pieces.iter().map(piece).collect()).collect())
+}
+
+struct Writer {
+    out: String,
+    names: Vec<u32>,
+    same: Vec<RuleId>,
+}
+
+impl Writer {
+    fn name(&mut self, rule: RuleId) {
+        let number = self.names[self.same[rule as usize] as usize];
+        if number == 0 {
+            self.out.push_str("root");
+        } else {
+            let _ = write!(self.out, "r{number}");
+        }
+    }
+
+    fn rule(&mut self, rule: RuleId, body: &Body) {
+        self.name(rule);
+        self.out.push_str(" ::= ");
+        match body {
+            Body::Verbatim(text) => self.out.push_str(text),
+            Body::Alternatives(all) => {
+                for (place, pieces) in all.iter().enumerate() {
+                    if place > 0 {
+                        self.out.push_str(" | ");
+                    }
+                    self.sequence(pieces);
+                }
+            }
+        }
+        self.out.push('\n');
+    }
+
+    fn sequence(&mut self, pieces: &[Piece]) {
+        if pieces.is_empty() {
+            self.out.push_str("\"\"");
+            return;
+        }
+        let mut at = 0;
+        while at < pieces.len() {
+            if at > 0 {
+                self.out.push(' ');
+            }
+            match &pieces[at] {
+                Piece::Text(first) => {
+                    self.out.push('"');
+                    literal(&mut self.out, first);
+                    while let Some(Piece::Text(next)) = pieces.get(at + 1) {
+                        literal(&mut self.out, next);
+                        at += 1;
+                    }
+                    self.out.push('"');
+                }
+                Piece::Class(set) => class(&mut self.out, set),
+                Piece::Rule(target) => self.name(*target),
+                Piece::Limited(target, max) => {
+                    self.name(*target);
+                    let _ = write!(self.out, "[max_chars={max}]");
+                }
+                Piece::Blank => self.out.push_str("\" \"?"),
+            }
+            at += 1;
+        }
+    }
+}
+
+fn literal(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            ' '..='~' => out.push(character),
+            _ => escaped(out, character),
+        }
+    }
+}
+
+fn escaped(out: &mut String, character: char) {
+    let scalar = u32::from(character);
+    let _ = match scalar {
+        0..=0xff => write!(out, "\\x{scalar:02x}"),
+        0x100..=0xffff => write!(out, "\\u{scalar:04x}"),
+        _ => write!(out, "\\U{scalar:08x}"),
+    };
+}
+
+fn class(out: &mut String, set: &CharSet) {
+    out.push('[');
+    for &(low, high) in set.ranges() {
+        // The codes skip the surrogates; ranges across the gap are written as two.
+        if low < 0xd800 && high >= 0xd800 {
+            range(out, low, 0xd7ff);
+            range(out, 0xd800, high);
+        } else {
+            range(out, low, high);
+        }
+    }
+    out.push(']');
+}
+
+fn range(out: &mut String, low: u32, high: u32) {
+    class_member(out, char_of(low));
+    if high > low {
+        out.push('-');
+        class_member(out, char_of(high));
+    }
+}
+
+fn class_member(out: &mut String, character: char) {
+    if character.is_ascii_alphanumeric() {
+        out.push(character);
+    } else {
+        escaped(out, character);
+    }
+}

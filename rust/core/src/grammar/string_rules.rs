@@ -1,0 +1,265 @@
+//! Strings as rules: literals, one shared rule for the free ones, a rule a state for the rest.
+//!
+//! Characters are written in one way only: as they are, or with the escape that JSON forces.
+//! So no name can be spelt twice, and no surrogate or control character slips through.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::automaton::Automaton;
+use super::charset::{CharSet, char_of};
+use super::emission::Emission;
+use super::limits::Target;
+use super::refusal::Result;
+use super::rules::{Piece, RuleId};
+use super::texts::{self, TextSet, TextsId};
+
+/// Longest `maxLength` that is counted in states where the engine can count by itself.
+const COUNTED_MAX: u32 = 4;
+
+/// How a run of states ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With the closing quotation mark, of a JSON string.
+    Quote,
+    /// With nothing, inside of one; the caller writes the mark.
+    Bare,
+    /// With nothing, outside of strings: no escapes.
+    Plain,
+}
+
+/// A string as JSON writes it, with its quotation marks.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match escape_of(character) {
+            Some(escape) => out.push_str(&escape),
+            None => out.push(character),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// The escape that JSON forces on a character.
+fn escape_of(character: char) -> Option<String> {
+    Some(match character {
+        '"' => "\\\"".to_owned(),
+        '\\' => "\\\\".to_owned(),
+        '\u{8}' => "\\b".to_owned(),
+        '\u{c}' => "\\f".to_owned(),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\0'..='\u{1f}' => format!("\\u{:04x}", u32::from(character)),
+        _ => return None,
+    })
+}
+
+/// The characters that JSON forces to be escaped.
+fn special() -> CharSet {
+    CharSet::from_codes(vec![(0, 0x1f), (0x22, 0x22), (0x5c, 0x5c)])
+}
+
+impl Emission<'_, '_> {
+    /// The alternatives for the JSON strings of a set.
+    pub(super) fn strings(&mut self, set: TextsId) -> Result<Vec<Vec<Piece>>> {
+        if let TextSet::Finite(all) = self.lowering.texts.get(set) {
+            return Ok(all.iter().map(|text| vec![Piece::Text(quoted(text))]).collect());
+        }
+        Ok(vec![vec![Piece::Rule(self.string_rule(set)?)]])
+    }
+
+    /// The rule for the JSON strings of a set, quotation marks included.
+    pub(super) fn string_rule(&mut self, set: TextsId) -> Result<RuleId> {
+        if let Some(&rule) = self.text_rules.get(&set) {
+            return Ok(rule);
+        }
+        let mark = || Piece::Text("\"".to_owned());
+        let body = if set == texts::ALL {
+            vec![vec![mark(), Piece::Rule(self.any_tail()?)]]
+        } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
+            self.strings(set)?
+        } else {
+            match self.split_length(set)? {
+                Some((rest, max)) => {
+                    let automaton = self.lowering.texts.automaton(rest)?;
+                    let inner = self.states(&automaton, Ending::Bare)?;
+                    vec![vec![mark(), Piece::Limited(inner, max), mark()]]
+                }
+                None => {
+                    let automaton = self.lowering.texts.automaton(set)?;
+                    let inner = self.states(&automaton, Ending::Quote)?;
+                    vec![vec![mark(), Piece::Rule(inner)]]
+                }
+            }
+        };
+        let rule = self.rules.add(body)?;
+        self.text_rules.insert(set, rule);
+        Ok(rule)
+    }
+
+    /// A set without its greatest length, and that length, where the engine should count.
+    fn split_length(&mut self, set: TextsId) -> Result<Option<(TextsId, u32)>> {
+        if self.lowering.options.target == Target::Portable {
+            return Ok(None);
+        }
+        let parts: Vec<TextsId> = match self.lowering.texts.get(set) {
+            TextSet::Both(parts) => parts.to_vec(),
+            _ => vec![set],
+        };
+        let (mut rest, mut bound) = (texts::ALL, None);
+        for part in parts {
+            let part = match *self.lowering.texts.get(part) {
+                TextSet::Length(min, Some(max)) if max > COUNTED_MAX => {
+                    bound = Some(max);
+                    self.lowering.texts.length(min, None)
+                }
+                _ => part,
+            };
+            rest = self.lowering.texts.and(rest, part);
+        }
+        let Some(max) = bound else { return Ok(None) };
+        let automaton = self.lowering.texts.automaton(rest)?;
+        if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
+            return Ok(None);
+        }
+        Ok(Some((rest, max)))
+    }
+
+    /// The rule for the rest of a free string, closing mark included.
+    pub(super) fn any_tail(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.any_tail {
+            return Ok(rule);
+        }
+        let rule = self.rules.reserve()?;
+        let escapes = self.escapes()?;
+        self.any_tail = Some(rule);
+        self.rules.define(rule, vec![
+            vec![Piece::Text("\"".to_owned())],
+            vec![Piece::Class(special().complement()), Piece::Rule(rule)],
+            vec![Piece::Rule(escapes), Piece::Rule(rule)],
+        ]);
+        Ok(rule)
+    }
+
+    fn escapes(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.escapes {
+            return Ok(rule);
+        }
+        let rule = self
+            .rules
+            .verbatim(r#""\\" [\x22\\bfnrt] | "\\u00" [01] [0-9a-f]"#)?;
+        self.escapes = Some(rule);
+        Ok(rule)
+    }
+
+    /// The rule of an automaton's start, with one rule for each state that lives.
+    pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
+        let live = automaton.live();
+        let mut rules: HashMap<u32, RuleId> = HashMap::new();
+        let mut open = vec![0];
+        rules.insert(0, self.rules.reserve()?);
+        while let Some(state) = open.pop() {
+            let mut all = Vec::new();
+            if automaton.accepts_at(state) {
+                all.push(match ending {
+                    Ending::Quote => vec![Piece::Text("\"".to_owned())],
+                    Ending::Bare | Ending::Plain => Vec::new(),
+                });
+            }
+            let edges = automaton.edges(state);
+            if ending == Ending::Quote && automaton.accepts_at(state) && loops_only(&edges, state) {
+                let tail = self.any_tail()?;
+                self.rules.define(rules[&state], vec![vec![Piece::Rule(tail)]]);
+                continue;
+            }
+            for (set, target) in edges {
+                if !live[target as usize] {
+                    continue;
+                }
+                let next = match rules.get(&target) {
+                    Some(&rule) => rule,
+                    None => {
+                        let rule = self.rules.reserve()?;
+                        rules.insert(target, rule);
+                        open.push(target);
+                        rule
+                    }
+                };
+                self.edge(&set, next, ending, &mut all)?;
+            }
+            self.rules.define(rules[&state], all);
+        }
+        Ok(rules[&0])
+    }
+
+    /// The alternatives for one character of a set and what follows.
+    fn edge(
+        &mut self,
+        set: &CharSet,
+        next: RuleId,
+        ending: Ending,
+        all: &mut Vec<Vec<Piece>>,
+    ) -> Result<()> {
+        if ending == Ending::Plain {
+            all.push(vec![Piece::Class(set.clone()), Piece::Rule(next)]);
+            return Ok(());
+        }
+        let special = special();
+        let raw = set.intersection(&special.complement());
+        if !raw.is_empty() {
+            let piece = match raw.ranges() {
+                [(low, high)] if low == high => Piece::Text(char_of(*low).to_string()),
+                _ => Piece::Class(raw),
+            };
+            all.push(vec![piece, Piece::Rule(next)]);
+        }
+        let escaped = set.intersection(&special);
+        if escaped == special {
+            let escapes = self.escapes()?;
+            all.push(vec![Piece::Rule(escapes), Piece::Rule(next)]);
+            return Ok(());
+        }
+        for code in escaped.ranges().iter().flat_map(|&(low, high)| low..=high) {
+            if let Some(escape) = escape_of(char_of(code)) {
+                all.push(vec![Piece::Text(escape), Piece::Rule(next)]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn loops_only(edges: &[(CharSet, u32)], state: u32) -> bool {
+    matches!(edges, [(_, target)] if *target == state)
+}
+
+/// The length of the longest text; none where there is no longest.
+fn longest(automaton: &Automaton) -> Option<usize> {
+    let live = automaton.live();
+    let count = automaton.len();
+    let mut length: Vec<Option<usize>> = vec![None; count];
+    let mut begun = vec![false; count];
+    let mut stack = vec![(0_u32, false)];
+    while let Some((state, leaving)) = stack.pop() {
+        let at = state as usize;
+        let targets: Rc<[u32]> =
+            automaton.edges(state).iter().map(|e| e.1).filter(|&t| live[t as usize]).collect();
+        if leaving {
+            let mut best = 0;
+            for &target in targets.iter() {
+                // A target without a length is still open: a loop.
+                best = best.max(length[target as usize]? + 1);
+            }
+            length[at] = Some(best);
+        } else if !begun[at] {
+            begun[at] = true;
+            stack.push((state, true));
+            stack.extend(targets.iter().map(|&target| (target, false)));
+        } else if length[at].is_none() {
+            return None;
+        }
+    }
+    length[0]
+}

@@ -1,0 +1,318 @@
+//! Sets of strings: values of `type: string` and names of properties alike.
+//!
+//! Small sets of literals and their complements stay symbolic; patterns and formats are
+//! automata, made once; intersections wait until somebody asks for an automaton.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::automaton::Automaton;
+use super::pattern_search::{SearchFault, texts_with};
+use super::refusal::{Refusal, Result};
+
+/// The index of a set in [`Texts`].
+pub type TextsId = u32;
+
+/// Every string.
+pub const ALL: TextsId = 0;
+/// No string.
+pub const NONE: TextsId = 1;
+
+/// One set; lists are sorted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TextSet {
+    /// These.
+    Finite(Rc<[Rc<str>]>),
+    /// All but these.
+    AllBut(Rc<[Rc<str>]>),
+    /// Strings of so many characters.
+    Length(u32, Option<u32>),
+    /// Strings in which the pattern is found.
+    Pattern(Rc<str>),
+    /// Strings of a known format.
+    Format(&'static str),
+    /// Strings of a finished automaton.
+    Ready(Arc<Automaton>),
+    /// Strings of all of these sets; at least two, none of them finite.
+    Both(Rc<[TextsId]>),
+    /// Strings outside the set.
+    Not(TextsId),
+}
+
+/// The sets of one compilation.
+#[derive(Debug)]
+pub struct Texts {
+    sets: Vec<TextSet>,
+    ids: HashMap<TextSet, TextsId>,
+    automata: Vec<Option<Arc<Automaton>>>,
+    states_max: usize,
+}
+
+impl Texts {
+    /// Only [`ALL`] and [`NONE`] so far.
+    pub fn new(states_max: usize) -> Self {
+        let mut texts =
+            Self { sets: Vec::new(), ids: HashMap::new(), automata: Vec::new(), states_max };
+        texts.intern(TextSet::AllBut(Rc::from([])));
+        texts.intern(TextSet::Finite(Rc::from([])));
+        texts
+    }
+
+    fn intern(&mut self, set: TextSet) -> TextsId {
+        if let Some(&id) = self.ids.get(&set) {
+            return id;
+        }
+        let id = TextsId::try_from(self.sets.len()).unwrap_or(TextsId::MAX);
+        self.sets.push(set.clone());
+        self.automata.push(None);
+        self.ids.insert(set, id);
+        id
+    }
+
+    /// The set behind an id.
+    pub fn get(&self, id: TextsId) -> &TextSet {
+        &self.sets[id as usize]
+    }
+
+    /// Exactly these strings.
+    pub fn finite(&mut self, mut texts: Vec<Rc<str>>) -> TextsId {
+        texts.sort_unstable();
+        texts.dedup();
+        self.intern(TextSet::Finite(texts.into()))
+    }
+
+    /// All strings but these.
+    pub fn all_but(&mut self, mut texts: Vec<Rc<str>>) -> TextsId {
+        texts.sort_unstable();
+        texts.dedup();
+        self.intern(TextSet::AllBut(texts.into()))
+    }
+
+    /// Strings of `min..=max` characters.
+    pub fn length(&mut self, min: u32, max: Option<u32>) -> TextsId {
+        match max {
+            None if min == 0 => ALL,
+            Some(max) if max < min => NONE,
+            _ => self.intern(TextSet::Length(min, max)),
+        }
+    }
+
+    /// Strings in which a pattern is found.
+    ///
+    /// # Errors
+    /// Why the pattern has no automaton.
+    pub fn pattern(&mut self, pattern: &str) -> std::result::Result<TextsId, SearchFault> {
+        let key = TextSet::Pattern(pattern.into());
+        if let Some(&id) = self.ids.get(&key) {
+            return Ok(id);
+        }
+        let automaton = texts_with(pattern, self.states_max)?;
+        if automaton.is_all() {
+            return Ok(ALL);
+        }
+        if automaton.is_none() {
+            return Ok(NONE);
+        }
+        if let Some(texts) = few_texts(pattern, &automaton) {
+            return Ok(self.finite(texts));
+        }
+        let id = self.intern(key);
+        self.automata[id as usize] = Some(Arc::new(automaton));
+        Ok(id)
+    }
+
+    /// Strings of a known format, whose automaton the caller has.
+    pub fn format(&mut self, name: &'static str, automaton: Arc<Automaton>) -> TextsId {
+        let id = self.intern(TextSet::Format(name));
+        self.automata[id as usize] = Some(automaton);
+        id
+    }
+
+    /// Strings of a finished automaton.
+    pub fn ready(&mut self, automaton: Automaton) -> TextsId {
+        let automaton = Arc::new(automaton);
+        let id = self.intern(TextSet::Ready(Arc::clone(&automaton)));
+        self.automata[id as usize] = Some(automaton);
+        id
+    }
+
+    /// What is not in the set.
+    pub fn not(&mut self, id: TextsId) -> TextsId {
+        let opposite = match self.get(id).clone() {
+            TextSet::Finite(texts) => TextSet::AllBut(texts),
+            TextSet::AllBut(texts) => TextSet::Finite(texts),
+            TextSet::Not(inner) => return inner,
+            TextSet::Length(min, None) => TextSet::Length(0, Some(min - 1)),
+            TextSet::Length(0, Some(max)) => TextSet::Length(max + 1, None),
+            _ => TextSet::Not(id),
+        };
+        self.intern(opposite)
+    }
+
+    /// What is in either.
+    pub fn or(&mut self, left: TextsId, right: TextsId) -> TextsId {
+        if left == right || right == NONE || left == ALL {
+            return left;
+        }
+        if left == NONE || right == ALL {
+            return right;
+        }
+        if let (TextSet::Finite(a), TextSet::Finite(b)) = (self.get(left), self.get(right)) {
+            let all = a.iter().chain(b.iter()).cloned().collect();
+            return self.finite(all);
+        }
+        let outside = (self.not(left), self.not(right));
+        let neither = self.and(outside.0, outside.1);
+        self.not(neither)
+    }
+
+    /// What is in both.
+    pub fn and(&mut self, left: TextsId, right: TextsId) -> TextsId {
+        if left == right || right == ALL {
+            return left;
+        }
+        if left == ALL || left == NONE {
+            return if left == ALL { right } else { NONE };
+        }
+        let mut parts = Vec::new();
+        for id in [left, right] {
+            match self.get(id) {
+                TextSet::Both(inner) => parts.extend_from_slice(inner),
+                _ => parts.push(id),
+            }
+        }
+        self.and_parts(parts)
+    }
+
+    fn and_parts(&mut self, parts: Vec<TextsId>) -> TextsId {
+        let finite = parts.iter().position(|&id| matches!(self.get(id), TextSet::Finite(_)));
+        if let Some(at) = finite {
+            let TextSet::Finite(texts) = self.get(parts[at]).clone() else { return NONE };
+            let inside = |text: &Rc<str>| parts.iter().all(|&id| self.contains(id, text));
+            let kept = texts.iter().filter(|text| inside(text)).cloned().collect();
+            return self.finite(kept);
+        }
+        let (mut min, mut max, mut excluded) = (0, None::<u32>, Vec::new());
+        let mut rest = Vec::new();
+        for id in parts {
+            match self.get(id) {
+                TextSet::Length(low, high) => {
+                    min = min.max(*low);
+                    max = match (max, *high) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                }
+                TextSet::AllBut(texts) => excluded.extend(texts.iter().cloned()),
+                _ => rest.push(id),
+            }
+        }
+        let length = self.length(min, max);
+        if length == NONE {
+            return NONE;
+        }
+        if length != ALL {
+            rest.push(length);
+        }
+        excluded.retain(|text| rest.iter().all(|&id| self.contains(id, text)));
+        if !excluded.is_empty() {
+            rest.push(self.all_but(excluded));
+        }
+        rest.sort_unstable();
+        rest.dedup();
+        if rest.iter().any(|&id| matches!(self.get(id), TextSet::Not(x) if rest.contains(x))) {
+            return NONE;
+        }
+        match rest.as_slice() {
+            [] => ALL,
+            [one] => *one,
+            _ => self.intern(TextSet::Both(rest.into())),
+        }
+    }
+
+    /// Whether a string is in the set.
+    pub fn contains(&self, id: TextsId, text: &str) -> bool {
+        let among = |texts: &[Rc<str>]| texts.binary_search_by(|one| (**one).cmp(text)).is_ok();
+        match self.get(id) {
+            TextSet::Finite(texts) => among(texts),
+            TextSet::AllBut(texts) => !among(texts),
+            TextSet::Length(min, max) => {
+                let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+                length >= *min && max.is_none_or(|max| length <= max)
+            }
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => {
+                self.automata[id as usize].as_ref().is_some_and(|made| made.contains(text))
+            }
+            TextSet::Both(parts) => parts.iter().all(|&part| self.contains(part, text)),
+            TextSet::Not(inner) => !self.contains(*inner, text),
+        }
+    }
+
+    /// The automaton of a set.
+    ///
+    /// # Errors
+    /// Too large past the limit of states.
+    pub fn automaton(&mut self, id: TextsId) -> Result<Arc<Automaton>> {
+        if let Some(made) = &self.automata[id as usize] {
+            return Ok(Arc::clone(made));
+        }
+        let made = match self.get(id).clone() {
+            TextSet::Finite(texts) => Arc::new(of_literals(&texts)),
+            TextSet::AllBut(texts) => Arc::new(of_literals(&texts).complement()),
+            TextSet::Length(min, max) => {
+                if max.unwrap_or(min) as usize > self.states_max {
+                    return Err(Refusal::too_large("states_max", self.states_max));
+                }
+                Arc::new(Automaton::of_length(min, max))
+            }
+            TextSet::Not(inner) => Arc::new(self.automaton(inner)?.complement()),
+            TextSet::Both(parts) => {
+                let mut product = self.automaton(parts[0])?;
+                for &part in &parts[1..] {
+                    let other = self.automaton(part)?;
+                    let both = product.intersection(&other, self.states_max).map_err(|_| {
+                        Refusal::too_large("states_max", self.states_max)
+                    })?;
+                    product = Arc::new(both);
+                }
+                product
+            }
+            // Patterns and formats come with theirs.
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => Arc::new(Automaton::constant(false)),
+        };
+        self.automata[id as usize] = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Whether the set is empty; `false` too where that would take too long to know.
+    pub fn is_empty(&mut self, id: TextsId) -> bool {
+        match self.get(id) {
+            TextSet::Finite(texts) => texts.is_empty(),
+            TextSet::AllBut(_) | TextSet::Length(..) => false,
+            TextSet::Both(parts) => {
+                let long = |set: &TextSet| matches!(set, TextSet::Length(_, Some(max)) if *max > 64);
+                let parts = Rc::clone(parts);
+                let short: Vec<TextsId> =
+                    parts.iter().copied().filter(|&part| !long(self.get(part))).collect();
+                if short.len() == parts.len() {
+                    return self.automaton(id).is_ok_and(|made| made.is_none());
+                }
+                let rest = short.iter().fold(ALL, |all, &part| self.and(all, part));
+                self.is_empty(rest)
+            }
+            _ => self.automaton(id).is_ok_and(|made| made.is_none()),
+        }
+    }
+}
+
+/// The few strings of a pattern such as `^(a|b)$`; literals are cheaper than automata.
+fn few_texts(pattern: &str, automaton: &Automaton) -> Option<Vec<Rc<str>>> {
+    let anchored = pattern.starts_with('^') && pattern.ends_with('$');
+    let texts = anchored.then(|| automaton.texts(64)).flatten()?;
+    Some(texts.iter().map(|text| Rc::from(text.as_str())).collect())
+}
+
+fn of_literals(texts: &[Rc<str>]) -> Automaton {
+    Automaton::of_texts(texts.iter().map(|text| &**text)).minimal()
+}
