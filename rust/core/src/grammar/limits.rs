@@ -1,4 +1,4 @@
-//! The compiler's settings: bounds with their reasons, whitespace, target engine.
+//! The compiler's settings: bounds with their reasons, whitespace.
 
 /// Which blanks the grammar allows between tokens of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -10,23 +10,11 @@ pub enum Whitespace {
     Single,
 }
 
-/// Which xgrammar reads the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Target {
-    /// 0.2.1 and later: plain EBNF only.
-    Portable,
-    /// 0.2.6 and later: long `maxLength` uses `max_chars`, a hundred times cheaper to compile.
-    #[default]
-    Current,
-}
-
 /// What the caller may choose. Every bound has a refusal that names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// Blanks between tokens.
     pub whitespace: Whitespace,
-    /// The reader of the text.
-    pub target: Target,
     /// Objects that declare properties refuse others unless the schema says otherwise.
     pub closed_objects: bool,
     /// Bytes of schema text. 1 MiB: the largest schemas in the wild are about half of it.
@@ -47,7 +35,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             whitespace: Whitespace::default(),
-            target: Target::default(),
             closed_objects: false,
             schema_bytes_max: 1 << 20,
             depth_max: 96,

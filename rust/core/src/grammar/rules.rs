@@ -20,8 +20,8 @@ pub enum Piece {
     Class(CharSet),
     /// What another rule derives.
     Rule(RuleId),
-    /// What another rule derives, in at most so many characters.
-    Limited(RuleId, u32),
+    /// So many characters of a set.
+    Repeat(CharSet, u32, u32),
     /// One space or none.
     Blank,
 }
@@ -238,7 +238,7 @@ impl Rules {
 
 fn target_of(piece: &Piece) -> Option<RuleId> {
     match piece {
-        Piece::Rule(target) | Piece::Limited(target, _) => Some(*target),
+        Piece::Rule(target) => Some(*target),
         _ => None,
     }
 }
@@ -247,7 +247,6 @@ fn renamed(body: &Body, same: &[RuleId]) -> Body {
     let Body::Alternatives(all) = body else { return body.clone() };
     let piece = |piece: &Piece| match piece {
         Piece::Rule(target) => Piece::Rule(same[*target as usize]),
-        Piece::Limited(target, max) => Piece::Limited(same[*target as usize], *max),
         other => other.clone(),
     };
     Body::Alternatives(all.iter().map(|pieces| pieces.iter().map(piece).collect()).collect())
@@ -308,9 +307,9 @@ impl Writer {
                 }
                 Piece::Class(set) => class(&mut self.out, set),
                 Piece::Rule(target) => self.name(*target),
-                Piece::Limited(target, max) => {
-                    self.name(*target);
-                    let _ = write!(self.out, "[max_chars={max}]");
+                Piece::Repeat(set, min, max) => {
+                    class(&mut self.out, set);
+                    let _ = write!(self.out, "{{{min},{max}}}");
                 }
                 Piece::Blank => self.out.push_str("\" \"?"),
             }
@@ -332,9 +331,9 @@ fn literal(out: &mut String, text: &str) {
 
 fn escaped(out: &mut String, character: char) {
     let scalar = u32::from(character);
+    // Not `\\x`, which takes as many hexadecimal digits as follow.
     let _ = match scalar {
-        0..=0xff => write!(out, "\\x{scalar:02x}"),
-        0x100..=0xffff => write!(out, "\\u{scalar:04x}"),
+        0..=0xffff => write!(out, "\\u{scalar:04x}"),
         _ => write!(out, "\\U{scalar:08x}"),
     };
 }

@@ -5,25 +5,24 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::automaton::Automaton;
 use super::charset::{CharSet, char_of};
 use super::emission::Emission;
-use super::limits::Target;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::texts::{self, TextSet, TextsId};
 
-/// Longest `maxLength` that is counted in states where the engine can count by itself.
-const COUNTED_MAX: u32 = 4;
+/// Longest `maxLength` of otherwise free strings that is counted in states; beyond it the engine
+/// counts, which it does well for a plain class only: no characters that need an escape.
+const COUNTED_MAX: u32 = 64;
 
 /// How a run of states ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// With the closing quotation mark, of a JSON string.
     Quote,
-    /// With nothing, inside of one; the caller writes the mark.
-    Bare,
     /// With nothing, outside of strings: no escapes.
     Plain,
 }
@@ -82,14 +81,13 @@ impl Emission<'_, '_> {
         } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
             self.strings(set)?
         } else {
-            match self.split_length(set)? {
-                Some((rest, max)) => {
-                    let automaton = self.lowering.texts.automaton(rest)?;
-                    let inner = self.states(&automaton, Ending::Bare)?;
-                    vec![vec![mark(), Piece::Limited(inner, max), mark()]]
+            match *self.lowering.texts.get(set) {
+                TextSet::Length(min, Some(max)) if max > COUNTED_MAX => {
+                    let raw = special().complement();
+                    vec![vec![mark(), Piece::Repeat(raw, min, max), mark()]]
                 }
-                None => {
-                    let automaton = self.lowering.texts.automaton(set)?;
+                _ => {
+                    let automaton = self.automaton_of(set)?;
                     let inner = self.states(&automaton, Ending::Quote)?;
                     vec![vec![mark(), Piece::Rule(inner)]]
                 }
@@ -100,19 +98,16 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    /// A set without its greatest length, and that length, where the engine should count.
-    fn split_length(&mut self, set: TextsId) -> Result<Option<(TextsId, u32)>> {
-        if self.lowering.options.target == Target::Portable {
-            return Ok(None);
-        }
-        let parts: Vec<TextsId> = match self.lowering.texts.get(set) {
-            TextSet::Both(parts) => parts.to_vec(),
-            _ => vec![set],
+    /// The automaton of a set; a greatest length is left out where no text is longer anyway.
+    fn automaton_of(&mut self, set: TextsId) -> Result<Arc<Automaton>> {
+        let parts = match self.lowering.texts.get(set) {
+            TextSet::Both(parts) => Rc::clone(parts),
+            _ => return self.lowering.texts.automaton(set),
         };
         let (mut rest, mut bound) = (texts::ALL, None);
-        for part in parts {
+        for &part in parts.iter() {
             let part = match *self.lowering.texts.get(part) {
-                TextSet::Length(min, Some(max)) if max > COUNTED_MAX => {
+                TextSet::Length(min, Some(max)) => {
                     bound = Some(max);
                     self.lowering.texts.length(min, None)
                 }
@@ -120,12 +115,13 @@ impl Emission<'_, '_> {
             };
             rest = self.lowering.texts.and(rest, part);
         }
-        let Some(max) = bound else { return Ok(None) };
-        let automaton = self.lowering.texts.automaton(rest)?;
-        if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
-            return Ok(None);
+        if let Some(max) = bound {
+            let automaton = self.lowering.texts.automaton(rest)?;
+            if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
+                return Ok(automaton);
+            }
         }
-        Ok(Some((rest, max)))
+        self.lowering.texts.automaton(set)
     }
 
     /// The rule for the rest of a free string, closing mark included.
@@ -150,7 +146,7 @@ impl Emission<'_, '_> {
         }
         let rule = self
             .rules
-            .verbatim(r#""\\" [\x22\\bfnrt] | "\\u00" [01] [0-9a-f]"#)?;
+            .verbatim(r#""\\" [\u0022\\bfnrt] | "\\u00" [01] [0-9a-f]"#)?;
         self.escapes = Some(rule);
         Ok(rule)
     }
@@ -166,7 +162,7 @@ impl Emission<'_, '_> {
             if automaton.accepts_at(state) {
                 all.push(match ending {
                     Ending::Quote => vec![Piece::Text("\"".to_owned())],
-                    Ending::Bare | Ending::Plain => Vec::new(),
+                    Ending::Plain => Vec::new(),
                 });
             }
             let edges = automaton.edges(state);
