@@ -1,6 +1,7 @@
 //! Keywords that apply schemas to the same value: references, `allOf` … `not`, conditions,
 //! dependencies, and the `unevaluated…` keywords that watch them.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::document::{Node, NodeId};
@@ -85,8 +86,9 @@ impl Lowering<'_> {
     fn any_of(&mut self, branches: &[ExprId]) -> Result<Form> {
         let mut forms = Vec::with_capacity(branches.len());
         for &branch in branches {
-            forms.push(self.form(branch)?);
+            forms.push((*self.form(branch)?).clone());
         }
+        align(&mut forms);
         let mut all = Form::nothing();
         if self.tracks_evaluation && forms.len() <= COMBINED_MAX {
             // Where two branches hold, what both looked at counts.
@@ -114,6 +116,7 @@ impl Lowering<'_> {
             let form = self.form(branch)?;
             forms.push(self.intersection(outer, &form)?);
         }
+        align(&mut forms);
         let count = forms.len();
         let mut opposites: Vec<Option<Form>> = vec![None; count];
         let mut apart = vec![false; count * count];
@@ -185,7 +188,9 @@ impl Lowering<'_> {
         let yes = self.intersection(&yes, &then)?;
         let no = self.intersection(&form, &fails)?;
         let no = self.intersection(&no, &otherwise)?;
-        Ok(self.union(&yes, &no))
+        let mut both = [yes, no];
+        align(&mut both);
+        Ok(self.union(&both[0], &both[1]))
     }
 
     fn dependencies(&mut self, place: &Place, form: Form) -> Result<Form> {
@@ -290,4 +295,22 @@ impl Lowering<'_> {
 /// Every value, with objects of one shape only.
 fn with_objects(shape: ObjectShape) -> Form {
     Form { objects: vec![Rc::new(shape)], ..Form::any() }
+}
+
+/// Lets all branches write names in one order: that of the first branch that declares them.
+fn align(forms: &mut [Form]) {
+    let mut order: Vec<Rc<str>> = Vec::new();
+    let mut known: HashSet<Rc<str>> = HashSet::new();
+    let mut lists = 0;
+    for shape in forms.iter().flat_map(|form| &form.objects) {
+        lists += usize::from(!shape.order.is_empty());
+        order.extend(shape.order.iter().filter(|name| known.insert(Rc::clone(name))).cloned());
+    }
+    if lists < 2 {
+        return;
+    }
+    let order: Rc<[Rc<str>]> = order.into();
+    for shape in forms.iter_mut().flat_map(|form| &mut form.objects) {
+        Rc::make_mut(shape).order = Rc::clone(&order);
+    }
 }

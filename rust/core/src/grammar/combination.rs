@@ -63,8 +63,8 @@ impl Lowering<'_> {
     pub(super) fn complement(&mut self, form: &Form) -> Result<Form> {
         if !form.exact {
             return Err(Refusal::unsupported("not", "the opposite of a schema is needed that is only \
-                 known in part, such as one with a format or many `anyOf` branches")
-                .hint("state the format outside of `not`, `oneOf` and `if`"));
+                 known in part: which properties many `anyOf` branches look at")
+                .hint("use fewer branches beside `unevaluatedProperties`"));
         }
         let mut outside = Form::any();
         outside.null = !form.null;

@@ -19,10 +19,9 @@ impl Lowering<'_> {
         let speaks_of_others = has("additionalProperties");
         for (name, value) in self.map_of(place, "properties")? {
             let expr = self.schema(value, place.scope)?;
-            let name: Rc<str> = name.into();
-            shape.order.push(Rc::clone(&name));
-            shape.properties.push((name, expr));
+            shape.properties.push((name.into(), expr));
         }
+        shape.order = shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
         let mut matched = Vec::new();
         if patterns {
             for (pattern, value) in self.map_of(place, "patternProperties")? {

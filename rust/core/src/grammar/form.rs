@@ -74,7 +74,7 @@ pub struct ArrayShape {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectShape {
     /// Names in the order in which they are written.
-    pub order: Vec<Rc<str>>,
+    pub order: Rc<[Rc<str>]>,
     /// What the property of a name must be, if it is there.
     pub properties: Vec<(Rc<str>, ExprId)>,
     /// What every property with such a name must be.
@@ -137,7 +137,7 @@ impl ArrayShape {
 impl Default for ObjectShape {
     fn default() -> Self {
         Self {
-            order: Vec::new(),
+            order: Rc::from([]),
             properties: Vec::new(),
             rules: Vec::new(),
             exists: Vec::new(),

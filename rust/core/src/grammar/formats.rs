@@ -20,28 +20,67 @@ pub struct Format {
     /// Whether the set is all of the format.
     pub exact: bool,
     /// The longest text of the set; longer ones may be of the format.
-    pub length_max: Option<u32>,
+    length_max: Option<u32>,
     pattern: fn() -> String,
+    /// A pattern that every text of the format matches, where the set is not all of it.
+    outer: &'static str,
     automaton: OnceLock<Arc<Automaton>>,
+    outer_automaton: OnceLock<Arc<Automaton>>,
 }
 
 impl Format {
-    const fn new(
-        name: &'static str,
-        exact: bool,
-        length_max: Option<u32>,
-        pattern: fn() -> String,
-    ) -> Self {
-        Self { name, exact, length_max, pattern, automaton: OnceLock::new() }
+    const fn exact(name: &'static str, pattern: fn() -> String) -> Self {
+        Self {
+            name,
+            exact: true,
+            length_max: None,
+            pattern,
+            outer: "",
+            automaton: OnceLock::new(),
+            outer_automaton: OnceLock::new(),
+        }
     }
 
-    /// The texts of the format, but for the length.
+    const fn part(
+        name: &'static str,
+        pattern: fn() -> String,
+        length_max: Option<u32>,
+        outer: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            exact: false,
+            length_max,
+            pattern,
+            outer,
+            automaton: OnceLock::new(),
+            outer_automaton: OnceLock::new(),
+        }
+    }
+
+    /// The texts of the format that are taken.
     pub fn automaton(&self) -> Arc<Automaton> {
         let make = || {
-            let made = texts_equal_to(&(self.pattern)(), STATES_MAX);
-            Arc::new(made.unwrap_or_else(|_| Automaton::constant(false)))
+            let never = |_| Automaton::constant(false);
+            let made = texts_equal_to(&(self.pattern)(), STATES_MAX).unwrap_or_else(never);
+            let Some(max) = self.length_max else { return Arc::new(made) };
+            let short = Automaton::of_length(0, Some(max));
+            let bounded = made.intersection(&short, STATES_MAX);
+            Arc::new(bounded.unwrap_or_else(|_| Automaton::constant(false)))
         };
         Arc::clone(self.automaton.get_or_init(make))
+    }
+
+    /// Texts among which all of the format are; what is outside is surely not of the format.
+    pub fn outer_automaton(&self) -> Arc<Automaton> {
+        if self.exact {
+            return self.automaton();
+        }
+        let make = || {
+            let made = texts_equal_to(self.outer, STATES_MAX);
+            Arc::new(made.unwrap_or_else(|_| Automaton::constant(true)))
+        };
+        Arc::clone(self.outer_automaton.get_or_init(make))
     }
 }
 
@@ -56,29 +95,27 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 static FORMATS: [Format; 19] = [
-    Format::new("date-time", true, None, || format!("{}[Tt]({})", date(), time())),
-    Format::new("date", true, None, date),
-    Format::new("time", true, None, time),
-    Format::new("duration", true, None, duration),
-    Format::new("uuid", true, None, || {
-        "[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}".to_owned()
-    }),
-    Format::new("ipv4", true, None, ipv4),
-    Format::new("ipv6", true, None, ipv6),
-    Format::new("hostname", false, Some(63), hostname),
-    Format::new("idn-hostname", false, Some(63), hostname),
-    Format::new("email", false, Some(64), email),
-    Format::new("idn-email", false, Some(64), email),
-    Format::new("uri", false, None, || uri("")),
-    Format::new("iri", false, None, || uri(BEYOND_ASCII)),
-    Format::new("uri-reference", false, None, || uri_reference("")),
-    Format::new("iri-reference", false, None, || uri_reference(BEYOND_ASCII)),
-    Format::new("uri-template", false, None, uri_template),
-    Format::new("json-pointer", true, None, || "(/([^~/]|~[01])*)*".to_owned()),
-    Format::new("relative-json-pointer", true, None, || {
+    Format::exact("date-time", || format!("{}[Tt]({})", date(), time())),
+    Format::exact("date", date),
+    Format::exact("time", time),
+    Format::exact("duration", duration),
+    Format::exact("uuid", || "[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}".to_owned()),
+    Format::exact("ipv4", ipv4),
+    Format::exact("ipv6", ipv6),
+    Format::part("hostname", hostname, Some(63), r"[A-Za-z0-9._-]*"),
+    Format::part("idn-hostname", hostname, Some(63), r"[^ ]*"),
+    Format::part("email", email, Some(64), r"[\s\S]*@[\s\S]*"),
+    Format::part("idn-email", email, Some(64), r"[\s\S]*@[\s\S]*"),
+    Format::part("uri", || uri(""), None, r"[A-Za-z][A-Za-z0-9+.-]*:[^ ]*"),
+    Format::part("iri", || uri(BEYOND_ASCII), None, r"[A-Za-z][A-Za-z0-9+.-]*:[^ ]*"),
+    Format::part("uri-reference", || uri_reference(""), None, "[^ ]*"),
+    Format::part("iri-reference", || uri_reference(BEYOND_ASCII), None, "[^ ]*"),
+    Format::part("uri-template", uri_template, None, r"[\s\S]*"),
+    Format::exact("json-pointer", || "(/([^~/]|~[01])*)*".to_owned()),
+    Format::exact("relative-json-pointer", || {
         "(0|[1-9][0-9]*)(#|(/([^~/]|~[01])*)*)".to_owned()
     }),
-    Format::new("regex", false, None, regex),
+    Format::part("regex", regex, None, r"[\s\S]*"),
 ];
 
 /// Letters that an IRI may have beyond a URI's (RFC 3987, the basic plane's).

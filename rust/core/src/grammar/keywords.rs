@@ -96,7 +96,7 @@ impl Lowering<'_> {
     fn own_form(&mut self, place: &Place) -> Result<Form> {
         let mut form = Form::any();
         form.numbers = self.own_numbers(place)?;
-        (form.strings, form.exact) = self.own_strings(place)?;
+        form.strings = self.own_strings(place)?;
         let shape = self.own_object(place)?;
         form.objects = shape.into_iter().map(Rc::new).collect();
         let shape = self.own_array(place)?;
@@ -106,7 +106,6 @@ impl Lowering<'_> {
             form.bools = if types.boolean { 3 } else { 0 };
             if !types.string {
                 form.strings = texts::NONE;
-                form.exact = true;
             }
             if !types.array {
                 form.arrays.clear();
@@ -123,12 +122,13 @@ impl Lowering<'_> {
         let has = |keyword: &str| self.document.get(place.node, keyword).is_some();
         if has("enum") || (has("const") && place.draft > Draft::Draft4) {
             let constants = self.constants_of(place.node)?;
+            let sure = !self.texts.is_partial(form.strings);
             let kept: Option<Vec<NodeId>> = constants
                 .into_iter()
                 .filter_map(|one| match self.form_contains(&form, one) {
-                    Some(false) => None,
-                    Some(true) => Some(Some(one)),
-                    None => Some(None),
+                    Some(false) if sure => None,
+                    Some(true) if sure => Some(Some(one)),
+                    _ => Some(None),
                 })
                 .collect();
             let kept = match kept {
@@ -177,8 +177,7 @@ impl Lowering<'_> {
         Ok(Numbers(vec![cell]).intersection(&Numbers(vec![bounds]))?)
     }
 
-    fn own_strings(&mut self, place: &Place) -> Result<(TextsId, bool)> {
-        let mut exact = true;
+    fn own_strings(&mut self, place: &Place) -> Result<TextsId> {
         let min = self.count(place, "minLength")?.unwrap_or(0);
         let max = self.count(place, "maxLength")?;
         let mut allowed = self.texts.length(min, max);
@@ -195,11 +194,8 @@ impl Lowering<'_> {
             };
             match formats::known(name) {
                 Some(format) => {
-                    let fitting = self.texts.format(format.name, format.automaton());
-                    let length = self.texts.length(0, format.length_max);
+                    let fitting = self.texts.format(format);
                     allowed = self.texts.and(allowed, fitting);
-                    allowed = self.texts.and(allowed, length);
-                    exact = format.exact;
                 }
                 None => {
                     let pointer = self.document.pointer(place.node);
@@ -207,7 +203,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        Ok((allowed, exact))
+        Ok(allowed)
     }
 
     /// The strings in which a pattern is found.

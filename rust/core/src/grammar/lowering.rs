@@ -229,7 +229,7 @@ impl<'d> Lowering<'d> {
         if self.is_busy(other) {
             return None;
         }
-        let form = self.form(other).ok()?;
+        let form = self.form(other).ok().filter(|form| !self.texts.is_partial(form.strings))?;
         let mut kept = Vec::with_capacity(nodes.len());
         for &node in nodes {
             if self.form_contains(&form, node)? {

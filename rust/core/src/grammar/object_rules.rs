@@ -190,7 +190,7 @@ impl Plan {
             .filter(|&i| next.met & (1 << i) == 0)
             .filter(|&i| emission.lowering.texts.contains(self.exists[i].0, &member.name))
             .collect();
-        for (value, met) in self.demands(emission, member.value, &applies) {
+        for (value, met) in self.demands(emission, member.value, None, &applies) {
             let after = table.rule(emission, Point { met: next.met | met, ..next.clone() })?;
             let mut pieces = if point.started { emission.comma() } else { Vec::new() };
             pieces.push(text(&quoted(&member.name)));
@@ -201,19 +201,26 @@ impl Plan {
         Ok(())
     }
 
-    /// A value, and with each combination of demands that it may meet.
+    /// A value, and with each combination of demands that it may meet. A demand that holds for
+    /// every name in question and every such value is met in any case.
     fn demands(
         &self,
         emission: &mut Emission,
         value: ExprId,
+        names: Option<TextsId>,
         applies: &[usize],
     ) -> Vec<(ExprId, u32)> {
         let mut choices = vec![(value, 0)];
         for &place in applies {
+            let (demanded, wanted) = self.exists[place];
+            let all_names = names.is_none_or(|names| {
+                let outside = emission.lowering.texts.not(demanded);
+                !overlaps(emission, names, outside)
+            });
             for at in 0..choices.len() {
                 let (value, met) = choices[at];
-                let both = emission.lowering.both(value, self.exists[place].1);
-                if both == value {
+                let both = emission.lowering.both(value, wanted);
+                if both == value && all_names {
                     choices[at].1 |= 1 << place;
                 } else if both != NOTHING {
                     choices.push((both, met | 1 << place));
@@ -253,7 +260,7 @@ impl Plan {
             }
             let open: Vec<usize> =
                 met.iter().copied().filter(|&i| point.met & (1 << i) == 0).collect();
-            for (value, met) in self.demands(emission, value, &open) {
+            for (value, met) in self.demands(emission, value, Some(names), &open) {
                 if value == NOTHING {
                     continue;
                 }
@@ -270,6 +277,9 @@ impl Plan {
                     let names = wanted.fold(names, |names, i| {
                         emission.lowering.texts.and(names, self.exists[i].0)
                     });
+                    if emission.lowering.texts.is_empty(names) {
+                        continue;
+                    }
                     emission.string_rule(names)?
                 };
                 pieces.push(Piece::Rule(key));

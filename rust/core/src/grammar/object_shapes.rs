@@ -19,7 +19,7 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let mut both = ObjectShape {
-            order: united(&left.order, &right.order),
+            order: both_orders(&left.order, &right.order),
             properties: self.both_properties(&left.properties, &right.properties),
             rules: left.rules.clone(),
             exists: united(&left.exists, &right.exists),
@@ -140,7 +140,7 @@ impl Lowering<'_> {
 
     /// Shapes that together are the objects outside of one.
     pub(super) fn object_complement(&mut self, shape: &ObjectShape) -> Vec<Rc<ObjectShape>> {
-        let plain = ObjectShape { order: shape.order.clone(), ..ObjectShape::default() };
+        let plain = ObjectShape { order: Rc::clone(&shape.order), ..ObjectShape::default() };
         let mut outside: Vec<ObjectShape> = Vec::new();
         for name in &shape.required {
             let properties = vec![(Rc::clone(name), NOTHING)];
@@ -170,6 +170,16 @@ impl Lowering<'_> {
         }
         outside.into_iter().filter_map(|one| self.tidy_object(one).map(Rc::new)).collect()
     }
+}
+
+fn both_orders(left: &Rc<[Rc<str>]>, right: &Rc<[Rc<str>]>) -> Rc<[Rc<str>]> {
+    if right.is_empty() || Rc::ptr_eq(left, right) {
+        return Rc::clone(left);
+    }
+    if left.is_empty() {
+        return Rc::clone(right);
+    }
+    united(left, right).into()
 }
 
 fn united<T: Clone + Eq + std::hash::Hash>(left: &[T], right: &[T]) -> Vec<T> {

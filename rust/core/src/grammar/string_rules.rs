@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::automaton::Automaton;
 use super::charset::{CharSet, char_of};
 use super::emission::Emission;
+use super::object_shapes::least;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::texts::{self, TextSet, TextsId};
@@ -17,6 +18,9 @@ use super::texts::{self, TextSet, TextsId};
 /// Longest `maxLength` of otherwise free strings that is counted in states; beyond it the engine
 /// counts, which it does well for a plain class only: no characters that need an escape.
 const COUNTED_MAX: u32 = 64;
+/// States that a counted pattern may have before its greatest length is lowered: sound, and long
+/// enough for what is written by hand.
+const COUNTED_STATES_MAX: usize = 1_500;
 
 /// How a run of states ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,30 +102,34 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    /// The automaton of a set; a greatest length is left out where no text is longer anyway.
+    /// The automaton of a set; a greatest length is left out where no text is longer anyway, and
+    /// lowered where counting up to it would take too many states.
     fn automaton_of(&mut self, set: TextsId) -> Result<Arc<Automaton>> {
         let parts = match self.lowering.texts.get(set) {
-            TextSet::Both(parts) => Rc::clone(parts),
-            _ => return self.lowering.texts.automaton(set),
+            TextSet::Both(parts) => parts.to_vec(),
+            _ => vec![set],
         };
-        let (mut rest, mut bound) = (texts::ALL, None);
-        for &part in parts.iter() {
+        let (mut rest, mut bound) = (texts::ALL, None::<u32>);
+        for part in parts {
             let part = match *self.lowering.texts.get(part) {
                 TextSet::Length(min, Some(max)) => {
-                    bound = Some(max);
+                    bound = least(bound, Some(max));
                     self.lowering.texts.length(min, None)
                 }
                 _ => part,
             };
             rest = self.lowering.texts.and(rest, part);
         }
-        if let Some(max) = bound {
-            let automaton = self.lowering.texts.automaton(rest)?;
-            if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
-                return Ok(automaton);
-            }
+        let automaton = self.lowering.texts.automaton(rest)?;
+        let Some(max) = bound else { return Ok(automaton) };
+        if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
+            return Ok(automaton);
         }
-        self.lowering.texts.automaton(set)
+        let affordable = COUNTED_STATES_MAX / automaton.len();
+        let max = max.min(u32::try_from(affordable.max(COUNTED_MAX as usize)).unwrap_or(max));
+        let length = self.lowering.texts.length(0, Some(max));
+        let bounded = self.lowering.texts.and(rest, length);
+        self.lowering.texts.automaton(bounded)
     }
 
     /// The rule for the rest of a free string, closing mark included.

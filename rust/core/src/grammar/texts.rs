@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::automaton::Automaton;
+use super::formats::{self, Format};
 use super::pattern_search::{SearchFault, texts_with};
 use super::refusal::{Refusal, Result};
 
@@ -36,7 +37,9 @@ pub enum TextSet {
     Ready(Arc<Automaton>),
     /// Strings of all of these sets; at least two, none of them finite.
     Both(Rc<[TextsId]>),
-    /// Strings outside the set.
+    /// Strings of one of these sets at least; at least two, none of them finite.
+    Either(Rc<[TextsId]>),
+    /// Strings that are surely not of a pattern, format or finished automaton.
     Not(TextsId),
 }
 
@@ -46,14 +49,20 @@ pub struct Texts {
     sets: Vec<TextSet>,
     ids: HashMap<TextSet, TextsId>,
     automata: Vec<Option<Arc<Automaton>>>,
+    partial: Vec<bool>,
     states_max: usize,
 }
 
 impl Texts {
     /// Only [`ALL`] and [`NONE`] so far.
     pub fn new(states_max: usize) -> Self {
-        let mut texts =
-            Self { sets: Vec::new(), ids: HashMap::new(), automata: Vec::new(), states_max };
+        let mut texts = Self {
+                sets: Vec::new(),
+                ids: HashMap::new(),
+                automata: Vec::new(),
+                partial: Vec::new(),
+                states_max,
+            };
         texts.intern(TextSet::AllBut(Rc::from([])));
         texts.intern(TextSet::Finite(Rc::from([])));
         texts
@@ -64,6 +73,14 @@ impl Texts {
             return id;
         }
         let id = TextsId::try_from(self.sets.len()).unwrap_or(TextsId::MAX);
+        self.partial.push(match &set {
+            TextSet::Format(name) => formats::known(name).is_some_and(|format| !format.exact),
+            TextSet::Both(parts) | TextSet::Either(parts) => {
+                parts.iter().any(|&part| self.partial[part as usize])
+            }
+            TextSet::Not(inner) => self.partial[*inner as usize],
+            _ => false,
+        });
         self.sets.push(set.clone());
         self.automata.push(None);
         self.ids.insert(set, id);
@@ -122,11 +139,16 @@ impl Texts {
         Ok(id)
     }
 
-    /// Strings of a known format, whose automaton the caller has.
-    pub fn format(&mut self, name: &'static str, automaton: Arc<Automaton>) -> TextsId {
-        let id = self.intern(TextSet::Format(name));
-        self.automata[id as usize] = Some(automaton);
+    /// Strings of a known format.
+    pub fn format(&mut self, format: &'static Format) -> TextsId {
+        let id = self.intern(TextSet::Format(format.name));
+        self.automata[id as usize] = Some(format.automaton());
         id
+    }
+
+    /// Whether some strings of the set may be left out, for a format that is only known in part.
+    pub fn is_partial(&self, id: TextsId) -> bool {
+        self.partial[id as usize]
     }
 
     /// Strings of a finished automaton.
@@ -137,7 +159,8 @@ impl Texts {
         id
     }
 
-    /// What is not in the set.
+    /// What is surely not in the set. Negation goes down to the leaves, so that a set that is
+    /// known in part never turns into too large a complement.
     pub fn not(&mut self, id: TextsId) -> TextsId {
         let opposite = match self.get(id).clone() {
             TextSet::Finite(texts) => TextSet::AllBut(texts),
@@ -145,7 +168,24 @@ impl Texts {
             TextSet::Not(inner) => return inner,
             TextSet::Length(min, None) => TextSet::Length(0, Some(min - 1)),
             TextSet::Length(0, Some(max)) => TextSet::Length(max + 1, None),
-            _ => TextSet::Not(id),
+            TextSet::Length(min, Some(max)) => {
+                let short = self.length(0, Some(min - 1));
+                let long = self.length(max + 1, None);
+                return self.or(short, long);
+            }
+            TextSet::Both(parts) => {
+                return parts.iter().fold(NONE, |all, &part| {
+                    let part = self.not(part);
+                    self.or(all, part)
+                });
+            }
+            TextSet::Either(parts) => {
+                return parts.iter().fold(ALL, |all, &part| {
+                    let part = self.not(part);
+                    self.and(all, part)
+                });
+            }
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => TextSet::Not(id),
         };
         self.intern(opposite)
     }
@@ -158,13 +198,38 @@ impl Texts {
         if left == NONE || right == ALL {
             return right;
         }
-        if let (TextSet::Finite(a), TextSet::Finite(b)) = (self.get(left), self.get(right)) {
-            let all = a.iter().chain(b.iter()).cloned().collect();
-            return self.finite(all);
+        match (self.get(left).clone(), self.get(right).clone()) {
+            (TextSet::Finite(a), TextSet::Finite(b)) => {
+                return self.finite(a.iter().chain(b.iter()).cloned().collect());
+            }
+            (TextSet::AllBut(excluded), _) if !self.is_partial(right) => {
+                let kept = excluded.iter().filter(|text| !self.contains(right, text));
+                return self.all_but(kept.cloned().collect());
+            }
+            (_, TextSet::AllBut(excluded)) if !self.is_partial(left) => {
+                let kept = excluded.iter().filter(|text| !self.contains(left, text));
+                return self.all_but(kept.cloned().collect());
+            }
+            _ => {}
         }
-        let outside = (self.not(left), self.not(right));
-        let neither = self.and(outside.0, outside.1);
-        self.not(neither)
+        let mut parts = Vec::new();
+        for id in [left, right] {
+            match self.get(id) {
+                TextSet::Either(inner) => parts.extend_from_slice(inner),
+                _ => parts.push(id),
+            }
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        if parts.iter().any(|&id| matches!(self.get(id), TextSet::Not(x) if parts.contains(x)))
+            && !parts.iter().any(|&part| self.is_partial(part))
+        {
+            return ALL;
+        }
+        match parts.as_slice() {
+            [one] => *one,
+            _ => self.intern(TextSet::Either(parts.into())),
+        }
     }
 
     /// What is in both.
@@ -187,7 +252,7 @@ impl Texts {
 
     fn and_parts(&mut self, parts: Vec<TextsId>) -> TextsId {
         let finite = parts.iter().position(|&id| matches!(self.get(id), TextSet::Finite(_)));
-        if let Some(at) = finite {
+        if let Some(at) = finite.filter(|_| !parts.iter().any(|&part| self.is_partial(part))) {
             let TextSet::Finite(texts) = self.get(parts[at]).clone() else { return NONE };
             let inside = |text: &Rc<str>| parts.iter().all(|&id| self.contains(id, text));
             let kept = texts.iter().filter(|text| inside(text)).cloned().collect();
@@ -245,7 +310,12 @@ impl Texts {
                 self.automata[id as usize].as_ref().is_some_and(|made| made.contains(text))
             }
             TextSet::Both(parts) => parts.iter().all(|&part| self.contains(part, text)),
-            TextSet::Not(inner) => !self.contains(*inner, text),
+            TextSet::Either(parts) => parts.iter().any(|&part| self.contains(part, text)),
+            TextSet::Not(inner) => match self.get(*inner) {
+                TextSet::Format(name) => formats::known(name)
+                    .is_some_and(|format| !format.outer_automaton().contains(text)),
+                _ => !self.contains(*inner, text),
+            },
         }
     }
 
@@ -266,18 +336,15 @@ impl Texts {
                 }
                 Arc::new(Automaton::of_length(min, max))
             }
-            TextSet::Not(inner) => Arc::new(self.automaton(inner)?.complement()),
-            TextSet::Both(parts) => {
-                let mut product = self.automaton(parts[0])?;
-                for &part in &parts[1..] {
-                    let other = self.automaton(part)?;
-                    let both = product.intersection(&other, self.states_max).map_err(|_| {
-                        Refusal::too_large("states_max", self.states_max)
-                    })?;
-                    product = Arc::new(both);
-                }
-                product
-            }
+            TextSet::Not(inner) => match self.get(inner) {
+                TextSet::Format(name) => Arc::new(formats::known(name).map_or_else(
+                    || Automaton::constant(false),
+                    |format| format.outer_automaton().complement(),
+                )),
+                _ => Arc::new(self.automaton(inner)?.complement()),
+            },
+            TextSet::Both(parts) => self.product(&parts, false)?,
+            TextSet::Either(parts) => self.product(&parts, true)?,
             // Patterns and formats come with theirs.
             TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => Arc::new(Automaton::constant(false)),
         };
@@ -285,8 +352,24 @@ impl Texts {
         Ok(made)
     }
 
+    /// The automaton of all sets together, or of any of them, by De Morgan's law.
+    fn product(&mut self, parts: &[TextsId], any: bool) -> Result<Arc<Automaton>> {
+        let turned = |made: &Automaton| if any { made.complement() } else { made.clone() };
+        let mut product = turned(&*self.automaton(parts[0])?);
+        for &part in &parts[1..] {
+            let other = turned(&*self.automaton(part)?);
+            product = product
+                .intersection(&other, self.states_max)
+                .map_err(|_| Refusal::too_large("states_max", self.states_max))?;
+        }
+        Ok(Arc::new(turned(&product)))
+    }
+
     /// Whether the set is empty; `false` too where that would take too long to know.
     pub fn is_empty(&mut self, id: TextsId) -> bool {
+        if self.is_partial(id) {
+            return false;
+        }
         match self.get(id) {
             TextSet::Finite(texts) => texts.is_empty(),
             TextSet::AllBut(_) | TextSet::Length(..) => false,

@@ -114,7 +114,7 @@ impl Lowering<'_> {
         }
         let others = self.texts.all_but(names.clone());
         ObjectShape {
-            order: names.clone(),
+            order: names.clone().into(),
             properties,
             rules: vec![(others, NOTHING)],
             required: names,
