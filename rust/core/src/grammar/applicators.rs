@@ -1,12 +1,12 @@
 //! Keywords that apply schemas to the same value: references, `allOf` … `not`, conditions,
 //! dependencies, and the `unevaluated…` keywords that watch them.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::document::{Node, NodeId};
 use super::draft::Draft;
 use super::form::{ANY, ExprId, Form, NOTHING, ObjectShape};
+use super::hash::Set;
 use super::keywords::Place;
 use super::lowering::Lowering;
 use super::refusal::{Refusal, Result};
@@ -21,9 +21,11 @@ impl Lowering<'_> {
         let mut form = form;
         let text = |keyword: &str| {
             let value = self.document.get(place.node, keyword)?;
-            Some(self.document.string(value).ok_or_else(|| {
-                Refusal::invalid(keyword, "it must be a string")
-            }))
+            Some(
+                self.document
+                    .string(value)
+                    .ok_or_else(|| Refusal::invalid(keyword, "it must be a string")),
+            )
         };
         let mut targets = Vec::new();
         if let Some(reference) = text("$ref") {
@@ -34,12 +36,16 @@ impl Lowering<'_> {
         {
             let scope = self.scope(place.scope);
             let target =
-                self.index.dynamic_target(self.document, place.node, reference?, &scope)?;
+                self.index
+                    .dynamic_target(self.document, place.node, reference?, &scope)?;
             targets.push(target);
         }
         if place.draft == Draft::Draft2019 && text("$recursiveRef").is_some() {
             let scope = self.scope(place.scope);
-            targets.push(self.index.recursive_target(self.document, place.node, &scope));
+            targets.push(
+                self.index
+                    .recursive_target(self.document, place.node, &scope),
+            );
         }
         for target in targets {
             let expr = self.schema(target, place.scope)?;
@@ -76,11 +82,18 @@ impl Lowering<'_> {
     }
 
     fn list_of(&mut self, place: &Place, keyword: &str) -> Result<Option<Vec<ExprId>>> {
-        let Some(value) = self.document.get(place.node, keyword) else { return Ok(None) };
+        let Some(value) = self.document.get(place.node, keyword) else {
+            return Ok(None);
+        };
         let Node::Array(items) = self.document.node(value) else {
             return Err(Refusal::invalid(keyword, "it must be an array of schemas"));
         };
-        items.clone().into_iter().map(|item| self.schema(item, place.scope)).collect::<Result<_>>().map(Some)
+        items
+            .clone()
+            .into_iter()
+            .map(|item| self.schema(item, place.scope))
+            .collect::<Result<_>>()
+            .map(Some)
     }
 
     fn any_of(&mut self, branches: &[ExprId]) -> Result<Form> {
@@ -94,7 +107,10 @@ impl Lowering<'_> {
             // Where two branches hold, what both looked at counts.
             for chosen in (1_u32..1 << forms.len()).rev() {
                 let mut both = Form::any();
-                let picked = forms.iter().enumerate().filter(|(i, _)| chosen & (1 << i) != 0);
+                let picked = forms
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| chosen & (1 << i) != 0);
                 for (_, form) in picked {
                     both = self.intersection(&both, form)?;
                 }
@@ -160,8 +176,11 @@ impl Lowering<'_> {
             && form.numbers.is_empty()
             && self.texts.is_empty(form.strings)
             && form.objects.iter().all(|shape| {
-                let required: Vec<ExprId> =
-                    shape.required.iter().filter_map(|name| shape.property(name)).collect();
+                let required: Vec<ExprId> = shape
+                    .required
+                    .iter()
+                    .filter_map(|name| shape.property(name))
+                    .collect();
                 required.into_iter().any(|value| self.is_empty(value, 3))
             })
             && form.arrays.iter().all(|shape| {
@@ -170,7 +189,9 @@ impl Lowering<'_> {
     }
 
     fn condition(&mut self, place: &Place, form: Form) -> Result<Form> {
-        let Some(test) = self.document.get(place.node, "if") else { return Ok(form) };
+        let Some(test) = self.document.get(place.node, "if") else {
+            return Ok(form);
+        };
         let mut branch = |keyword: &str| match self.document.get(place.node, keyword) {
             Some(value) => self.schema(value, place.scope),
             None => Ok(ANY),
@@ -206,12 +227,10 @@ impl Lowering<'_> {
             let name: Rc<str> = name.into();
             let then = match self.document.node(value) {
                 Node::Array(items) => self.requires_all(items)?,
-                Node::String(other) if place.draft <= Draft::Draft4 => {
-                    with_objects(ObjectShape {
-                        required: vec![Rc::from(&**other)],
-                        ..ObjectShape::default()
-                    })
-                }
+                Node::String(other) if place.draft <= Draft::Draft4 => with_objects(ObjectShape {
+                    required: vec![Rc::from(&**other)],
+                    ..ObjectShape::default()
+                }),
                 _ => {
                     let expr = self.schema(value, place.scope)?;
                     if expr == ANY {
@@ -224,7 +243,10 @@ impl Lowering<'_> {
                 properties: vec![(Rc::clone(&name), NOTHING)],
                 ..ObjectShape::default()
             };
-            let present = ObjectShape { required: vec![name], ..ObjectShape::default() };
+            let present = ObjectShape {
+                required: vec![name],
+                ..ObjectShape::default()
+            };
             let mut present = with_objects(present);
             present.null = false;
             present.bools = 0;
@@ -240,11 +262,16 @@ impl Lowering<'_> {
     }
 
     fn requires_all(&self, items: &[NodeId]) -> Result<Form> {
-        let names = items.iter().map(|&item| self.document.string(item).map(Rc::from));
-        let required = names.collect::<Option<Vec<Rc<str>>>>().ok_or_else(|| {
-            Refusal::invalid("dependentRequired", "it must list names")
-        })?;
-        Ok(with_objects(ObjectShape { required, ..ObjectShape::default() }))
+        let names = items
+            .iter()
+            .map(|&item| self.document.string(item).map(Rc::from));
+        let required = names
+            .collect::<Option<Vec<Rc<str>>>>()
+            .ok_or_else(|| Refusal::invalid("dependentRequired", "it must list names"))?;
+        Ok(with_objects(ObjectShape {
+            required,
+            ..ObjectShape::default()
+        }))
     }
 
     /// A form in which what no keyword looked at is of the `unevaluated…` schemas.
@@ -294,17 +321,26 @@ impl Lowering<'_> {
 
 /// Every value, with objects of one shape only.
 fn with_objects(shape: ObjectShape) -> Form {
-    Form { objects: vec![Rc::new(shape)], ..Form::any() }
+    Form {
+        objects: vec![Rc::new(shape)],
+        ..Form::any()
+    }
 }
 
 /// Lets all branches write names in one order: that of the first branch that declares them.
 fn align(forms: &mut [Form]) {
     let mut order: Vec<Rc<str>> = Vec::new();
-    let mut known: HashSet<Rc<str>> = HashSet::new();
+    let mut known: Set<Rc<str>> = Set::default();
     let mut lists = 0;
     for shape in forms.iter().flat_map(|form| &form.objects) {
         lists += usize::from(!shape.order.is_empty());
-        order.extend(shape.order.iter().filter(|name| known.insert(Rc::clone(name))).cloned());
+        order.extend(
+            shape
+                .order
+                .iter()
+                .filter(|name| known.insert(Rc::clone(name)))
+                .cloned(),
+        );
     }
     if lists < 2 {
         return;

@@ -1,9 +1,10 @@
 //! Arrays as rules: first items one by one, then a counted or free run of the rest.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::emission::Emission;
 use super::form::{ArrayShape, ExprId, NOTHING};
+use super::hash::Map;
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::unique_items;
@@ -18,8 +19,10 @@ const CHAIN_MAX: u32 = 24;
 pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     let inner = if shape.unique {
         if !shape.tallies.is_empty() {
-            return Err(Refusal::unsupported("uniqueItems", "it stands beside `contains`")
-                .hint("leave one of the two out"));
+            return Err(
+                Refusal::unsupported("uniqueItems", "it stands beside `contains`")
+                    .hint("leave one of the two out"),
+            );
         }
         unique_items::items(emission, shape)?
     } else if shape.tallies.is_empty() {
@@ -27,7 +30,9 @@ pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
     } else {
         tallied(emission, shape)?
     };
-    emission.rules.add(vec![vec![text("["), Piece::Rule(inner)]])
+    emission
+        .rules
+        .add(vec![vec![text("["), Piece::Rule(inner)]])
 }
 
 pub(super) fn text(characters: &str) -> Piece {
@@ -52,7 +57,12 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
             return emission.rules.add(vec![close]);
         }
         let item = emission.rule_of(shape.rest)?;
-        let more = rest(emission, shape.rest, min.saturating_sub(1), max.map(|max| max - 1))?;
+        let more = rest(
+            emission,
+            shape.rest,
+            min.saturating_sub(1),
+            max.map(|max| max - 1),
+        )?;
         let mut all = vec![vec![Piece::Rule(item), Piece::Rule(more)]];
         if min == 0 {
             all.push(close);
@@ -62,7 +72,11 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
         rest(emission, shape.rest, min, max)?
     };
     for (index, &item) in shape.prefix.iter().enumerate().rev() {
-        let mut pieces = if index > 0 { emission.comma() } else { Vec::new() };
+        let mut pieces = if index > 0 {
+            emission.comma()
+        } else {
+            Vec::new()
+        };
         pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(tail)]);
         let mut all = vec![pieces];
         if index >= shape.min as usize {
@@ -81,7 +95,11 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
     let mut pieces = emission.comma();
     pieces.push(Piece::Rule(emission.rule_of(item)?));
     let unit = emission.rules.add(vec![pieces])?;
-    let mut runs = Runs { unit, exact: HashMap::new(), up_to: HashMap::new() };
+    let mut runs = Runs {
+        unit,
+        exact: Map::default(),
+        up_to: Map::default(),
+    };
     let mut sequence = Vec::new();
     if min > 0 {
         sequence.push(Piece::Rule(runs.exactly(emission, min)?));
@@ -106,8 +124,8 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
 /// Repetitions of one rule, shared by halves, so that a thousand of them cost twenty rules.
 struct Runs {
     unit: RuleId,
-    exact: HashMap<u32, RuleId>,
-    up_to: HashMap<u32, RuleId>,
+    exact: Map<u32, RuleId>,
+    up_to: Map<u32, RuleId>,
 }
 
 impl Runs {
@@ -135,13 +153,16 @@ impl Runs {
         }
         let all = if max == 1 {
             vec![Vec::new(), vec![Piece::Rule(self.unit)]]
-        } else if max <= CHAIN_MAX || max % 2 == 0 {
+        } else if max <= CHAIN_MAX || max.is_multiple_of(2) {
             let less = self.at_most(emission, max - 1)?;
             vec![Vec::new(), vec![Piece::Rule(self.unit), Piece::Rule(less)]]
         } else {
             let less = self.at_most(emission, max / 2)?;
             let half = self.exactly(emission, max / 2 + 1)?;
-            vec![vec![Piece::Rule(less)], vec![Piece::Rule(half), Piece::Rule(less)]]
+            vec![
+                vec![Piece::Rule(less)],
+                vec![Piece::Rule(half), Piece::Rule(less)],
+            ]
         };
         let rule = emission.rules.add(all)?;
         self.up_to.insert(max, rule);
@@ -160,34 +181,54 @@ struct Count {
 /// Items and the closing bracket, where items of some schemas are counted.
 fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     let length = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
-    let last_from = shape.tallies.iter().map(|tally| tally.from).max().unwrap_or(0);
+    let last_from = shape
+        .tallies
+        .iter()
+        .map(|tally| tally.from)
+        .max()
+        .unwrap_or(0);
     let index_max = length.max(last_from).max(1);
     let items_max = shape.max.unwrap_or(shape.min);
-    let start = Count { index: 0, items: 0, fits: vec![0; shape.tallies.len()] };
-    let mut rules = HashMap::from([(start.clone(), emission.rules.reserve()?)]);
+    let start = Count {
+        index: 0,
+        items: 0,
+        fits: vec![0; shape.tallies.len()],
+    };
+    let mut rules = Map::from_iter([(start.clone(), emission.rules.reserve()?)]);
     let mut open = VecDeque::from([start.clone()]);
     while let Some(count) = open.pop_front() {
         let mut all = Vec::new();
-        let enough = shape.tallies.iter().zip(&count.fits).all(|(t, &fits)| fits >= t.min);
+        let enough = shape
+            .tallies
+            .iter()
+            .zip(&count.fits)
+            .all(|(t, &fits)| fits >= t.min);
         if enough && count.items >= shape.min {
             all.push(vec![text("]")]);
         }
         if shape.max.is_none_or(|max| count.items < max) {
-            let step = Step { index_max, items_max, count: &count };
+            let step = Step {
+                index_max,
+                items_max,
+                count: &count,
+            };
             for (item, next) in step.choices(emission, shape) {
                 if item == NOTHING {
                     continue;
                 }
-                let rule = match rules.get(&next) {
-                    Some(&rule) => rule,
-                    None => {
-                        let rule = emission.rules.reserve()?;
-                        rules.insert(next.clone(), rule);
-                        open.push_back(next);
-                        rule
-                    }
+                let rule = if let Some(&rule) = rules.get(&next) {
+                    rule
+                } else {
+                    let rule = emission.rules.reserve()?;
+                    rules.insert(next.clone(), rule);
+                    open.push_back(next);
+                    rule
                 };
-                let mut pieces = if count.index > 0 { emission.comma() } else { Vec::new() };
+                let mut pieces = if count.index > 0 {
+                    emission.comma()
+                } else {
+                    Vec::new()
+                };
                 pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(rule)]);
                 all.push(pieces);
             }
@@ -207,11 +248,14 @@ impl Step<'_> {
     /// What the next item may be, and where the array then stands.
     fn choices(&self, emission: &mut Emission, shape: &ArrayShape) -> Vec<(ExprId, Count)> {
         let index = self.count.index;
-        let mut choices = vec![(shape.item(index as usize), Count {
-            index: (index + 1).min(self.index_max),
-            items: (self.count.items + 1).min(self.items_max),
-            fits: self.count.fits.clone(),
-        })];
+        let mut choices = vec![(
+            shape.item(index as usize),
+            Count {
+                index: (index + 1).min(self.index_max),
+                items: (self.count.items + 1).min(self.items_max),
+                fits: self.count.fits.clone(),
+            },
+        )];
         for (place, tally) in shape.tallies.iter().enumerate() {
             if index < tally.from {
                 continue;
@@ -228,12 +272,11 @@ impl Step<'_> {
                     split.push((emission.lowering.both(item, tally.expr), counted));
                 }
                 // Without a greatest count, an item that fits need not be counted.
-                let other = match tally.max {
-                    None => item,
-                    Some(_) => {
-                        let not = emission.lowering.expressions.not(tally.expr);
-                        emission.lowering.both(item, not)
-                    }
+                let other = if tally.max.is_none() {
+                    item
+                } else {
+                    let not = emission.lowering.expressions.not(tally.expr);
+                    emission.lowering.both(item, not)
                 };
                 split.push((other, next));
             }

@@ -15,11 +15,24 @@ impl Lowering<'_> {
         right: &ArrayShape,
     ) -> Option<ArrayShape> {
         let length = left.prefix.len().max(right.prefix.len());
-        let prefix = (0..length).map(|i| self.both(left.item(i), right.item(i))).collect();
+        let prefix = (0..length)
+            .map(|i| self.both(left.item(i), right.item(i)))
+            .collect();
         let mut tallies = left.tallies.clone();
-        tallies.extend(right.tallies.iter().filter(|one| !left.tallies.contains(one)).cloned());
+        tallies.extend(
+            right
+                .tallies
+                .iter()
+                .filter(|one| !left.tallies.contains(one))
+                .cloned(),
+        );
         let mut fits = left.evaluated_fits.clone();
-        fits.extend(right.evaluated_fits.iter().filter(|one| !left.evaluated_fits.contains(one)));
+        fits.extend(
+            right
+                .evaluated_fits
+                .iter()
+                .filter(|one| !left.evaluated_fits.contains(one)),
+        );
         let both = ArrayShape {
             prefix,
             rest: self.both(left.rest, right.rest),
@@ -84,41 +97,78 @@ impl Lowering<'_> {
     /// Shapes that together are the arrays outside of one.
     pub(super) fn array_complement(&mut self, shape: &ArrayShape) -> Result<Vec<Rc<ArrayShape>>> {
         if shape.unique {
-            return Err(Refusal::unsupported("uniqueItems", "it stands in a negated schema")
-                .hint("only `not`, `oneOf`, `if` need its opposite; state it outside of them"));
+            return Err(
+                Refusal::unsupported("uniqueItems", "it stands in a negated schema")
+                    .hint("only `not`, `oneOf`, `if` need its opposite; state it outside of them"),
+            );
         }
         let plain = ArrayShape::default();
         let mut outside: Vec<ArrayShape> = Vec::new();
         if shape.min > 0 {
-            outside.push(ArrayShape { max: Some(shape.min - 1), ..plain.clone() });
+            outside.push(ArrayShape {
+                max: Some(shape.min - 1),
+                ..plain.clone()
+            });
         }
         if let Some(max) = shape.max {
-            outside.push(ArrayShape { min: max.saturating_add(1), ..plain.clone() });
+            outside.push(ArrayShape {
+                min: max.saturating_add(1),
+                ..plain.clone()
+            });
         }
         for (at, &item) in shape.prefix.iter().enumerate() {
             if item != ANY {
                 let mut prefix = vec![ANY; at];
                 prefix.push(self.expressions.not(item));
                 let min = u32::try_from(prefix.len()).unwrap_or(u32::MAX);
-                outside.push(ArrayShape { prefix, min, ..plain.clone() });
+                outside.push(ArrayShape {
+                    prefix,
+                    min,
+                    ..plain.clone()
+                });
             }
         }
         if shape.rest != ANY {
             let from = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
             let expr = self.expressions.not(shape.rest);
-            let tallies = vec![Tally { from, expr, min: 1, max: None }];
-            outside.push(ArrayShape { tallies, ..plain.clone() });
+            let tallies = vec![Tally {
+                from,
+                expr,
+                min: 1,
+                max: None,
+            }];
+            outside.push(ArrayShape {
+                tallies,
+                ..plain.clone()
+            });
         }
         for tally in &shape.tallies {
             if tally.min > 0 {
-                let few = Tally { min: 0, max: Some(tally.min - 1), ..tally.clone() };
-                outside.push(ArrayShape { tallies: vec![few], ..plain.clone() });
+                let few = Tally {
+                    min: 0,
+                    max: Some(tally.min - 1),
+                    ..tally.clone()
+                };
+                outside.push(ArrayShape {
+                    tallies: vec![few],
+                    ..plain.clone()
+                });
             }
             if let Some(max) = tally.max {
-                let many = Tally { min: max.saturating_add(1), max: None, ..tally.clone() };
-                outside.push(ArrayShape { tallies: vec![many], ..plain.clone() });
+                let many = Tally {
+                    min: max.saturating_add(1),
+                    max: None,
+                    ..tally.clone()
+                };
+                outside.push(ArrayShape {
+                    tallies: vec![many],
+                    ..plain.clone()
+                });
             }
         }
-        Ok(outside.into_iter().filter_map(|one| self.tidy_array(one).map(Rc::new)).collect())
+        Ok(outside
+            .into_iter()
+            .filter_map(|one| self.tidy_array(one).map(Rc::new))
+            .collect())
     }
 }

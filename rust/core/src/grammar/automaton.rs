@@ -2,9 +2,9 @@
 //!
 //! Each automaton has its own partition of the characters into classes; state 0 is the start.
 
-use std::collections::HashMap;
-
 use super::charset::{CharSet, LAST, code_of};
+use super::hash::Map;
+use super::minimisation::equivalent;
 
 /// A set of texts, decided one character at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,12 +23,20 @@ pub struct TooManyStates;
 impl Automaton {
     /// From its parts; `next` has `starts.len()` entries for each state.
     pub fn from_parts(starts: Vec<u32>, next: Vec<u32>, accepts: Vec<bool>) -> Self {
-        Self { starts, next, accepts }
+        Self {
+            starts,
+            next,
+            accepts,
+        }
     }
 
     /// All texts, or none.
     pub fn constant(accepts: bool) -> Self {
-        Self { starts: vec![0], next: vec![0], accepts: vec![accepts] }
+        Self {
+            starts: vec![0],
+            next: vec![0],
+            accepts: vec![accepts],
+        }
     }
 
     /// Texts of `min..=max` characters.
@@ -42,13 +50,19 @@ impl Automaton {
         } else {
             next[last as usize] = last;
         }
-        Self { starts: vec![0], next, accepts }
+        Self {
+            starts: vec![0],
+            next,
+            accepts,
+        }
     }
 
     /// Exactly these texts.
     pub fn of_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
-        let texts: Vec<Vec<u32>> =
-            texts.into_iter().map(|text| text.chars().map(code_of).collect()).collect();
+        let texts: Vec<Vec<u32>> = texts
+            .into_iter()
+            .map(|text| text.chars().map(code_of).collect())
+            .collect();
         let used = texts.iter().flatten().map(|&code| (code, code));
         let starts = partition(used);
         let classes = starts.len();
@@ -67,7 +81,11 @@ impl Automaton {
             }
             accepts[state] = true;
         }
-        Self { starts, next, accepts }
+        Self {
+            starts,
+            next,
+            accepts,
+        }
     }
 
     /// How many states there are.
@@ -92,7 +110,9 @@ impl Automaton {
 
     /// Whether a text is in the set.
     pub fn contains(&self, text: &str) -> bool {
-        let end = text.chars().fold(0, |state, character| self.step(state, code_of(character)));
+        let end = text
+            .chars()
+            .fold(0, |state, character| self.step(state, code_of(character)));
         self.accepts_at(end)
     }
 
@@ -108,14 +128,20 @@ impl Automaton {
                 None => groups.push((vec![range], target)),
             }
         }
-        groups.into_iter().map(|(ranges, target)| (CharSet::from_codes(ranges), target)).collect()
+        groups
+            .into_iter()
+            .map(|(ranges, target)| (CharSet::from_codes(ranges), target))
+            .collect()
     }
 
     /// The texts that are not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
         let accepts = self.accepts.iter().map(|accepts| !accepts).collect();
-        Self { accepts, ..self.clone() }
+        Self {
+            accepts,
+            ..self.clone()
+        }
     }
 
     /// Whether no text is in the set; every state is reachable.
@@ -136,7 +162,7 @@ impl Automaton {
         let starts = merged(&self.starts, &other.starts);
         let ours: Vec<usize> = starts.iter().map(|&s| class_of(&self.starts, s)).collect();
         let theirs: Vec<usize> = starts.iter().map(|&s| class_of(&other.starts, s)).collect();
-        let mut ids = HashMap::from([((0, 0), 0)]);
+        let mut ids = Map::from_iter([((0, 0), 0)]);
         let mut pairs = vec![(0_u32, 0_u32)];
         let mut next = Vec::new();
         let mut at = 0;
@@ -159,44 +185,27 @@ impl Automaton {
                 return Err(TooManyStates);
             }
         }
-        let accepts = pairs.iter().map(|&(l, r)| self.accepts_at(l) && other.accepts_at(r));
-        Ok(Self { starts, next, accepts: accepts.collect() }.minimal())
+        let accepts = pairs
+            .iter()
+            .map(|&(l, r)| self.accepts_at(l) && other.accepts_at(r));
+        Ok(Self {
+            starts,
+            next,
+            accepts: accepts.collect(),
+        }
+        .minimal())
     }
 
     /// The smallest automaton of the same set, with states numbered breadth-first.
-    ///
-    /// Cost: Moore's refinement, rounds × states × classes.
     #[must_use]
     pub fn minimal(&self) -> Self {
-        let classes = self.starts.len();
-        let mut block: Vec<u32> = self.accepts.iter().map(|&accepts| u32::from(accepts)).collect();
-        let mut count = 1 + usize::from(block.contains(&0) && block.contains(&1));
-        loop {
-            let mut ids: HashMap<Vec<u32>, u32> = HashMap::with_capacity(count * 2);
-            let refined: Vec<u32> = (0..self.len())
-                .map(|state| {
-                    let row = &self.next[state * classes..][..classes];
-                    let mut key = Vec::with_capacity(classes + 1);
-                    key.push(block[state]);
-                    key.extend(row.iter().map(|&target| block[target as usize]));
-                    let fresh = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-                    *ids.entry(key).or_insert(fresh)
-                })
-                .collect();
-            let grown = ids.len();
-            block = refined;
-            if grown == count {
-                break;
-            }
-            count = grown;
-        }
-        self.collapsed(&block)
+        self.collapsed(&equivalent(&self.next, &self.accepts, self.starts.len()))
     }
 
     /// One state for each block, breadth-first from the start, with equal columns merged.
     fn collapsed(&self, block: &[u32]) -> Self {
         let classes = self.starts.len();
-        let mut place = HashMap::from([(block[0], 0_u32)]);
+        let mut place = Map::from_iter([(block[0], 0_u32)]);
         let mut order = vec![0_usize];
         let mut next: Vec<u32> = Vec::new();
         let mut at = 0;
@@ -216,14 +225,19 @@ impl Automaton {
         let same = |a: usize, b: usize| {
             (0..accepts.len()).all(|state| next[state * classes + a] == next[state * classes + b])
         };
-        let kept: Vec<usize> =
-            (0..classes).filter(|&class| class == 0 || !same(class - 1, class)).collect();
+        let kept: Vec<usize> = (0..classes)
+            .filter(|&class| class == 0 || !same(class - 1, class))
+            .collect();
         let starts = kept.iter().map(|&class| self.starts[class]).collect();
         let table = (0..accepts.len())
             .flat_map(|state| kept.iter().map(move |&class| state * classes + class))
             .map(|slot| next[slot])
             .collect();
-        Self { starts, next: table, accepts }
+        Self {
+            starts,
+            next: table,
+            accepts,
+        }
     }
 
     /// For each state, whether some text leads from it into the set.

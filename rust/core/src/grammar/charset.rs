@@ -9,7 +9,11 @@ pub const LAST: u32 = 0x10_ffff - 0x800;
 /// The code of a character.
 pub fn code_of(character: char) -> u32 {
     let scalar = u32::from(character);
-    if scalar >= 0xe000 { scalar - 0x800 } else { scalar }
+    if scalar >= 0xe000 {
+        scalar - 0x800
+    } else {
+        scalar
+    }
 }
 
 /// The character of a code; codes come from [`code_of`] or are at most [`LAST`].
@@ -63,7 +67,12 @@ impl CharSet {
 
     /// From a string of characters.
     pub fn of(characters: &str) -> Self {
-        Self::from_codes(characters.chars().map(|c| (code_of(c), code_of(c))).collect())
+        Self::from_codes(
+            characters
+                .chars()
+                .map(|c| (code_of(c), code_of(c)))
+                .collect(),
+        )
     }
 
     /// The ranges.
@@ -78,7 +87,9 @@ impl CharSet {
 
     /// Whether a code is in it.
     pub fn contains(&self, code: u32) -> bool {
-        self.0.iter().any(|&(low, high)| low <= code && code <= high)
+        self.0
+            .iter()
+            .any(|&(low, high)| low <= code && code <= high)
     }
 
     /// What is in either.

@@ -12,7 +12,10 @@ const SEARCHED_MAX: usize = 64;
 
 impl From<StepTooLarge> for Refusal {
     fn from(_: StepTooLarge) -> Self {
-        Self::unsupported("multipleOf", "the steps have no common multiple of 18 digits")
+        Self::unsupported(
+            "multipleOf",
+            "the steps have no common multiple of 18 digits",
+        )
     }
 }
 
@@ -62,9 +65,12 @@ impl Lowering<'_> {
     /// What is not in a form. Nothing counts as looked at: `not` passes on no annotations.
     pub(super) fn complement(&mut self, form: &Form) -> Result<Form> {
         if !form.exact {
-            return Err(Refusal::unsupported("not", "the opposite of a schema is needed that is only \
-                 known in part: which properties many `anyOf` branches look at")
-                .hint("use fewer branches beside `unevaluatedProperties`"));
+            return Err(Refusal::unsupported(
+                "not",
+                "the opposite of a schema is needed that is only \
+                 known in part: which properties many `anyOf` branches look at",
+            )
+            .hint("use fewer branches beside `unevaluatedProperties`"));
         }
         let mut outside = Form::any();
         outside.null = !form.null;
@@ -93,7 +99,9 @@ impl Lowering<'_> {
         for one in left {
             let mut made = Vec::new();
             for other in right {
-                let Some(both) = self.both_objects(one, other)? else { continue };
+                let Some(both) = self.both_objects(one, other) else {
+                    continue;
+                };
                 if both == **one && !self.tracks_evaluation {
                     // It lies within the other union as it is; more cuts add nothing.
                     made = vec![Rc::clone(one)];
@@ -115,7 +123,10 @@ impl Lowering<'_> {
 
     /// Whether a required property has no possible value.
     fn is_hopeless(&mut self, shape: &ObjectShape) -> bool {
-        let required = shape.required.iter().filter_map(|name| shape.property(name));
+        let required = shape
+            .required
+            .iter()
+            .filter_map(|name| shape.property(name));
         let values: Vec<_> = required.collect();
         values.into_iter().any(|value| self.is_empty(value, 3))
     }
@@ -130,7 +141,9 @@ impl Lowering<'_> {
         for one in left {
             let mut made = Vec::new();
             for other in right {
-                let Some(both) = self.both_arrays(one, other) else { continue };
+                let Some(both) = self.both_arrays(one, other) else {
+                    continue;
+                };
                 if both == **one && !self.tracks_evaluation {
                     made = vec![Rc::clone(one)];
                     break;

@@ -21,7 +21,11 @@ impl Lowering<'_> {
             let expr = self.schema(value, place.scope)?;
             shape.properties.push((name.into(), expr));
         }
-        shape.order = shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
+        shape.order = shape
+            .properties
+            .iter()
+            .map(|one| Rc::clone(&one.0))
+            .collect();
         let mut matched = Vec::new();
         if patterns {
             for (pattern, value) in self.map_of(place, "patternProperties")? {
@@ -52,7 +56,11 @@ impl Lowering<'_> {
         shape: &mut ObjectShape,
         matched: &[u32],
     ) -> Result<()> {
-        let declared = shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
+        let declared = shape
+            .properties
+            .iter()
+            .map(|one| Rc::clone(&one.0))
+            .collect();
         let mut others = self.texts.all_but(declared);
         for &names in matched {
             let outside = self.texts.not(names);
@@ -90,7 +98,9 @@ impl Lowering<'_> {
             Refusal::invalid("required", "it must be an array of names")
                 .hint("write \"required\": [\"name\", …] in the object that has the property")
         };
-        let Node::Array(items) = self.document.node(value) else { return Err(fault()) };
+        let Node::Array(items) = self.document.node(value) else {
+            return Err(fault());
+        };
         let mut names: Vec<Rc<str>> = Vec::with_capacity(items.len());
         for &item in items {
             let name = self.document.string(item).ok_or_else(fault)?;
@@ -102,12 +112,12 @@ impl Lowering<'_> {
     }
 
     /// The members of a keyword that maps names to schemas.
-    pub(super) fn map_of(
-        &self,
-        place: &Place,
-        keyword: &str,
-    ) -> Result<Vec<(Box<str>, NodeId)>> {
-        match self.document.get(place.node, keyword).map(|value| self.document.node(value)) {
+    pub(super) fn map_of(&self, place: &Place, keyword: &str) -> Result<Vec<(Box<str>, NodeId)>> {
+        match self
+            .document
+            .get(place.node, keyword)
+            .map(|value| self.document.node(value))
+        {
             None => Ok(Vec::new()),
             Some(Node::Object(members)) => Ok(members.clone()),
             Some(_) => Err(Refusal::invalid(keyword, "it must be an object")),
@@ -144,7 +154,12 @@ impl Lowering<'_> {
                 min = self.count(place, "minContains")?.unwrap_or(1);
                 max = self.count(place, "maxContains")?;
             }
-            shape.tallies.push(Tally { from: 0, expr, min, max });
+            shape.tallies.push(Tally {
+                from: 0,
+                expr,
+                min,
+                max,
+            });
             if place.draft >= Draft::Draft2020 {
                 shape.evaluated_fits.push(expr);
             }

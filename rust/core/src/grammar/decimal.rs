@@ -18,7 +18,11 @@ pub struct Decimal {
 impl Decimal {
     /// Zero.
     pub const fn zero() -> Self {
-        Self { negative: false, digits: Vec::new(), point: 0 }
+        Self {
+            negative: false,
+            digits: Vec::new(),
+            point: 0,
+        }
     }
 
     /// A small whole number.
@@ -51,8 +55,11 @@ impl Decimal {
     }
 
     fn from_parts(negative: bool, whole: &str, fraction: &str, exponent: i32) -> Self {
-        let mut digits: Vec<u8> =
-            whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
+        let mut digits: Vec<u8> = whole
+            .bytes()
+            .chain(fraction.bytes())
+            .map(|byte| byte - b'0')
+            .collect();
         let whole_len = i32::try_from(whole.len()).unwrap_or(i32::MAX);
         let leading = digits.iter().take_while(|&&digit| digit == 0).count();
         digits.drain(..leading);
@@ -63,7 +70,11 @@ impl Decimal {
             return Self::zero();
         }
         let leading = i32::try_from(leading).unwrap_or(i32::MAX);
-        Self { negative, digits, point: whole_len.saturating_add(exponent).saturating_sub(leading) }
+        Self {
+            negative,
+            digits,
+            point: whole_len.saturating_add(exponent).saturating_sub(leading),
+        }
     }
 
     /// Whether it is below zero.
@@ -78,13 +89,16 @@ impl Decimal {
 
     /// Whether it is a whole number.
     pub fn is_integer(&self) -> bool {
-        self.digits.is_empty() || i64::from(self.point) >= self.digits.len() as i64
+        usize::try_from(self.point).is_ok_and(|point| point >= self.digits.len()) || self.is_zero()
     }
 
     /// The same distance from zero on the other side.
     #[must_use]
     pub fn negated(&self) -> Self {
-        Self { negative: !self.negative && !self.is_zero(), ..self.clone() }
+        Self {
+            negative: !self.negative && !self.is_zero(),
+            ..self.clone()
+        }
     }
 
     /// Where the digits begin relative to the point: `0.ddd × 10^point`.
@@ -118,7 +132,9 @@ impl Decimal {
             return Some(u32::MAX);
         }
         let (whole, _) = self.magnitude();
-        let value = whole.iter().fold(0_u64, |value, &digit| value * 10 + u64::from(digit));
+        let value = whole
+            .iter()
+            .fold(0_u64, |value, &digit| value * 10 + u64::from(digit));
         Some(u32::try_from(value).unwrap_or(u32::MAX))
     }
 
@@ -143,10 +159,10 @@ impl Decimal {
         if self.is_zero() {
             return Some(0);
         }
-        if places < self.digits.len() as i64 || places > 100_000 {
-            return None;
-        }
-        let zeros = usize::try_from(places).ok()? - self.digits.len();
+        let places = usize::try_from(places)
+            .ok()
+            .filter(|&places| places <= 100_000)?;
+        let zeros = places.checked_sub(self.digits.len())?;
         let digits = self.digits.iter().map(|&digit| u64::from(digit));
         let mut rest = 0;
         for digit in digits.chain(std::iter::repeat_n(0, zeros)) {
@@ -159,14 +175,21 @@ impl Decimal {
     pub fn text(&self) -> String {
         let sign = if self.negative { "-" } else { "" };
         if self.point.unsigned_abs() > 330 {
-            let digits: String = self.digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+            let digits: String = self
+                .digits
+                .iter()
+                .map(|digit| char::from(b'0' + digit))
+                .collect();
             let (first, rest) = digits.split_at(1);
             let point = if rest.is_empty() { "" } else { "." };
             return format!("{sign}{first}{point}{rest}e{}", i64::from(self.point) - 1);
         }
         let (whole, fraction) = self.magnitude();
         let text = |digits: &[u8]| -> String {
-            digits.iter().map(|digit| char::from(b'0' + digit)).collect()
+            digits
+                .iter()
+                .map(|digit| char::from(b'0' + digit))
+                .collect()
         };
         if fraction.is_empty() {
             return format!("{sign}{}", text(&whole));
@@ -187,9 +210,10 @@ impl Ord for Decimal {
             (true, true) => Ordering::Equal,
             (true, false) => Ordering::Less,
             (false, true) => Ordering::Greater,
-            (false, false) => {
-                self.point.cmp(&other.point).then_with(|| self.digits.cmp(&other.digits))
-            }
+            (false, false) => self
+                .point
+                .cmp(&other.point)
+                .then_with(|| self.digits.cmp(&other.digits)),
         };
         match (self.negative, other.negative) {
             (false, false) => magnitude(),
@@ -210,7 +234,9 @@ fn read_exponent(text: &str) -> Option<i32> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let value = digits.parse::<i32>().map_or(1_000_000, |value| value.min(1_000_000));
+    let value = digits
+        .parse::<i32>()
+        .map_or(1_000_000, |value| value.min(1_000_000));
     Some(if negative { -value } else { value })
 }
 
@@ -231,7 +257,9 @@ mod tests {
 
     #[test]
     fn order_is_by_value() {
-        let texts = ["-1e3", "-2", "-0.5", "0", "0.05", "0.5", "1", "9.99", "10", "1e300"];
+        let texts = [
+            "-1e3", "-2", "-0.5", "0", "0.05", "0.5", "1", "9.99", "10", "1e300",
+        ];
         for pair in texts.windows(2) {
             assert!(number(pair[0]) < number(pair[1]), "{pair:?}");
         }

@@ -40,12 +40,15 @@ impl Limit {
 
     /// After one more digit.
     pub fn digit(&self, so_far: Compared, digit: u8) -> Compared {
-        let Some((whole, fraction)) = &self.digits else { return so_far };
+        let Some((whole, fraction)) = &self.digits else {
+            return so_far;
+        };
         match so_far {
             Compared::Whole(count, order) => {
                 let place = usize::from(count);
                 if place >= whole.len() {
-                    return Compared::Whole(count.max(whole.len() as u16 + 1), Ordering::Greater);
+                    let past = u16::try_from(whole.len() + 1).unwrap_or(u16::MAX);
+                    return Compared::Whole(past, Ordering::Greater);
                 }
                 Compared::Whole(count + 1, order.then(digit.cmp(&whole[place])))
             }
@@ -82,7 +85,9 @@ impl Limit {
 
     /// How a number that ends here compares with the bound.
     fn order(&self, so_far: Compared) -> Ordering {
-        let Some((_, fraction)) = &self.digits else { return Ordering::Equal };
+        let Some((_, fraction)) = &self.digits else {
+            return Ordering::Equal;
+        };
         let rest = |read: usize| {
             if fraction[read..].iter().any(|&digit| digit > 0) {
                 Ordering::Less
@@ -132,10 +137,18 @@ impl Divided {
     #[must_use]
     pub fn digit(self, digit: u8, fraction: bool, modulus: u64, scale: u32) -> Self {
         if fraction && self.places >= scale {
-            return Self { places: scale + 1, finer: self.finer || digit > 0, ..self };
+            return Self {
+                places: scale + 1,
+                finer: self.finer || digit > 0,
+                ..self
+            };
         }
         let remainder = (self.remainder * 10 + u64::from(digit)) % modulus;
-        Self { remainder, places: self.places + u32::from(fraction), ..self }
+        Self {
+            remainder,
+            places: self.places + u32::from(fraction),
+            ..self
+        }
     }
 
     /// Whether there were more places than the step has.

@@ -4,6 +4,7 @@
 //! readers do.
 
 use super::decimal::Decimal;
+use super::hash::Map;
 use super::limits::Options;
 use super::refusal::{Refusal, Result};
 
@@ -41,7 +42,10 @@ impl Document {
     /// Invalid where it is not JSON, has a lone surrogate, or passes a bound of `options`.
     pub fn parse(text: &[u8], options: &Options) -> Result<Self> {
         if text.len() > options.schema_bytes_max {
-            return Err(Refusal::too_large("schema_bytes_max", options.schema_bytes_max));
+            return Err(Refusal::too_large(
+                "schema_bytes_max",
+                options.schema_bytes_max,
+            ));
         }
         let text = std::str::from_utf8(text)
             .map_err(|_| Refusal::invalid("", "the schema is not UTF-8 text"))?;
@@ -101,7 +105,11 @@ impl Document {
 
     /// The member of an object with this name.
     pub fn get(&self, id: NodeId, name: &str) -> Option<NodeId> {
-        self.members(id).iter().rev().find(|member| &*member.0 == name).map(|member| member.1)
+        self.members(id)
+            .iter()
+            .rev()
+            .find(|member| &*member.0 == name)
+            .map(|member| member.1)
     }
 
     /// The text of a string.
@@ -119,9 +127,11 @@ impl Document {
         while child != 0 {
             let parent = self.parent(child);
             parts.push(match self.node(parent) {
-                Node::Array(items) => {
-                    items.iter().position(|&item| item == child).unwrap_or(0).to_string()
-                }
+                Node::Array(items) => items
+                    .iter()
+                    .position(|&item| item == child)
+                    .unwrap_or(0)
+                    .to_string(),
                 Node::Object(members) => members
                     .iter()
                     .find(|member| member.1 == child)
@@ -132,7 +142,10 @@ impl Document {
             });
             child = parent;
         }
-        parts.iter().rev().fold(String::new(), |path, part| path + "/" + part)
+        parts
+            .iter()
+            .rev()
+            .fold(String::new(), |path, part| path + "/" + part)
     }
 
     /// Whether two values are equal as JSON values: numbers by value, objects without order.
@@ -146,9 +159,8 @@ impl Document {
             }
             (Node::Object(a), Node::Object(b)) => {
                 a.len() == b.len()
-                    && a.iter().all(|(name, x)| {
-                        self.get(right, name).is_some_and(|y| self.equal(*x, y))
-                    })
+                    && a.iter()
+                        .all(|(name, x)| self.get(right, name).is_some_and(|y| self.equal(*x, y)))
             }
             (a, b) => a == b,
         }
@@ -266,7 +278,10 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Node> {
         let start = self.at;
-        while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+        while matches!(
+            self.peek(),
+            Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+        ) {
             self.at += 1;
         }
         Decimal::parse(&self.text[start..self.at])
@@ -298,7 +313,9 @@ impl Reader<'_> {
 
     fn escape(&mut self) -> Result<char> {
         self.at += 1;
-        let byte = self.peek().ok_or_else(|| self.fault("an unfinished escape"))?;
+        let byte = self
+            .peek()
+            .ok_or_else(|| self.fault("an unfinished escape"))?;
         self.at += 1;
         Ok(match byte {
             b'"' | b'\\' | b'/' => char::from(byte),
@@ -338,15 +355,17 @@ impl Reader<'_> {
 
 /// The members with the last value of each repeated key, at the place of the first.
 fn without_repeats(members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
-    let mut place = std::collections::HashMap::with_capacity(members.len());
+    let mut place = Map::with_capacity_and_hasher(members.len(), Default::default());
     let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
     for (name, child) in members {
-        match place.get(&name) {
-            Some(&index) => kept[index as usize] = (name, child),
-            None => {
-                place.insert(name.clone(), NodeId::try_from(kept.len()).unwrap_or(NodeId::MAX));
-                kept.push((name, child));
-            }
+        if let Some(&index) = place.get(&name) {
+            kept[index as usize] = (name, child);
+        } else {
+            place.insert(
+                name.clone(),
+                NodeId::try_from(kept.len()).unwrap_or(NodeId::MAX),
+            );
+            kept.push((name, child));
         }
     }
     kept

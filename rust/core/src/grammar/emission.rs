@@ -3,10 +3,11 @@
 //! A work list replaces recursion, so that no schema is too deep. Strings, numbers, arrays and
 //! objects have their own files.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::array_rules;
 use super::form::{ExprId, Form};
+use super::hash::Map;
 use super::limits::Whitespace;
 use super::lowering::Lowering;
 use super::numbers::Numbers;
@@ -22,11 +23,11 @@ pub struct Emission<'l, 'd> {
     pub lowering: &'l mut Lowering<'d>,
     /// The rules so far.
     pub rules: Rules,
-    pub(super) text_rules: HashMap<TextsId, RuleId>,
-    pub(super) number_rules: HashMap<Numbers, RuleId>,
+    pub(super) text_rules: Map<TextsId, RuleId>,
+    pub(super) number_rules: Map<Numbers, RuleId>,
     pub(super) any_tail: Option<RuleId>,
     pub(super) escapes: Option<RuleId>,
-    expr_rules: HashMap<ExprId, RuleId>,
+    expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
 }
 
@@ -37,11 +38,11 @@ impl<'l, 'd> Emission<'l, 'd> {
         Self {
             lowering,
             rules,
-            text_rules: HashMap::new(),
-            number_rules: HashMap::new(),
+            text_rules: Map::default(),
+            number_rules: Map::default(),
             any_tail: None,
             escapes: None,
-            expr_rules: HashMap::new(),
+            expr_rules: Map::default(),
             open: VecDeque::new(),
         }
     }

@@ -3,21 +3,23 @@
 //! Only the laws of sets are known here (`A ∧ A = A`, `A ∧ ¬A = ∅`, …); what a schema means is
 //! [`super::lowering`]'s business.
 
-use std::collections::HashMap;
-
 use super::document::NodeId;
 use super::form::{ANY, Expr, ExprId, NOTHING};
+use super::hash::Map;
 
 /// The expressions of one compilation.
 #[derive(Debug)]
 pub struct Expressions {
     all: Vec<Expr>,
-    ids: HashMap<Expr, ExprId>,
+    ids: Map<Expr, ExprId>,
 }
 
 impl Default for Expressions {
     fn default() -> Self {
-        let mut made = Self { all: Vec::new(), ids: HashMap::new() };
+        let mut made = Self {
+            all: Vec::new(),
+            ids: Map::default(),
+        };
         made.intern(Expr::Any);
         made.intern(Expr::Nothing);
         made

@@ -153,7 +153,10 @@ impl Default for ObjectShape {
 impl ObjectShape {
     /// What was declared for a name.
     pub fn property(&self, name: &str) -> Option<ExprId> {
-        self.properties.iter().find(|one| &*one.0 == name).map(|one| one.1)
+        self.properties
+            .iter()
+            .find(|one| &*one.0 == name)
+            .map(|one| one.1)
     }
 
     /// Whether a name must be there.

@@ -63,7 +63,9 @@ impl Format {
         let make = || {
             let never = |_| Automaton::constant(false);
             let made = texts_equal_to(&(self.pattern)(), STATES_MAX).unwrap_or_else(never);
-            let Some(max) = self.length_max else { return Arc::new(made) };
+            let Some(max) = self.length_max else {
+                return Arc::new(made);
+            };
             let short = Automaton::of_length(0, Some(max));
             let bounded = made.intersection(&short, STATES_MAX);
             Arc::new(bounded.unwrap_or_else(|_| Automaton::constant(false)))
@@ -99,7 +101,9 @@ static FORMATS: [Format; 19] = [
     Format::exact("date", date),
     Format::exact("time", time),
     Format::exact("duration", duration),
-    Format::exact("uuid", || "[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}".to_owned()),
+    Format::exact("uuid", || {
+        "[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}".to_owned()
+    }),
     Format::exact("ipv4", ipv4),
     Format::exact("ipv6", ipv6),
     Format::part("hostname", hostname, Some(63), r"[A-Za-z0-9._-]*"),
@@ -107,9 +111,19 @@ static FORMATS: [Format; 19] = [
     Format::part("email", email, Some(64), r"[\s\S]*@[\s\S]*"),
     Format::part("idn-email", email, Some(64), r"[\s\S]*@[\s\S]*"),
     Format::part("uri", || uri(""), None, r"[A-Za-z][A-Za-z0-9+.-]*:[^ ]*"),
-    Format::part("iri", || uri(BEYOND_ASCII), None, r"[A-Za-z][A-Za-z0-9+.-]*:[^ ]*"),
+    Format::part(
+        "iri",
+        || uri(BEYOND_ASCII),
+        None,
+        r"[A-Za-z][A-Za-z0-9+.-]*:[^ ]*",
+    ),
     Format::part("uri-reference", || uri_reference(""), None, "[^ ]*"),
-    Format::part("iri-reference", || uri_reference(BEYOND_ASCII), None, "[^ ]*"),
+    Format::part(
+        "iri-reference",
+        || uri_reference(BEYOND_ASCII),
+        None,
+        "[^ ]*",
+    ),
     Format::part("uri-template", uri_template, None, r"[\s\S]*"),
     Format::exact("json-pointer", || "(/([^~/]|~[01])*)*".to_owned()),
     Format::exact("relative-json-pointer", || {
@@ -216,7 +230,8 @@ fn uri_template() -> String {
 
 /// Regular expressions of one level of groups.
 fn regex() -> String {
-    let plain = r"[A-Za-z0-9 _:;,<>=!@#%&~'/-]|\\[dDwWsSnrt.^$|?*+()\[\]{}\\/]|\.|\[[A-Za-z0-9_ .]+\]";
+    let plain =
+        r"[A-Za-z0-9 _:;,<>=!@#%&~'/-]|\\[dDwWsSnrt.^$|?*+()\[\]{}\\/]|\.|\[[A-Za-z0-9_ .]+\]";
     let many = format!("(({plain})[*+?]?)");
     format!(r"\^?({many}|\({many}+(\|{many}+)*\)[*+?]?|{many}\|{many})*\$?")
 }
@@ -241,7 +256,13 @@ mod tests {
         for text in ["2024-02-29", "2000-02-29", "2023-12-31", "1900-02-28"] {
             assert!(fits("date", text), "{text}");
         }
-        for text in ["2023-02-29", "1900-02-29", "2023-04-31", "2023-13-01", "2023-00-10"] {
+        for text in [
+            "2023-02-29",
+            "1900-02-29",
+            "2023-04-31",
+            "2023-13-01",
+            "2023-00-10",
+        ] {
             assert!(!fits("date", text), "{text}");
         }
     }
@@ -255,10 +276,25 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_the_rfcs_do() {
-        for text in ["::1", "::", "1::", "::ffff:192.168.0.1", "1:2:3:4:5:6:7:8", "1::8", "fe80::1"] {
+        for text in [
+            "::1",
+            "::",
+            "1::",
+            "::ffff:192.168.0.1",
+            "1:2:3:4:5:6:7:8",
+            "1::8",
+            "fe80::1",
+        ] {
             assert!(fits("ipv6", text), "{text}");
         }
-        for text in ["1:2:3:4:5:6:7", "1::2::3", ":1", "12345::", "1:2:3:4:5:6:7:8:9", "::1%e0"] {
+        for text in [
+            "1:2:3:4:5:6:7",
+            "1::2::3",
+            ":1",
+            "12345::",
+            "1:2:3:4:5:6:7:8:9",
+            "::1%e0",
+        ] {
             assert!(!fits("ipv6", text), "{text}");
         }
         assert!(fits("ipv4", "255.0.10.1") && !fits("ipv4", "256.1.1.1"));

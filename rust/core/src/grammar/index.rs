@@ -3,10 +3,11 @@
 //! A *resource* is a schema with a URI of its own; every other schema belongs to the nearest one
 //! above it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::document::{Document, Node, NodeId};
 use super::draft::{Draft, LISTS, MAPS, SINGLE};
+use super::hash::Map;
 use super::refusal::{Refusal, Result};
 use super::uri;
 
@@ -16,11 +17,11 @@ const ROOT_URI: &str = "schema:/root";
 /// The references of one document, ready to be followed.
 #[derive(Debug)]
 pub struct Index {
-    by_uri: HashMap<String, NodeId>,
+    by_uri: Map<String, NodeId>,
     resources: BTreeMap<NodeId, (String, Draft)>,
-    anchors: HashMap<(NodeId, String), NodeId>,
-    dynamic_anchors: HashMap<(NodeId, String), NodeId>,
-    recursive_anchors: HashMap<NodeId, bool>,
+    anchors: Map<(NodeId, String), NodeId>,
+    dynamic_anchors: Map<(NodeId, String), NodeId>,
+    recursive_anchors: Map<NodeId, bool>,
 }
 
 impl Index {
@@ -28,11 +29,11 @@ impl Index {
     pub fn of(document: &Document) -> Self {
         let draft = declared(document, 0).unwrap_or(Draft::Draft2020);
         let mut index = Self {
-            by_uri: HashMap::from([(ROOT_URI.to_owned(), 0)]),
+            by_uri: Map::from_iter([(ROOT_URI.to_owned(), 0)]),
             resources: BTreeMap::from([(0, (ROOT_URI.to_owned(), draft))]),
-            anchors: HashMap::new(),
-            dynamic_anchors: HashMap::new(),
-            recursive_anchors: HashMap::new(),
+            anchors: Map::default(),
+            dynamic_anchors: Map::default(),
+            recursive_anchors: Map::default(),
         };
         let mut open = vec![(0, 0)];
         while let Some((node, resource)) = open.pop() {
@@ -65,7 +66,10 @@ impl Index {
             return resource;
         }
         let text = |keyword: &str| {
-            document.get(node, keyword).and_then(|value| document.string(value)).map(str::to_owned)
+            document
+                .get(node, keyword)
+                .and_then(|value| document.string(value))
+                .map(str::to_owned)
         };
         let mut home = resource;
         if let Some(id) = text(draft.id_keyword()) {
@@ -77,7 +81,9 @@ impl Index {
                 home = node;
             }
             if !fragment.is_empty() && draft <= Draft::Draft7 {
-                self.anchors.entry((home, fragment.to_owned())).or_insert(node);
+                self.anchors
+                    .entry((home, fragment.to_owned()))
+                    .or_insert(node);
             }
         }
         if draft >= Draft::Draft2019 {
@@ -144,7 +150,11 @@ impl Index {
         }
         match fragment.strip_prefix('/') {
             Some(path) => followed(document, resource, path).ok_or_else(missing),
-            None => self.anchors.get(&(resource, fragment)).copied().ok_or_else(missing),
+            None => self
+                .anchors
+                .get(&(resource, fragment))
+                .copied()
+                .ok_or_else(missing),
         }
     }
 
@@ -167,18 +177,15 @@ impl Index {
             return Ok(first);
         }
         let outer = scope.iter().find_map(|&resource| {
-            self.dynamic_anchors.get(&(resource, name.to_owned())).copied()
+            self.dynamic_anchors
+                .get(&(resource, name.to_owned()))
+                .copied()
         });
         Ok(outer.unwrap_or(first))
     }
 
     /// Where a `$recursiveRef: "#"` leads from within these resources, outermost first.
-    pub fn recursive_target(
-        &self,
-        document: &Document,
-        node: NodeId,
-        scope: &[NodeId],
-    ) -> NodeId {
+    pub fn recursive_target(&self, document: &Document, node: NodeId, scope: &[NodeId]) -> NodeId {
         let home = self.resource_of(document, node);
         if !self.recursive_anchors.contains_key(&home) {
             return home;

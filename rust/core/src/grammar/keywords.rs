@@ -19,7 +19,10 @@ use super::texts::{self, TextsId};
 
 /// The six types and `integer`, as named by `type`.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one flag a JSON type is the plain truth")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag a JSON type is the plain truth"
+)]
 pub struct Types {
     /// `null`.
     pub null: bool,
@@ -52,7 +55,11 @@ impl Lowering<'_> {
     /// The form of the schema object at a node.
     pub(super) fn schema_form(&mut self, node: NodeId, scope: u32) -> Result<Form> {
         let draft = self.index.draft_of(self.document, node);
-        let place = Place { node, scope: self.entered(node, scope), draft };
+        let place = Place {
+            node,
+            scope: self.entered(node, scope),
+            draft,
+        };
         if draft.ref_hides_siblings() && self.document.get(node, "$ref").is_some() {
             return self.references(&place, Form::any());
         }
@@ -64,7 +71,9 @@ impl Lowering<'_> {
 
     /// The types that a schema names; none where it names none.
     pub(super) fn types_of(&self, node: NodeId) -> Result<Option<Types>> {
-        let Some(value) = self.document.get(node, "type") else { return Ok(None) };
+        let Some(value) = self.document.get(node, "type") else {
+            return Ok(None);
+        };
         let one = [value];
         let names = match self.document.node(value) {
             Node::Array(items) => items.as_slice(),
@@ -114,8 +123,15 @@ impl Lowering<'_> {
                 form.objects.clear();
             }
             if !types.number {
-                let whole = Cell { step: Some(Decimal::from_integer(1)), ..Cell::default() };
-                let allowed = if types.integer { vec![whole] } else { Vec::new() };
+                let whole = Cell {
+                    step: Some(Decimal::from_integer(1)),
+                    ..Cell::default()
+                };
+                let allowed = if types.integer {
+                    vec![whole]
+                } else {
+                    Vec::new()
+                };
                 form.numbers = form.numbers.intersection(&Numbers(allowed))?;
             }
         }
@@ -131,13 +147,10 @@ impl Lowering<'_> {
                     _ => Some(None),
                 })
                 .collect();
-            let kept = match kept {
-                Some(kept) => kept,
-                None => {
-                    let all = self.constants_of(place.node)?;
-                    let listed = self.values_form(&all);
-                    return self.intersection(&form, &listed);
-                }
+            let Some(kept) = kept else {
+                let all = self.constants_of(place.node)?;
+                let listed = self.values_form(&all);
+                return self.intersection(&form, &listed);
             };
             form = self.values_form(&kept);
         }
@@ -170,7 +183,10 @@ impl Lowering<'_> {
                 return Err(Refusal::invalid("multipleOf", "it must be above zero"));
             }
             if step.scaled().is_none() {
-                return Err(Refusal::unsupported("multipleOf", "it has more than 18 digits"));
+                return Err(Refusal::unsupported(
+                    "multipleOf",
+                    "it has more than 18 digits",
+                ));
             }
             cell.step = Some(step);
         }
@@ -192,15 +208,12 @@ impl Lowering<'_> {
             let Some(name) = self.document.string(value) else {
                 return Err(Refusal::invalid("format", "it must be a string"));
             };
-            match formats::known(name) {
-                Some(format) => {
-                    let fitting = self.texts.format(format);
-                    allowed = self.texts.and(allowed, fitting);
-                }
-                None => {
-                    let pointer = self.document.pointer(place.node);
-                    self.annotations.push((pointer, format!("format: {name}")));
-                }
+            if let Some(format) = formats::known(name) {
+                let fitting = self.texts.format(format);
+                allowed = self.texts.and(allowed, fitting);
+            } else {
+                let pointer = self.document.pointer(place.node);
+                self.annotations.push((pointer, format!("format: {name}")));
             }
         }
         Ok(allowed)
@@ -227,7 +240,9 @@ impl Lowering<'_> {
 
     /// A keyword's number.
     pub(super) fn number(&self, place: &Place, keyword: &str) -> Result<Option<Decimal>> {
-        let Some(value) = self.document.get(place.node, keyword) else { return Ok(None) };
+        let Some(value) = self.document.get(place.node, keyword) else {
+            return Ok(None);
+        };
         match self.document.node(value) {
             Node::Number(number) if number.point() < 1_000 && number.point() > -1_000 => {
                 Ok(Some(number.clone()))
@@ -240,7 +255,11 @@ impl Lowering<'_> {
     /// A keyword's count.
     pub(super) fn count(&self, place: &Place, keyword: &str) -> Result<Option<u32>> {
         let fault = || Refusal::invalid(keyword, "it must be a whole number, zero or more");
-        match self.document.get(place.node, keyword).map(|value| self.document.node(value)) {
+        match self
+            .document
+            .get(place.node, keyword)
+            .map(|value| self.document.node(value))
+        {
             None => Ok(None),
             Some(Node::Number(number)) => number.as_count().map(Some).ok_or_else(fault),
             Some(_) => Err(fault()),
@@ -249,7 +268,11 @@ impl Lowering<'_> {
 
     /// A keyword's boolean; false where it is absent.
     pub(super) fn flag(&self, place: &Place, keyword: &str) -> Result<bool> {
-        match self.document.get(place.node, keyword).map(|value| self.document.node(value)) {
+        match self
+            .document
+            .get(place.node, keyword)
+            .map(|value| self.document.node(value))
+        {
             None => Ok(false),
             Some(Node::Bool(flag)) => Ok(*flag),
             Some(_) => Err(Refusal::invalid(keyword, "it must be a boolean")),

@@ -4,12 +4,12 @@
 //! grammar asks for it, so recursive schemas end. The keywords are in [`super::keywords`],
 //! [`super::applicators`] and [`super::values`], the laws of sets in [`super::combination`].
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::document::{Document, Node, NodeId};
 use super::expressions::Expressions;
 use super::form::{ANY, Expr, ExprId, Form, NOTHING};
+use super::hash::Map;
 use super::index::Index;
 use super::limits::Options;
 use super::refusal::{Refusal, Result};
@@ -20,7 +20,14 @@ const IN_PLACE_MAX: usize = 120;
 
 /// Keywords that say nothing about validity beside a constant.
 const ANNOTATIONS: &[&str] = &[
-    "title", "description", "default", "examples", "example", "$comment", "deprecated", "readOnly",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "example",
+    "$comment",
+    "deprecated",
+    "readOnly",
     "writeOnly",
 ];
 
@@ -41,11 +48,11 @@ pub struct Lowering<'d> {
     pub tracks_evaluation: bool,
     /// Words of the schema that were taken as annotations, such as unknown formats.
     pub annotations: Vec<(String, String)>,
-    forms: HashMap<ExprId, Rc<Form>>,
+    forms: Map<ExprId, Rc<Form>>,
     busy: Vec<ExprId>,
-    emptiness: HashMap<ExprId, bool>,
+    emptiness: Map<ExprId, bool>,
     scopes: Vec<Rc<[NodeId]>>,
-    constants: HashMap<String, NodeId>,
+    constants: Map<String, NodeId>,
     alternatives: usize,
 }
 
@@ -64,11 +71,11 @@ impl<'d> Lowering<'d> {
             expressions: Expressions::default(),
             tracks_evaluation: tracks || options.closed_objects,
             annotations: Vec::new(),
-            forms: HashMap::new(),
+            forms: Map::default(),
             busy: Vec::new(),
-            emptiness: HashMap::new(),
+            emptiness: Map::default(),
             scopes: vec![Rc::from([])],
-            constants: HashMap::new(),
+            constants: Map::default(),
             alternatives: 0,
         }
     }
@@ -94,7 +101,9 @@ impl<'d> Lowering<'d> {
             match members.as_slice() {
                 [] => return Ok(ANY),
                 [(keyword, target)] if &**keyword == "$ref" => {
-                    let Some(reference) = self.document.string(*target) else { break };
+                    let Some(reference) = self.document.string(*target) else {
+                        break;
+                    };
                     scope = self.entered(node, scope);
                     node = self
                         .index
@@ -229,7 +238,10 @@ impl<'d> Lowering<'d> {
         if self.is_busy(other) {
             return None;
         }
-        let form = self.form(other).ok().filter(|form| !self.texts.is_partial(form.strings))?;
+        let form = self
+            .form(other)
+            .ok()
+            .filter(|form| !self.texts.is_partial(form.strings))?;
         let mut kept = Vec::with_capacity(nodes.len());
         for &node in nodes {
             if self.form_contains(&form, node)? {
@@ -252,7 +264,9 @@ impl<'d> Lowering<'d> {
         if depth == 0 || self.is_busy(expr) {
             return false;
         }
-        let Ok(form) = self.form(expr) else { return false };
+        let Ok(form) = self.form(expr) else {
+            return false;
+        };
         let empty = !form.null
             && form.bools == 0
             && form.numbers.is_empty()
@@ -261,7 +275,9 @@ impl<'d> Lowering<'d> {
             })
             && form.objects.iter().all(|shape| {
                 shape.required.iter().any(|name| {
-                    shape.property(name).is_some_and(|value| self.is_empty(value, depth - 1))
+                    shape
+                        .property(name)
+                        .is_some_and(|value| self.is_empty(value, depth - 1))
                 })
             })
             && self.texts.is_empty(form.strings);
@@ -284,7 +300,10 @@ impl<'d> Lowering<'d> {
     pub fn spend(&mut self, shapes: usize) -> Result<()> {
         self.alternatives += shapes;
         if self.alternatives > self.options.alternatives_max {
-            return Err(Refusal::too_large("alternatives_max", self.options.alternatives_max));
+            return Err(Refusal::too_large(
+                "alternatives_max",
+                self.options.alternatives_max,
+            ));
         }
         Ok(())
     }

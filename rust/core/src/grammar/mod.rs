@@ -4,9 +4,9 @@
 //! (schema expressions to typed normal forms) → [`emission`] (forms to rules) → text in
 //! xgrammar's dialect of EBNF. Pure and deterministic: the same schema gives the same bytes.
 
+mod applicators;
 mod array_rules;
 mod array_shapes;
-mod applicators;
 pub mod automaton;
 pub mod charset;
 mod combination;
@@ -19,10 +19,12 @@ pub mod emission;
 pub mod expressions;
 pub mod form;
 pub mod formats;
+mod hash;
 pub mod index;
 mod keywords;
 pub mod limits;
 pub mod lowering;
+mod minimisation;
 pub mod nondeterministic;
 mod number_rules;
 pub mod numbers;
@@ -70,7 +72,14 @@ pub fn compile(schema: &[u8], options: &Options) -> Result<Compiled> {
     let rule = emission.schema(root)?;
     let text = emission.rules.written(rule, options.text_bytes_max)?;
     let Some(text) = text else {
-        return Err(Refusal::new(RefusalKind::Unsatisfiable, "", "no document satisfies it"));
+        return Err(Refusal::new(
+            RefusalKind::Unsatisfiable,
+            "",
+            "no document satisfies it",
+        ));
     };
-    Ok(Compiled { text, annotations: lowering.annotations })
+    Ok(Compiled {
+        text,
+        annotations: lowering.annotations,
+    })
 }

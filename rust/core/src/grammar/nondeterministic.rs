@@ -2,11 +2,11 @@
 //!
 //! Thompson's construction and the subset construction, both bounded.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::automaton::{Automaton, TooManyStates, class_of, partition};
 use super::charset::CharSet;
+use super::hash::Map;
 
 /// A regular term; [`Term::Ready`] embeds a set that was decided before.
 #[derive(Clone, Debug)]
@@ -50,7 +50,10 @@ impl Term {
         if let Self::Ready(automaton) = self {
             return Ok((**automaton).clone());
         }
-        let mut machine = Machine { states: Vec::new(), states_max: states_max.saturating_mul(8) };
+        let mut machine = Machine {
+            states: Vec::new(),
+            states_max: states_max.saturating_mul(8),
+        };
         let start = machine.fresh()?;
         let end = machine.fresh()?;
         machine.add(self, start, end)?;
@@ -151,7 +154,10 @@ impl Machine {
         self.silent(from, base);
         for state in 0..ready.len() {
             let id = u32::try_from(state).map_err(|_| TooManyStates)?;
-            let kept = ready.edges(id).into_iter().filter(|edge| live[edge.1 as usize]);
+            let kept = ready
+                .edges(id)
+                .into_iter()
+                .filter(|edge| live[edge.1 as usize]);
             let edges = kept.map(|(set, target)| (set, base + target)).collect();
             self.states[(base + id) as usize].edges = edges;
             if ready.accepts_at(id) {
@@ -161,21 +167,25 @@ impl Machine {
         Ok(())
     }
 
-    fn close(&self, seed: &mut Vec<u32>, seen: &mut [bool]) {
+    fn close(&self, states: &mut Vec<u32>, seen: &mut [bool]) {
         let mut at = 0;
-        seed.iter().for_each(|&state| seen[state as usize] = true);
-        while at < seed.len() {
-            for &target in &self.states[seed[at] as usize].silent {
+        for &state in states.iter() {
+            seen[state as usize] = true;
+        }
+        while at < states.len() {
+            for &target in &self.states[states[at] as usize].silent {
                 if !seen[target as usize] {
                     seen[target as usize] = true;
-                    seed.push(target);
+                    states.push(target);
                 }
             }
             at += 1;
         }
-        seed.iter().for_each(|&state| seen[state as usize] = false);
+        for &state in states.iter() {
+            seen[state as usize] = false;
+        }
         // Only states that do something tell two sets apart.
-        seed.sort_unstable();
+        states.sort_unstable();
     }
 
     fn determined(
@@ -190,7 +200,7 @@ impl Machine {
         let mut first = vec![start];
         self.close(&mut first, &mut seen);
         let mut sets = vec![first.clone()];
-        let mut ids = HashMap::from([(first, 0_u32)]);
+        let mut ids = Map::from_iter([(first, 0_u32)]);
         let mut next = Vec::new();
         let mut at = 0;
         let mut targets: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
@@ -199,8 +209,9 @@ impl Machine {
             for &state in &sets[at] {
                 for (set, target) in &self.states[state as usize].edges {
                     for &(low, high) in set.ranges() {
-                        for class in class_of(&starts, low)..=class_of(&starts, high) {
-                            targets[class].push(*target);
+                        let classes = class_of(&starts, low)..=class_of(&starts, high);
+                        for reached in &mut targets[classes] {
+                            reached.push(*target);
                         }
                     }
                 }
@@ -222,7 +233,10 @@ impl Machine {
                 return Err(TooManyStates);
             }
         }
-        let accepts = sets.iter().map(|set| set.binary_search(&end).is_ok()).collect();
+        let accepts = sets
+            .iter()
+            .map(|set| set.binary_search(&end).is_ok())
+            .collect();
         Ok(Automaton::from_parts(starts, next, accepts).minimal())
     }
 }

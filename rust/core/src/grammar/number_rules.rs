@@ -3,19 +3,17 @@
 //! Free numbers may have a small exponent; bounded ones are written without. Whole numbers are
 //! written without a fraction. Zero has no sign.
 
-use std::collections::HashMap;
-
 use super::automaton::Automaton;
 use super::decimal::Decimal;
 use super::digits::{Compared, Divided, Limit};
 use super::emission::Emission;
+use super::hash::Map;
 use super::numbers::{Bound, Cell, Numbers};
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::string_rules::Ending;
 
-const ANY_NUMBER: &str =
-    r#""-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+\-]? [0-9] [0-9]?)?"#;
+const ANY_NUMBER: &str = r#""-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+\-]? [0-9] [0-9]?)?"#;
 const NOT_NEGATIVE: &str = r#"("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+\-]? [0-9] [0-9]?)?"#;
 const ANY_INTEGER: &str = r#""0" | "-"? [1-9] [0-9]*"#;
 const NATURAL: &str = r#""0" | [1-9] [0-9]*"#;
@@ -50,12 +48,11 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.number_rules.get(&key) {
             return Ok(rule);
         }
-        let rule = match plain(cell) {
-            Some(text) => self.rules.verbatim(text)?,
-            None => {
-                let automaton = texts_of(cell, self.lowering.options.states_max)?;
-                self.states(&automaton, Ending::Plain)?
-            }
+        let rule = if let Some(text) = plain(cell) {
+            self.rules.verbatim(text)?
+        } else {
+            let automaton = texts_of(cell, self.lowering.options.states_max)?;
+            self.states(&automaton, Ending::Plain)?
         };
         self.number_rules.insert(key, rule);
         Ok(rule)
@@ -67,7 +64,9 @@ fn plain(cell: &Cell) -> Option<&'static str> {
     let one = Decimal::from_integer(1);
     let whole = cell.step.as_ref() == Some(&one);
     let is = |bound: &Bound, value: &Decimal, inclusive: bool| {
-        bound.as_ref().is_some_and(|bound| bound.0 == *value && bound.1 == inclusive)
+        bound
+            .as_ref()
+            .is_some_and(|bound| bound.0 == *value && bound.1 == inclusive)
     };
     if !cell.not_steps.is_empty() || cell.high.is_some() || !(whole || cell.step.is_none()) {
         return None;
@@ -118,7 +117,10 @@ struct Reader {
 fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
     for (bound, _) in cell.low.iter().chain(&cell.high) {
         if bound.point().abs() > BOUND_DIGITS_MAX {
-            return Err(Refusal::unsupported("minimum", "a bound has more than 330 digits"));
+            return Err(Refusal::unsupported(
+                "minimum",
+                "a bound has more than 330 digits",
+            ));
         }
     }
     let mut steps = Vec::new();
@@ -136,17 +138,32 @@ fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
         }
         steps.push((mantissa, scale, multiple));
     }
-    let reader = Reader { sides: [side(cell, false), side(cell, true)], steps, places_max };
+    let reader = Reader {
+        sides: [side(cell, false), side(cell, true)],
+        steps,
+        places_max,
+    };
     reader.automaton(states_max)
 }
 
 /// The bounds of the magnitude of the numbers with a sign.
 fn side(cell: &Cell, negative: bool) -> Option<[Limit; 2]> {
-    let (low, high) = if negative { (&cell.high, &cell.low) } else { (&cell.low, &cell.high) };
-    let magnitude = |bound: &(Decimal, bool)| {
-        if negative { (bound.0.negated(), bound.1) } else { bound.clone() }
+    let (low, high) = if negative {
+        (&cell.high, &cell.low)
+    } else {
+        (&cell.low, &cell.high)
     };
-    let low = low.as_ref().map(magnitude).filter(|low| !low.0.is_negative());
+    let magnitude = |bound: &(Decimal, bool)| {
+        if negative {
+            (bound.0.negated(), bound.1)
+        } else {
+            bound.clone()
+        }
+    };
+    let low = low
+        .as_ref()
+        .map(magnitude)
+        .filter(|low| !low.0.is_negative());
     let high = high.as_ref().map(magnitude);
     if high.as_ref().is_some_and(|high| high.0.is_negative()) {
         return None;
@@ -167,7 +184,7 @@ impl Reader {
         // Classes: below '-', '-', '.', '/', the ten digits, above.
         let mut starts = vec![0, 0x2d, 0x2e, 0x2f];
         starts.extend(0x30..=0x3a);
-        let mut ids = HashMap::from([(fresh.clone(), 0_u32)]);
+        let mut ids = Map::from_iter([(fresh.clone(), 0_u32)]);
         let mut all = vec![fresh];
         let mut next = Vec::new();
         let mut at = 0;
@@ -231,12 +248,16 @@ impl Reader {
         if !whole || (reading.negative && !reading.nonzero) {
             return false;
         }
-        let Some([low, high]) = &self.sides[usize::from(reading.negative)] else { return false };
+        let Some([low, high]) = &self.sides[usize::from(reading.negative)] else {
+            return false;
+        };
         low.allows_least(reading.low)
             && high.allows_most(reading.high)
-            && reading.divided.iter().zip(&self.steps).all(|(divided, &(modulus, scale, wanted))| {
-                divided.is_multiple(modulus, scale) == wanted
-            })
+            && reading.divided.iter().zip(&self.steps).all(
+                |(divided, &(modulus, scale, wanted))| {
+                    divided.is_multiple(modulus, scale) == wanted
+                },
+            )
     }
 }
 
@@ -246,7 +267,10 @@ fn dead(mut reading: Reading) -> Reading {
     reading.nonzero = false;
     reading.low = Compared::default();
     reading.high = Compared::default();
-    reading.divided.iter_mut().for_each(|divided| *divided = Divided::default());
+    reading
+        .divided
+        .iter_mut()
+        .for_each(|divided| *divided = Divided::default());
     reading
 }
 
@@ -266,26 +290,41 @@ mod tests {
             ..Cell::default()
         };
         let texts = texts_of(&cell, 1_000).unwrap();
-        for text in ["-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0"] {
+        for text in [
+            "-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0",
+        ] {
             assert!(texts.contains(text), "{text}");
         }
-        for text in ["-1.51", "-2", "120", "120.0", "1000", "-0", "01", "1.", "", "-", "1e1"] {
+        for text in [
+            "-1.51", "-2", "120", "120.0", "1000", "-0", "01", "1.", "", "-", "1e1",
+        ] {
             assert!(!texts.contains(text), "{text}");
         }
     }
 
     #[test]
     fn multiples_are_exact() {
-        let of = |step: &str| Cell { step: Some(number(step)), ..Cell::default() };
+        let of = |step: &str| Cell {
+            step: Some(number(step)),
+            ..Cell::default()
+        };
         let texts = texts_of(&of("0.25"), 1_000).unwrap();
-        for (text, fits) in [("1.25", true), ("1.5", true), ("1.3", false), ("1.250", false)] {
+        for (text, fits) in [
+            ("1.25", true),
+            ("1.5", true),
+            ("1.3", false),
+            ("1.250", false),
+        ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
         let texts = texts_of(&of("7"), 1_000).unwrap();
         for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let odd = Cell { not_steps: vec![number("1")], ..Cell::default() };
+        let odd = Cell {
+            not_steps: vec![number("1")],
+            ..Cell::default()
+        };
         let texts = texts_of(&odd, 1_000).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
     }

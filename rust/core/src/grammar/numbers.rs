@@ -32,7 +32,11 @@ impl Cell {
     /// Exactly one number.
     pub fn point(value: &Decimal) -> Self {
         let end = Some((value.clone(), true));
-        Self { low: end.clone(), high: end, ..Self::default() }
+        Self {
+            low: end.clone(),
+            high: end,
+            ..Self::default()
+        }
     }
 
     /// The only number of the interval, if it has one.
@@ -45,15 +49,20 @@ impl Cell {
 
     /// Whether a number is in it.
     pub fn contains(&self, value: &Decimal) -> bool {
-        let above = self.low.as_ref().is_none_or(|(low, inclusive)| {
-            value > low || (*inclusive && value == low)
-        });
-        let below = self.high.as_ref().is_none_or(|(high, inclusive)| {
-            value < high || (*inclusive && value == high)
-        });
+        let above = self
+            .low
+            .as_ref()
+            .is_none_or(|(low, inclusive)| value > low || (*inclusive && value == low));
+        let below = self
+            .high
+            .as_ref()
+            .is_none_or(|(high, inclusive)| value < high || (*inclusive && value == high));
         above
             && below
-            && self.step.as_ref().is_none_or(|step| is_multiple(value, step))
+            && self
+                .step
+                .as_ref()
+                .is_none_or(|step| is_multiple(value, step))
             && !self.not_steps.iter().any(|step| is_multiple(value, step))
     }
 
@@ -81,23 +90,40 @@ impl Cell {
                 not_steps.push(step.clone());
             }
         }
-        Ok(Self { low, high, step, not_steps })
+        Ok(Self {
+            low,
+            high,
+            step,
+            not_steps,
+        })
     }
 
     fn complement(&self) -> Vec<Self> {
         let flip = |(value, inclusive): &(Decimal, bool)| Some((value.clone(), !inclusive));
         let mut outside = Vec::new();
         if let Some(low) = &self.low {
-            outside.push(Self { high: flip(low), ..Self::default() });
+            outside.push(Self {
+                high: flip(low),
+                ..Self::default()
+            });
         }
         if let Some(high) = &self.high {
-            outside.push(Self { low: flip(high), ..Self::default() });
+            outside.push(Self {
+                low: flip(high),
+                ..Self::default()
+            });
         }
         if let Some(step) = &self.step {
-            outside.push(Self { not_steps: vec![step.clone()], ..Self::default() });
+            outside.push(Self {
+                not_steps: vec![step.clone()],
+                ..Self::default()
+            });
         }
         for step in &self.not_steps {
-            outside.push(Self { step: Some(step.clone()), ..Self::default() });
+            outside.push(Self {
+                step: Some(step.clone()),
+                ..Self::default()
+            });
         }
         outside
     }
@@ -164,7 +190,9 @@ impl Numbers {
         if self.0.iter().all(|cell| cell.single().is_some()) {
             return Ok(self.without_points());
         }
-        self.0.iter().try_fold(Self::all(), |rest, cell| rest.intersection(&Self(cell.complement())))
+        self.0.iter().try_fold(Self::all(), |rest, cell| {
+            rest.intersection(&Self(cell.complement()))
+        })
     }
 
     /// The gaps between points.
@@ -176,10 +204,17 @@ impl Numbers {
         let mut cells = Vec::with_capacity(points.len() + 1);
         for point in points {
             let high = Some((point.clone(), false));
-            cells.push(Cell { low: low.clone(), high: high.clone(), ..Cell::default() });
+            cells.push(Cell {
+                low: low.clone(),
+                high: high.clone(),
+                ..Cell::default()
+            });
             low = high;
         }
-        cells.push(Cell { low, ..Cell::default() });
+        cells.push(Cell {
+            low,
+            ..Cell::default()
+        });
         Self(cells)
     }
 }
@@ -187,7 +222,11 @@ impl Numbers {
 fn tighter(a: &Bound, b: &Bound, beats: impl Fn(&Decimal, &Decimal) -> bool) -> Bound {
     match (a, b) {
         (Some(a), Some(b)) if a.0 == b.0 => Some((a.0.clone(), a.1 && b.1)),
-        (Some(a), Some(b)) => Some(if beats(&a.0, &b.0) { a.clone() } else { b.clone() }),
+        (Some(a), Some(b)) => Some(if beats(&a.0, &b.0) {
+            a.clone()
+        } else {
+            b.clone()
+        }),
         (a, b) => a.clone().or_else(|| b.clone()),
     }
 }
@@ -210,9 +249,12 @@ fn common_multiple(a: &Decimal, b: &Decimal) -> Result<Decimal, StepTooLarge> {
     let widened = |mantissa: u64, from: u32| {
         u128::from(mantissa).checked_mul(10_u128.checked_pow(scale - from)?)
     };
-    let (left, right) =
-        widened(left, left_scale).zip(widened(right, right_scale)).ok_or(StepTooLarge)?;
-    let least = (left / gcd(left, right)).checked_mul(right).ok_or(StepTooLarge)?;
+    let (left, right) = widened(left, left_scale)
+        .zip(widened(right, right_scale))
+        .ok_or(StepTooLarge)?;
+    let least = (left / gcd(left, right))
+        .checked_mul(right)
+        .ok_or(StepTooLarge)?;
     let least = u64::try_from(least).map_err(|_| StepTooLarge)?;
     Decimal::parse(&format!("{least}e-{scale}")).ok_or(StepTooLarge)
 }
@@ -236,7 +278,11 @@ mod tests {
     fn complement_splits_values() {
         let step = Some(number("0.5"));
         let low = Some((number("1"), true));
-        let set = Numbers(vec![Cell { low, step, ..Cell::default() }]);
+        let set = Numbers(vec![Cell {
+            low,
+            step,
+            ..Cell::default()
+        }]);
         let rest = set.complement().unwrap();
         for value in ["-1", "0", "0.5", "1", "1.25", "1.5", "7", "7.1"] {
             let value = number(value);
@@ -246,7 +292,12 @@ mod tests {
 
     #[test]
     fn steps_combine_to_their_least_common_multiple() {
-        let of = |step| Numbers(vec![Cell { step: Some(number(step)), ..Cell::default() }]);
+        let of = |step| {
+            Numbers(vec![Cell {
+                step: Some(number(step)),
+                ..Cell::default()
+            }])
+        };
         let both = of("0.6").intersection(&of("0.4")).unwrap();
         assert_eq!(both.0[0].step, Some(number("1.2")));
     }

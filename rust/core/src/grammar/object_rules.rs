@@ -5,12 +5,13 @@
 //! declared one. Since nothing stops an open name from coming twice, only one property of each
 //! kind of open names counts towards `minProperties`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::array_rules::text;
 use super::emission::Emission;
 use super::form::{ANY, ExprId, NOTHING, ObjectShape};
+use super::hash::{Map, Set};
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::string_rules::quoted;
@@ -69,7 +70,9 @@ pub(super) fn object(emission: &mut Emission, shape: &ObjectShape) -> Result<Rul
     }
     let plan = Plan::of(emission, &shape)?;
     let inner = plan.rules(emission)?;
-    emission.rules.add(vec![vec![text("{"), Piece::Rule(inner)]])
+    emission
+        .rules
+        .add(vec![vec![text("{"), Piece::Rule(inner)]])
 }
 
 struct Plan {
@@ -88,7 +91,11 @@ impl Plan {
             let value = shape.property(name).unwrap_or(ANY);
             if value != NOTHING {
                 let required = shape.requires(name);
-                members.push(Member { name: Rc::clone(name), value, required });
+                members.push(Member {
+                    name: Rc::clone(name),
+                    value,
+                    required,
+                });
             }
         }
         if shape.exists.len() > DEMANDS_MAX {
@@ -114,31 +121,56 @@ impl Plan {
         }
         let missing = wanted - have;
         if missing + self.kinds.len() > KINDS_MAX {
-            return Err(Refusal::unsupported("minProperties", "so many open names cannot be told apart")
-                .hint("declare the properties, or ask for fewer"));
+            return Err(Refusal::unsupported(
+                "minProperties",
+                "so many open names cannot be told apart",
+            )
+            .hint("declare the properties, or ask for fewer"));
         }
         let whole = self.kinds.remove(0);
         for names in emission.parts_of(whole.names, missing + 1)? {
-            self.kinds.push(Kind { names, value: whole.value });
+            self.kinds.push(Kind {
+                names,
+                value: whole.value,
+            });
         }
         Ok(())
     }
 
-    fn start(&self) -> Point {
-        Point { index: 0, started: false, met: 0, used: 0, few: 0, many: 0 }
+    fn start() -> Point {
+        Point {
+            index: 0,
+            started: false,
+            met: 0,
+            used: 0,
+            few: 0,
+            many: 0,
+        }
     }
 
     fn rules(&self, emission: &mut Emission) -> Result<RuleId> {
         let keys = self.key_rules(emission)?;
-        let mut table = Table { rules: HashMap::new(), open: VecDeque::new() };
-        let start = table.rule(emission, self.start())?;
+        let mut table = Table {
+            rules: Map::default(),
+            open: VecDeque::new(),
+        };
+        let start = table.rule(emission, Self::start())?;
         while let Some(point) = table.open.pop_front() {
             let mut all = Vec::new();
             let long = self.members.len() - point.index > SKIPPED_MAX;
             let mut at = point.index;
             loop {
                 let Some(member) = self.members.get(at) else {
-                    self.ending(emission, &mut table, &Point { index: at, ..point.clone() }, &keys, &mut all)?;
+                    self.ending(
+                        emission,
+                        &mut table,
+                        &Point {
+                            index: at,
+                            ..point.clone()
+                        },
+                        &keys,
+                        &mut all,
+                    )?;
                     break;
                 };
                 self.member(emission, &mut table, &point, at, &mut all)?;
@@ -147,7 +179,10 @@ impl Plan {
                 }
                 at += 1;
                 if long {
-                    let skipped = Point { index: at, ..point.clone() };
+                    let skipped = Point {
+                        index: at,
+                        ..point.clone()
+                    };
                     all.push(vec![Piece::Rule(table.rule(emission, skipped)?)]);
                     break;
                 }
@@ -160,7 +195,10 @@ impl Plan {
 
     /// For each kind of open names the rule of its names, with their quotation marks.
     fn key_rules(&self, emission: &mut Emission) -> Result<Vec<RuleId>> {
-        self.kinds.iter().map(|kind| emission.string_rule(kind.names)).collect()
+        self.kinds
+            .iter()
+            .map(|kind| emission.string_rule(kind.names))
+            .collect()
     }
 
     fn counted(&self, point: &Point, distinct: bool) -> Option<Point> {
@@ -170,7 +208,11 @@ impl Plan {
         Some(Point {
             started: true,
             few: (point.few + u32::from(distinct)).min(self.min),
-            many: if self.max.is_some() { point.many + 1 } else { 0 },
+            many: if self.max.is_some() {
+                point.many + 1
+            } else {
+                0
+            },
             ..point.clone()
         })
     }
@@ -184,15 +226,32 @@ impl Plan {
         all: &mut Vec<Vec<Piece>>,
     ) -> Result<()> {
         let member = &self.members[at];
-        let Some(mut next) = self.counted(point, true) else { return Ok(()) };
+        let Some(mut next) = self.counted(point, true) else {
+            return Ok(());
+        };
         next.index = at + 1;
         let applies: Vec<usize> = (0..self.exists.len())
             .filter(|&i| next.met & (1 << i) == 0)
-            .filter(|&i| emission.lowering.texts.contains(self.exists[i].0, &member.name))
+            .filter(|&i| {
+                emission
+                    .lowering
+                    .texts
+                    .contains(self.exists[i].0, &member.name)
+            })
             .collect();
         for (value, met) in self.demands(emission, member.value, None, &applies) {
-            let after = table.rule(emission, Point { met: next.met | met, ..next.clone() })?;
-            let mut pieces = if point.started { emission.comma() } else { Vec::new() };
+            let after = table.rule(
+                emission,
+                Point {
+                    met: next.met | met,
+                    ..next.clone()
+                },
+            )?;
+            let mut pieces = if point.started {
+                emission.comma()
+            } else {
+                Vec::new()
+            };
             pieces.push(text(&quoted(&member.name)));
             pieces.extend(emission.spaced(":"));
             pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
@@ -245,7 +304,9 @@ impl Plan {
         }
         for (place, kind) in self.kinds.iter().enumerate() {
             let fresh = point.used & (1 << place) == 0;
-            let Some(mut next) = self.counted(point, fresh) else { continue };
+            let Some(mut next) = self.counted(point, fresh) else {
+                continue;
+            };
             if point.few < self.min {
                 next.used |= 1 << place;
             }
@@ -258,18 +319,28 @@ impl Plan {
             for &i in met.iter().filter(|&&i| point.met & (1 << i) != 0) {
                 value = emission.lowering.both(value, self.exists[i].1);
             }
-            let open: Vec<usize> =
-                met.iter().copied().filter(|&i| point.met & (1 << i) == 0).collect();
+            let open: Vec<usize> = met
+                .iter()
+                .copied()
+                .filter(|&i| point.met & (1 << i) == 0)
+                .collect();
             for (value, met) in self.demands(emission, value, Some(names), &open) {
                 if value == NOTHING {
                     continue;
                 }
-                let mut next = Point { met: next.met | met, ..next.clone() };
+                let mut next = Point {
+                    met: next.met | met,
+                    ..next.clone()
+                };
                 if next.few >= self.min {
                     next.used = 0;
                 }
                 let after = table.rule(emission, next)?;
-                let mut pieces = if point.started { emission.comma() } else { Vec::new() };
+                let mut pieces = if point.started {
+                    emission.comma()
+                } else {
+                    Vec::new()
+                };
                 let key = if met == 0 {
                     keys[place]
                 } else {
@@ -298,7 +369,7 @@ fn overlaps(emission: &mut Emission, left: TextsId, right: TextsId) -> bool {
 }
 
 struct Table {
-    rules: HashMap<Point, RuleId>,
+    rules: Map<Point, RuleId>,
     open: VecDeque<Point>,
 }
 
@@ -316,8 +387,11 @@ impl Table {
 
 /// Declared names in their order, then those that are only demanded or ruled.
 fn ordered_names(shape: &ObjectShape) -> Vec<Rc<str>> {
-    let mut known: std::collections::HashSet<Rc<str>> =
-        shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
+    let mut known: Set<Rc<str>> = shape
+        .properties
+        .iter()
+        .map(|one| Rc::clone(&one.0))
+        .collect();
     known.extend(shape.required.iter().cloned());
     let all = shape
         .order
@@ -331,7 +405,10 @@ fn ordered_names(shape: &ObjectShape) -> Vec<Rc<str>> {
 fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> Result<Vec<Kind>> {
     let lowering = &mut *emission.lowering;
     let open = lowering.texts.all_but(names);
-    let mut kinds = vec![Kind { names: open, value: ANY }];
+    let mut kinds = vec![Kind {
+        names: open,
+        value: ANY,
+    }];
     for &(ruled, expr) in &shape.rules {
         let mut split = Vec::with_capacity(kinds.len() * 2);
         let outside = lowering.texts.not(ruled);

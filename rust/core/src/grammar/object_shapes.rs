@@ -1,11 +1,10 @@
 //! Object shapes: both of two, and the shapes outside of one.
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::form::{ANY, Expr, ExprId, NOTHING, ObjectShape};
+use super::hash::{Map, Set};
 use super::lowering::Lowering;
-use super::refusal::Result;
 use super::texts::{self, TextSet};
 
 impl Lowering<'_> {
@@ -14,9 +13,9 @@ impl Lowering<'_> {
         &mut self,
         left: &ObjectShape,
         right: &ObjectShape,
-    ) -> Result<Option<ObjectShape>> {
+    ) -> Option<ObjectShape> {
         if self.constants_clash(left, right) || self.constants_clash(right, left) {
-            return Ok(None);
+            return None;
         }
         let mut both = ObjectShape {
             order: both_orders(&left.order, &right.order),
@@ -35,7 +34,7 @@ impl Lowering<'_> {
                 None => both.rules.push((names, expr)),
             }
         }
-        Ok(self.tidy_object(both))
+        self.tidy_object(both)
     }
 
     /// Whether a property that the left requires has constants that the right refuses: the common
@@ -62,8 +61,11 @@ impl Lowering<'_> {
         if right.is_empty() {
             return all;
         }
-        let places: HashMap<Rc<str>, usize> =
-            left.iter().enumerate().map(|(at, one)| (Rc::clone(&one.0), at)).collect();
+        let places: Map<Rc<str>, usize> = left
+            .iter()
+            .enumerate()
+            .map(|(at, one)| (Rc::clone(&one.0), at))
+            .collect();
         for (name, expr) in right {
             match places.get(name) {
                 Some(&at) => all[at].1 = self.both(all[at].1, *expr),
@@ -94,10 +96,14 @@ impl Lowering<'_> {
         shape.exists.retain(|&(names, expr)| {
             expr != ANY || !required.iter().any(|name| held.contains(names, name))
         });
-        shape.rules.retain(|rule| rule.1 != ANY && rule.0 != texts::NONE);
+        shape
+            .rules
+            .retain(|rule| rule.1 != ANY && rule.0 != texts::NONE);
         self.apply_rules(&mut shape);
-        let forbidden =
-            shape.required.iter().any(|name| shape.property(name) == Some(NOTHING));
+        let forbidden = shape
+            .required
+            .iter()
+            .any(|name| shape.property(name) == Some(NOTHING));
         let needed = u32::try_from(shape.required.len()).unwrap_or(u32::MAX);
         if forbidden || shape.max.is_some_and(|max| max < needed.max(shape.min)) {
             return None;
@@ -121,8 +127,11 @@ impl Lowering<'_> {
             return;
         }
         let rules = shape.rules.clone();
-        let declared: HashSet<Rc<str>> =
-            shape.properties.iter().map(|one| Rc::clone(&one.0)).collect();
+        let declared: Set<Rc<str>> = shape
+            .properties
+            .iter()
+            .map(|one| Rc::clone(&one.0))
+            .collect();
         for name in shape.required.clone() {
             if !declared.contains(&name) {
                 shape.properties.push((name, ANY));
@@ -140,35 +149,60 @@ impl Lowering<'_> {
 
     /// Shapes that together are the objects outside of one.
     pub(super) fn object_complement(&mut self, shape: &ObjectShape) -> Vec<Rc<ObjectShape>> {
-        let plain = ObjectShape { order: Rc::clone(&shape.order), ..ObjectShape::default() };
+        let plain = ObjectShape {
+            order: Rc::clone(&shape.order),
+            ..ObjectShape::default()
+        };
         let mut outside: Vec<ObjectShape> = Vec::new();
         for name in &shape.required {
             let properties = vec![(Rc::clone(name), NOTHING)];
-            outside.push(ObjectShape { properties, ..plain.clone() });
+            outside.push(ObjectShape {
+                properties,
+                ..plain.clone()
+            });
         }
         for (name, expr) in &shape.properties {
             if *expr != ANY {
                 let other = self.expressions.not(*expr);
                 let properties = vec![(Rc::clone(name), other)];
                 let required = vec![Rc::clone(name)];
-                outside.push(ObjectShape { properties, required, ..plain.clone() });
+                outside.push(ObjectShape {
+                    properties,
+                    required,
+                    ..plain.clone()
+                });
             }
         }
         for &(names, expr) in &shape.rules {
             let exists = vec![(names, self.expressions.not(expr))];
-            outside.push(ObjectShape { exists, ..plain.clone() });
+            outside.push(ObjectShape {
+                exists,
+                ..plain.clone()
+            });
         }
         for &(names, expr) in &shape.exists {
             let rules = vec![(names, self.expressions.not(expr))];
-            outside.push(ObjectShape { rules, ..plain.clone() });
+            outside.push(ObjectShape {
+                rules,
+                ..plain.clone()
+            });
         }
         if shape.min > 0 {
-            outside.push(ObjectShape { max: Some(shape.min - 1), ..plain.clone() });
+            outside.push(ObjectShape {
+                max: Some(shape.min - 1),
+                ..plain.clone()
+            });
         }
         if let Some(max) = shape.max {
-            outside.push(ObjectShape { min: max.saturating_add(1), ..plain.clone() });
+            outside.push(ObjectShape {
+                min: max.saturating_add(1),
+                ..plain.clone()
+            });
         }
-        outside.into_iter().filter_map(|one| self.tidy_object(one).map(Rc::new)).collect()
+        outside
+            .into_iter()
+            .filter_map(|one| self.tidy_object(one).map(Rc::new))
+            .collect()
     }
 }
 
@@ -191,7 +225,7 @@ fn united<T: Clone + Eq + std::hash::Hash>(left: &[T], right: &[T]) -> Vec<T> {
         all.extend(right.iter().filter(|one| !left.contains(one)).cloned());
         return all;
     }
-    let known: HashSet<&T> = left.iter().collect();
+    let known: Set<&T> = left.iter().collect();
     all.extend(right.iter().filter(|one| !known.contains(one)).cloned());
     all
 }

@@ -32,8 +32,9 @@ impl Emission<'_, '_> {
     fn begins_with(&mut self, set: TextsId, first: CharSet) -> Result<TextsId> {
         let states_max = self.lowering.options.states_max;
         let term = Term::Sequence(vec![Term::Set(first).into(), Term::anything().into()]);
-        let automaton =
-            term.automaton(states_max).map_err(|_| Refusal::too_large("states_max", states_max))?;
+        let automaton = term
+            .automaton(states_max)
+            .map_err(|_| Refusal::too_large("states_max", states_max))?;
         let prefix = self.lowering.texts.ready(automaton);
         Ok(self.lowering.texts.and(set, prefix))
     }

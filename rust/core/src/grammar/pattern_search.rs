@@ -67,22 +67,27 @@ impl Search {
     /// The texts that begin with the pattern and go on with `rest`.
     fn followed(&self, pattern: &Pattern, rest: &Rc<Term>, at_start: bool) -> Searched<Rc<Term>> {
         if !asserts(pattern) {
-            return Ok(Rc::new(Term::Sequence(vec![plain(pattern)?, Rc::clone(rest)])));
+            return Ok(Rc::new(Term::Sequence(vec![
+                plain(pattern)?,
+                Rc::clone(rest),
+            ])));
         }
         Ok(match pattern {
             Pattern::Start if at_start => Rc::clone(rest),
-            Pattern::Start => Rc::new(Term::Never),
             Pattern::End if rest.is_nullable() => Rc::new(Term::Sequence(Vec::new())),
-            Pattern::End => Rc::new(Term::Never),
+            Pattern::Start | Pattern::End | Pattern::Class(_) => Rc::new(Term::Never),
             Pattern::Look(inner, negative) => {
                 let anything = Rc::new(Term::anything());
-                let mut seen =
-                    self.followed(inner, &anything, at_start)?.automaton(self.states_max)?;
+                let mut seen = self
+                    .followed(inner, &anything, at_start)?
+                    .automaton(self.states_max)?;
                 if *negative {
                     seen = seen.complement();
                 }
                 let rest = rest.automaton(self.states_max)?;
-                Rc::new(Term::Ready(Rc::new(seen.intersection(&rest, self.states_max)?)))
+                Rc::new(Term::Ready(Rc::new(
+                    seen.intersection(&rest, self.states_max)?,
+                )))
             }
             Pattern::Concat(parts) => self.sequence(parts, rest, at_start)?,
             Pattern::Alternatives(all) => {
@@ -100,17 +105,13 @@ impl Search {
             Pattern::Repeat(..) => return Err(unsupported("an assertion inside a repetition")),
             Pattern::WordBoundary(_) => return Err(unsupported("a word boundary")),
             Pattern::Behind(..) => return Err(unsupported("a lookbehind")),
-            Pattern::Class(_) => Rc::new(Term::Never),
         })
     }
 
-    fn sequence(
-        &self,
-        parts: &[Pattern],
-        rest: &Rc<Term>,
-        at_start: bool,
-    ) -> Searched<Rc<Term>> {
-        let Some((first, others)) = parts.split_first() else { return Ok(Rc::clone(rest)) };
+    fn sequence(&self, parts: &[Pattern], rest: &Rc<Term>, at_start: bool) -> Searched<Rc<Term>> {
+        let Some((first, others)) = parts.split_first() else {
+            return Ok(Rc::clone(rest));
+        };
         if is_zero_width(first) {
             let tail = self.sequence(others, rest, at_start)?;
             return self.followed(first, &tail, at_start);

@@ -2,10 +2,10 @@
 //!
 //! The text is deterministic: rules are numbered in the order in which the root reaches them.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::charset::{CharSet, char_of};
+use super::hash::Map;
 use super::refusal::{Refusal, Result};
 
 /// The index of a rule in [`Rules`].
@@ -45,7 +45,10 @@ pub struct Rules {
 impl Rules {
     /// No rules yet, and at most so many later.
     pub fn new(rules_max: usize) -> Self {
-        Self { bodies: Vec::new(), rules_max }
+        Self {
+            bodies: Vec::new(),
+            rules_max,
+        }
     }
 
     /// A rule that derives nothing until it is [`Rules::define`]d.
@@ -113,7 +116,11 @@ impl Rules {
         for (number, &rule) in (0..).zip(&order) {
             names[rule as usize] = number;
         }
-        let mut writer = Writer { out: String::with_capacity(order.len() * 32), names, same };
+        let mut writer = Writer {
+            out: String::with_capacity(order.len() * 32),
+            names,
+            same,
+        };
         for &rule in &order {
             writer.rule(rule, &self.bodies[rule as usize]);
             if writer.out.len() > text_bytes_max {
@@ -168,7 +175,10 @@ impl Rules {
         for body in &mut self.bodies {
             if let Body::Alternatives(all) = body {
                 all.retain(|pieces| {
-                    pieces.iter().filter_map(target_of).all(|target| productive[target as usize])
+                    pieces
+                        .iter()
+                        .filter_map(target_of)
+                        .all(|target| productive[target as usize])
                 });
             }
         }
@@ -180,7 +190,8 @@ impl Rules {
         let mut same: Vec<RuleId> = (0..count).collect();
         // Each round merges rules whose targets were merged before; three catch the common chains.
         for _ in 0..3 {
-            let mut first: HashMap<Body, RuleId> = HashMap::with_capacity(self.bodies.len());
+            let mut first: Map<Body, RuleId> =
+                Map::with_capacity_and_hasher(self.bodies.len(), Default::default());
             let mut changed = false;
             for id in 0..count {
                 if same[id as usize] != id {
@@ -244,12 +255,18 @@ fn target_of(piece: &Piece) -> Option<RuleId> {
 }
 
 fn renamed(body: &Body, same: &[RuleId]) -> Body {
-    let Body::Alternatives(all) = body else { return body.clone() };
+    let Body::Alternatives(all) = body else {
+        return body.clone();
+    };
     let piece = |piece: &Piece| match piece {
         Piece::Rule(target) => Piece::Rule(same[*target as usize]),
         other => other.clone(),
     };
-    Body::Alternatives(all.iter().map(|pieces| pieces.iter().map(piece).collect()).collect())
+    Body::Alternatives(
+        all.iter()
+            .map(|pieces| pieces.iter().map(piece).collect())
+            .collect(),
+    )
 }
 
 struct Writer {

@@ -3,13 +3,13 @@
 //! Characters are written in one way only: as they are, or with the escape that JSON forces.
 //! So no name can be spelt twice, and no surrogate or control character slips through.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::automaton::Automaton;
 use super::charset::{CharSet, char_of};
 use super::emission::Emission;
+use super::hash::Map;
 use super::object_shapes::least;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
@@ -69,7 +69,10 @@ impl Emission<'_, '_> {
     /// The alternatives for the JSON strings of a set.
     pub(super) fn strings(&mut self, set: TextsId) -> Result<Vec<Vec<Piece>>> {
         if let TextSet::Finite(all) = self.lowering.texts.get(set) {
-            return Ok(all.iter().map(|text| vec![Piece::Text(quoted(text))]).collect());
+            return Ok(all
+                .iter()
+                .map(|text| vec![Piece::Text(quoted(text))])
+                .collect());
         }
         Ok(vec![vec![Piece::Rule(self.string_rule(set)?)]])
     }
@@ -121,7 +124,9 @@ impl Emission<'_, '_> {
             rest = self.lowering.texts.and(rest, part);
         }
         let automaton = self.lowering.texts.automaton(rest)?;
-        let Some(max) = bound else { return Ok(automaton) };
+        let Some(max) = bound else {
+            return Ok(automaton);
+        };
         if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
             return Ok(automaton);
         }
@@ -138,13 +143,16 @@ impl Emission<'_, '_> {
             return Ok(rule);
         }
         let rule = self.rules.reserve()?;
-        let escapes = self.escapes()?;
+        let any_escape = self.escapes()?;
         self.any_tail = Some(rule);
-        self.rules.define(rule, vec![
-            vec![Piece::Text("\"".to_owned())],
-            vec![Piece::Class(special().complement()), Piece::Rule(rule)],
-            vec![Piece::Rule(escapes), Piece::Rule(rule)],
-        ]);
+        self.rules.define(
+            rule,
+            vec![
+                vec![Piece::Text("\"".to_owned())],
+                vec![Piece::Class(special().complement()), Piece::Rule(rule)],
+                vec![Piece::Rule(any_escape), Piece::Rule(rule)],
+            ],
+        );
         Ok(rule)
     }
 
@@ -162,7 +170,7 @@ impl Emission<'_, '_> {
     /// The rule of an automaton's start, with one rule for each state that lives.
     pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
         let live = automaton.live();
-        let mut rules: HashMap<u32, RuleId> = HashMap::new();
+        let mut rules: Map<u32, RuleId> = Map::default();
         let mut open = vec![0];
         rules.insert(0, self.rules.reserve()?);
         while let Some(state) = open.pop() {
@@ -176,21 +184,21 @@ impl Emission<'_, '_> {
             let edges = automaton.edges(state);
             if ending == Ending::Quote && automaton.accepts_at(state) && loops_only(&edges, state) {
                 let tail = self.any_tail()?;
-                self.rules.define(rules[&state], vec![vec![Piece::Rule(tail)]]);
+                self.rules
+                    .define(rules[&state], vec![vec![Piece::Rule(tail)]]);
                 continue;
             }
             for (set, target) in edges {
                 if !live[target as usize] {
                     continue;
                 }
-                let next = match rules.get(&target) {
-                    Some(&rule) => rule,
-                    None => {
-                        let rule = self.rules.reserve()?;
-                        rules.insert(target, rule);
-                        open.push(target);
-                        rule
-                    }
+                let next = if let Some(&rule) = rules.get(&target) {
+                    rule
+                } else {
+                    let rule = self.rules.reserve()?;
+                    rules.insert(target, rule);
+                    open.push(target);
+                    rule
                 };
                 self.edge(&set, next, ending, &mut all)?;
             }
@@ -222,8 +230,8 @@ impl Emission<'_, '_> {
         }
         let escaped = set.intersection(&special);
         if escaped == special {
-            let escapes = self.escapes()?;
-            all.push(vec![Piece::Rule(escapes), Piece::Rule(next)]);
+            let any_escape = self.escapes()?;
+            all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
             return Ok(());
         }
         for code in escaped.ranges().iter().flat_map(|&(low, high)| low..=high) {
@@ -248,8 +256,12 @@ fn longest(automaton: &Automaton) -> Option<usize> {
     let mut stack = vec![(0_u32, false)];
     while let Some((state, leaving)) = stack.pop() {
         let at = state as usize;
-        let targets: Rc<[u32]> =
-            automaton.edges(state).iter().map(|e| e.1).filter(|&t| live[t as usize]).collect();
+        let targets: Rc<[u32]> = automaton
+            .edges(state)
+            .iter()
+            .map(|e| e.1)
+            .filter(|&t| live[t as usize])
+            .collect();
         if leaving {
             let mut best = 0;
             for &target in targets.iter() {

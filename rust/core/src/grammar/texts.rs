@@ -3,12 +3,12 @@
 //! Small sets of literals and their complements stay symbolic; patterns and formats are
 //! automata, made once; intersections wait until somebody asks for an automaton.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::automaton::Automaton;
 use super::formats::{self, Format};
+use super::hash::Map;
 use super::pattern_search::{SearchFault, texts_with};
 use super::refusal::{Refusal, Result};
 
@@ -47,7 +47,7 @@ pub enum TextSet {
 #[derive(Debug)]
 pub struct Texts {
     sets: Vec<TextSet>,
-    ids: HashMap<TextSet, TextsId>,
+    ids: Map<TextSet, TextsId>,
     automata: Vec<Option<Arc<Automaton>>>,
     partial: Vec<bool>,
     states_max: usize,
@@ -57,12 +57,12 @@ impl Texts {
     /// Only [`ALL`] and [`NONE`] so far.
     pub fn new(states_max: usize) -> Self {
         let mut texts = Self {
-                sets: Vec::new(),
-                ids: HashMap::new(),
-                automata: Vec::new(),
-                partial: Vec::new(),
-                states_max,
-            };
+            sets: Vec::new(),
+            ids: Map::default(),
+            automata: Vec::new(),
+            partial: Vec::new(),
+            states_max,
+        };
         texts.intern(TextSet::AllBut(Rc::from([])));
         texts.intern(TextSet::Finite(Rc::from([])));
         texts
@@ -221,7 +221,9 @@ impl Texts {
         }
         parts.sort_unstable();
         parts.dedup();
-        if parts.iter().any(|&id| matches!(self.get(id), TextSet::Not(x) if parts.contains(x)))
+        if parts
+            .iter()
+            .any(|&id| matches!(self.get(id), TextSet::Not(x) if parts.contains(x)))
             && !parts.iter().any(|&part| self.is_partial(part))
         {
             return ALL;
@@ -251,9 +253,13 @@ impl Texts {
     }
 
     fn and_parts(&mut self, parts: Vec<TextsId>) -> TextsId {
-        let finite = parts.iter().position(|&id| matches!(self.get(id), TextSet::Finite(_)));
+        let finite = parts
+            .iter()
+            .position(|&id| matches!(self.get(id), TextSet::Finite(_)));
         if let Some(at) = finite.filter(|_| !parts.iter().any(|&part| self.is_partial(part))) {
-            let TextSet::Finite(texts) = self.get(parts[at]).clone() else { return NONE };
+            let TextSet::Finite(texts) = self.get(parts[at]).clone() else {
+                return NONE;
+            };
             let inside = |text: &Rc<str>| parts.iter().all(|&id| self.contains(id, text));
             let kept = texts.iter().filter(|text| inside(text)).cloned().collect();
             return self.finite(kept);
@@ -286,7 +292,10 @@ impl Texts {
         }
         rest.sort_unstable();
         rest.dedup();
-        if rest.iter().any(|&id| matches!(self.get(id), TextSet::Not(x) if rest.contains(x))) {
+        if rest
+            .iter()
+            .any(|&id| matches!(self.get(id), TextSet::Not(x) if rest.contains(x)))
+        {
             return NONE;
         }
         match rest.as_slice() {
@@ -306,9 +315,10 @@ impl Texts {
                 let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
                 length >= *min && max.is_none_or(|max| length <= max)
             }
-            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => {
-                self.automata[id as usize].as_ref().is_some_and(|made| made.contains(text))
-            }
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => self.automata
+                [id as usize]
+                .as_ref()
+                .is_some_and(|made| made.contains(text)),
             TextSet::Both(parts) => parts.iter().all(|&part| self.contains(part, text)),
             TextSet::Either(parts) => parts.iter().any(|&part| self.contains(part, text)),
             TextSet::Not(inner) => match self.get(*inner) {
@@ -346,7 +356,9 @@ impl Texts {
             TextSet::Both(parts) => self.product(&parts, false)?,
             TextSet::Either(parts) => self.product(&parts, true)?,
             // Patterns and formats come with theirs.
-            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => Arc::new(Automaton::constant(false)),
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => {
+                Arc::new(Automaton::constant(false))
+            }
         };
         self.automata[id as usize] = Some(Arc::clone(&made));
         Ok(made)
@@ -374,10 +386,14 @@ impl Texts {
             TextSet::Finite(texts) => texts.is_empty(),
             TextSet::AllBut(_) | TextSet::Length(..) => false,
             TextSet::Both(parts) => {
-                let long = |set: &TextSet| matches!(set, TextSet::Length(_, Some(max)) if *max > 64);
+                let long =
+                    |set: &TextSet| matches!(set, TextSet::Length(_, Some(max)) if *max > 64);
                 let parts = Rc::clone(parts);
-                let short: Vec<TextsId> =
-                    parts.iter().copied().filter(|&part| !long(self.get(part))).collect();
+                let short: Vec<TextsId> = parts
+                    .iter()
+                    .copied()
+                    .filter(|&part| !long(self.get(part)))
+                    .collect();
                 if short.len() == parts.len() {
                     return self.automaton(id).is_ok_and(|made| made.is_none());
                 }

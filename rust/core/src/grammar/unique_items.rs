@@ -5,11 +5,12 @@
 //! it splits them into kinds that no value shares and takes each kind at most once. All of these
 //! are sound; the latter two leave some valid arrays out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::array_rules::text;
 use super::emission::Emission;
 use super::form::{ArrayShape, Form, NOTHING};
+use super::hash::Map;
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::string_rules::quoted;
@@ -25,8 +26,10 @@ const OPEN_KINDS: usize = 7;
 /// Items and the closing bracket, each item another value.
 pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     if !shape.prefix.is_empty() {
-        return Err(Refusal::unsupported("uniqueItems", "it stands beside items by position")
-            .hint("leave `uniqueItems` out, or use `items` alone"));
+        return Err(
+            Refusal::unsupported("uniqueItems", "it stands beside items by position")
+                .hint("leave `uniqueItems` out, or use `items` alone"),
+        );
     }
     if shape.rest == NOTHING {
         return emission.rules.add(vec![vec![text("]")]]);
@@ -35,9 +38,15 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
     let kinds = kinds(emission, &form)?;
     let min = shape.min as usize;
     if min > kinds.len() {
-        return Err(Refusal::unsupported("uniqueItems", "so many different items are open"));
+        return Err(Refusal::unsupported(
+            "uniqueItems",
+            "so many different items are open",
+        ));
     }
-    let max = shape.max.map_or(usize::MAX, |max| max as usize).min(kinds.len());
+    let max = shape
+        .max
+        .map_or(usize::MAX, |max| max as usize)
+        .min(kinds.len());
     if kinds.len() <= FREE_MAX {
         subsets(emission, &kinds, min, max)
     } else {
@@ -58,8 +67,12 @@ fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
     if form.bools & 2 != 0 {
         kinds.push(word("true"));
     }
-    let mut points: Vec<String> =
-        form.numbers.0.iter().filter_map(|cell| Some(cell.single()?.text())).collect();
+    let mut points: Vec<String> = form
+        .numbers
+        .0
+        .iter()
+        .filter_map(|cell| Some(cell.single()?.text()))
+        .collect();
     if points.len() == form.numbers.0.len() {
         points.sort_unstable();
         points.dedup();
@@ -73,10 +86,14 @@ fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
         open_strings(emission, form, &mut kinds)?;
     }
     if let Some(shape) = form.arrays.first() {
-        kinds.push(vec![Piece::Rule(super::array_rules::array(emission, shape)?)]);
+        kinds.push(vec![Piece::Rule(super::array_rules::array(
+            emission, shape,
+        )?)]);
     }
     if let Some(shape) = form.objects.first() {
-        kinds.push(vec![Piece::Rule(super::object_rules::object(emission, shape)?)]);
+        kinds.push(vec![Piece::Rule(super::object_rules::object(
+            emission, shape,
+        )?)]);
     }
     if kinds.len() > KINDS_MAX {
         return Err(Refusal::too_large("unique_kinds_max", KINDS_MAX));
@@ -84,11 +101,7 @@ fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
     Ok(kinds)
 }
 
-fn open_strings(
-    emission: &mut Emission,
-    form: &Form,
-    kinds: &mut Vec<Vec<Piece>>,
-) -> Result<()> {
+fn open_strings(emission: &mut Emission, form: &Form, kinds: &mut Vec<Vec<Piece>>) -> Result<()> {
     if form.strings == texts::NONE {
         return Ok(());
     }
@@ -105,7 +118,7 @@ fn subsets(
     min: usize,
     max: usize,
 ) -> Result<RuleId> {
-    let mut rules = HashMap::from([(0_u32, emission.rules.reserve()?)]);
+    let mut rules = Map::from_iter([(0_u32, emission.rules.reserve()?)]);
     let mut open = VecDeque::from([0_u32]);
     while let Some(used) = open.pop_front() {
         let count = used.count_ones() as usize;
@@ -118,16 +131,19 @@ fn subsets(
             if next == used || count >= max {
                 continue;
             }
-            let rule = match rules.get(&next) {
-                Some(&rule) => rule,
-                None => {
-                    let rule = emission.rules.reserve()?;
-                    rules.insert(next, rule);
-                    open.push_back(next);
-                    rule
-                }
+            let rule = if let Some(&rule) = rules.get(&next) {
+                rule
+            } else {
+                let rule = emission.rules.reserve()?;
+                rules.insert(next, rule);
+                open.push_back(next);
+                rule
             };
-            let mut pieces = if count > 0 { emission.comma() } else { Vec::new() };
+            let mut pieces = if count > 0 {
+                emission.comma()
+            } else {
+                Vec::new()
+            };
             pieces.extend_from_slice(kind);
             pieces.push(Piece::Rule(rule));
             all.push(pieces);
@@ -138,12 +154,7 @@ fn subsets(
 }
 
 /// One order: each kind after the ones before it.
-fn rising(
-    emission: &mut Emission,
-    kinds: &[Vec<Piece>],
-    min: usize,
-    max: usize,
-) -> Result<RuleId> {
+fn rising(emission: &mut Emission, kinds: &[Vec<Piece>], min: usize, max: usize) -> Result<RuleId> {
     // A count matters only while there are too few, or where there can be too many.
     let counted = if max < kinds.len() { max } else { min.max(1) };
     let mut after: Vec<Option<RuleId>> = vec![None; counted + 1];
@@ -159,7 +170,11 @@ fn rising(
                 let full = max < kinds.len() && count == max;
                 let taken = after[(count + 1).min(counted)];
                 if let (false, Some(taken)) = (full, taken) {
-                    let mut pieces = if count > 0 { emission.comma() } else { Vec::new() };
+                    let mut pieces = if count > 0 {
+                        emission.comma()
+                    } else {
+                        Vec::new()
+                    };
                     pieces.extend_from_slice(kind);
                     pieces.push(Piece::Rule(taken));
                     all.push(pieces);

@@ -15,7 +15,9 @@ fn split(uri: &str) -> Parts<'_> {
     let (scheme, rest) = match rest.split_once(':') {
         Some((scheme, after))
             if scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
         {
             (Some(scheme), after)
         }
@@ -28,7 +30,12 @@ fn split(uri: &str) -> Parts<'_> {
         }
         None => (None, rest),
     };
-    Parts { scheme, authority, path, query }
+    Parts {
+        scheme,
+        authority,
+        path,
+        query,
+    }
 }
 
 /// The reference without its fragment, and the fragment.
@@ -44,7 +51,11 @@ pub fn resolved(base: &str, reference: &str) -> String {
     let (base, target) = (split(base), split(reference));
     let scheme = target.scheme.or(base.scheme);
     let own_root = target.scheme.is_some() || target.authority.is_some();
-    let authority = if own_root { target.authority } else { base.authority };
+    let authority = if own_root {
+        target.authority
+    } else {
+        base.authority
+    };
     let path = if own_root || target.path.starts_with('/') {
         without_dots(target.path)
     } else if target.path.is_empty() {
@@ -66,7 +77,11 @@ pub fn resolved(base: &str, reference: &str) -> String {
     }
     out += &path;
     let inherits_query = !own_root && target.path.is_empty() && target.query.is_none();
-    if let Some(query) = if inherits_query { base.query } else { target.query } {
+    if let Some(query) = if inherits_query {
+        base.query
+    } else {
+        target.query
+    } {
         out = out + "?" + query;
     }
     out
@@ -94,7 +109,11 @@ fn without_dots(path: &str) -> String {
         }
     }
     let joined = kept.join("/");
-    if absolute { format!("/{joined}") } else { joined }
+    if absolute {
+        format!("/{joined}")
+    } else {
+        joined
+    }
 }
 
 /// A fragment with its `%xx` decoded; none where that is not UTF-8.
@@ -107,15 +126,12 @@ pub fn decoded(fragment: &str) -> Option<String> {
             .then(|| fragment.get(at + 1..at + 3))
             .flatten()
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match hex {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8(out).ok()

@@ -18,8 +18,10 @@ pub fn canonical_text(document: &Document, node: NodeId) -> String {
         Node::Number(number) => number.text(),
         Node::String(text) => format!("{text:?}"),
         Node::Array(items) => {
-            let parts: Vec<String> =
-                items.iter().map(|&item| canonical_text(document, item)).collect();
+            let parts: Vec<String> = items
+                .iter()
+                .map(|&item| canonical_text(document, item))
+                .collect();
             format!("[{}]", parts.join(","))
         }
         Node::Object(members) => {
@@ -45,14 +47,20 @@ impl Lowering<'_> {
             };
             kept = Some(items.iter().map(|&item| self.canonical(item)).collect());
         }
-        if let Some(constant) = self.document.get(node, "const").filter(|_| draft > Draft::Draft4) {
+        if let Some(constant) = self
+            .document
+            .get(node, "const")
+            .filter(|_| draft > Draft::Draft4)
+        {
             let constant = self.canonical(constant);
             kept = Some(match kept {
                 Some(list) => list.into_iter().filter(|&one| one == constant).collect(),
                 None => vec![constant],
             });
         }
-        let Some(mut kept) = kept else { return Ok(Vec::new()) };
+        let Some(mut kept) = kept else {
+            return Ok(Vec::new());
+        };
         if let Some(types) = self.types_of(node).map_err(|fault| place(fault, self))? {
             kept.retain(|&one| match self.document.node(one) {
                 Node::Null => types.null,
@@ -132,11 +140,15 @@ impl Lowering<'_> {
             Node::String(text) => Some(self.texts.contains(form.strings, text)),
             Node::Array(items) => {
                 let items = items.clone();
-                self.any_shape(&form.arrays, |this, shape| this.array_contains(shape, &items))
+                self.any_shape(&form.arrays, |this, shape| {
+                    this.array_contains(shape, &items)
+                })
             }
             Node::Object(members) => {
                 let members = members.clone();
-                self.any_shape(&form.objects, |this, shape| this.object_contains(shape, &members))
+                self.any_shape(&form.objects, |this, shape| {
+                    this.object_contains(shape, &members)
+                })
             }
         }
     }
@@ -182,8 +194,11 @@ impl Lowering<'_> {
             }
         }
         let repeated = shape.unique
-            && (1..items.len())
-                .any(|at| items[..at].iter().any(|&one| self.document.equal(one, items[at])));
+            && (1..items.len()).any(|at| {
+                items[..at]
+                    .iter()
+                    .any(|&one| self.document.equal(one, items[at]))
+            });
         Some(!repeated)
     }
 
@@ -202,7 +217,10 @@ impl Lowering<'_> {
         }
         for (name, value) in members {
             let mut wanted: Vec<u32> = shape.property(name).into_iter().collect();
-            let rules = shape.rules.iter().filter(|rule| self.texts.contains(rule.0, name));
+            let rules = shape
+                .rules
+                .iter()
+                .filter(|rule| self.texts.contains(rule.0, name));
             wanted.extend(rules.map(|rule| rule.1));
             for expr in wanted {
                 if !self.expr_contains(expr, *value)? {
