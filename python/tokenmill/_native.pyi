@@ -13,19 +13,24 @@ __all__ = [
     "HISTOGRAMS",
     "VERSION",
     "AnswerKind",
+    "CompiledSchema",
     "End",
     "EndReason",
     "ForwardLimits",
     "Forwarder",
+    "GrammarOptions",
     "Head",
     "KeyEntry",
     "KeyRefusal",
     "Relay",
+    "SchemaRefusal",
     "Segment",
     "Usage",
     "UsageShape",
     "Whole",
     "WorkerState",
+    "compile_schema",
+    "explain_schema",
 ]
 
 VERSION: Final[str]
@@ -314,3 +319,45 @@ class Relay:
     @property
     def engine(self) -> int:
         """Slot of the engine that answers or was last tried; -1 before one was chosen."""
+
+@final
+class GrammarOptions:
+    """What a caller of the grammar compiler may choose."""
+
+    def __new__(
+        cls,
+        *,
+        compact: bool = False,  # no blanks at all; else one space may follow `,` and `:`
+        closed_objects: bool = False,  # objects that declare properties refuse undeclared ones
+        schema_bytes_max: int | None = None,  # default 1 MiB
+    ) -> GrammarOptions: ...
+
+@final
+class CompiledSchema:
+    """A grammar whose every text validates against its schema."""
+
+    text: Final[str]  # EBNF as xgrammar >= 0.2.1 reads it; start rule `root`; same schema, same text
+    annotations: Final[list[tuple[str, str]]]  # JSON pointer, word: what asserts nothing
+
+@final
+class SchemaRefusal:
+    """Why a schema has no grammar."""
+
+    kind: Final[str]  # invalid, unsupported, unsatisfiable or too_large
+    pointer: Final[str]  # JSON pointer of the schema object; empty for the root
+    keyword: Final[str]  # the keyword at fault; may be empty
+    reason: Final[str]
+    hint: Final[str]  # may be empty
+
+def compile_schema(
+    schema: bytes, options: GrammarOptions
+) -> CompiledSchema | SchemaRefusal:
+    """The grammar of a JSON Schema. Leaves Python (no GIL); mostly under a millisecond."""
+
+def explain_schema(
+    schema: bytes, options: GrammarOptions, stage: str
+) -> str | SchemaRefusal:
+    """What a stage (references, form, text) makes of a schema; for people.
+
+    Raises: ValueError for another stage.
+    """

@@ -2,6 +2,7 @@
 
 mod errors;
 mod forwarder;
+mod grammar;
 mod relay;
 mod segment;
 
@@ -13,6 +14,10 @@ mod _native {
 
     #[pymodule_export]
     use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, UsageShape};
+    #[pymodule_export]
+    use crate::grammar::{
+        CompiledSchema, GrammarOptions, SchemaRefusal, compile_schema, explain_schema,
+    };
     #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]

@@ -95,11 +95,7 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
     let mut pieces = emission.comma();
     pieces.push(Piece::Rule(emission.rule_of(item)?));
     let unit = emission.rules.add(vec![pieces])?;
-    let mut runs = Runs {
-        unit,
-        exact: Map::default(),
-        up_to: Map::default(),
-    };
+    let mut runs = Runs::of(unit);
     let mut sequence = Vec::new();
     if min > 0 {
         sequence.push(Piece::Rule(runs.exactly(emission, min)?));
@@ -122,13 +118,22 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
 }
 
 /// Repetitions of one rule, shared by halves, so that a thousand of them cost twenty rules.
-struct Runs {
+pub(super) struct Runs {
     unit: RuleId,
     exact: Map<u32, RuleId>,
     up_to: Map<u32, RuleId>,
 }
 
 impl Runs {
+    /// No repetitions yet.
+    pub(super) fn of(unit: RuleId) -> Self {
+        Self {
+            unit,
+            exact: Map::default(),
+            up_to: Map::default(),
+        }
+    }
+
     fn exactly(&mut self, emission: &mut Emission, count: u32) -> Result<RuleId> {
         if count == 1 {
             return Ok(self.unit);
@@ -147,7 +152,7 @@ impl Runs {
     }
 
     /// Each count has one derivation: an odd maximum is a half or nothing, then at most the rest.
-    fn at_most(&mut self, emission: &mut Emission, max: u32) -> Result<RuleId> {
+    pub(super) fn at_most(&mut self, emission: &mut Emission, max: u32) -> Result<RuleId> {
         if let Some(&rule) = self.up_to.get(&max) {
             return Ok(rule);
         }

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use super::form::{Form, ObjectShape};
+use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
 use super::lowering::Lowering;
 use super::numbers::StepTooLarge;
 use super::refusal::{Refusal, Result};
 
 /// Unions of more shapes than this are not searched for repeats.
 const SEARCHED_MAX: usize = 64;
+/// Unions of fewer shapes are not worth a search for covered ones.
+const COVERED_MIN: usize = 6;
 
 impl From<StepTooLarge> for Refusal {
     fn from(_: StepTooLarge) -> Self {
@@ -118,7 +120,58 @@ impl Lowering<'_> {
                 }
             }
         }
+        if all.len() > COVERED_MIN && !self.tracks_evaluation {
+            self.drop_covered(&mut all);
+        }
         Ok(all)
+    }
+
+    /// Leaves out shapes that lie within another one, as products of alternatives often do.
+    fn drop_covered(&self, all: &mut Vec<Rc<ObjectShape>>) {
+        let mut kept: Vec<Rc<ObjectShape>> = Vec::with_capacity(all.len());
+        for shape in all.drain(..) {
+            if kept.iter().any(|other| self.covers(other, &shape)) {
+                continue;
+            }
+            kept.retain(|other| !self.covers(&shape, other));
+            kept.push(shape);
+        }
+        *all = kept;
+    }
+
+    /// Whether it is seen at once that every object of the second shape is of the first.
+    fn covers(&self, outer: &ObjectShape, inner: &ObjectShape) -> bool {
+        outer.min <= inner.min
+            && outer
+                .max
+                .is_none_or(|max| inner.max.is_some_and(|less| less <= max))
+            && outer.required.iter().all(|name| inner.requires(name))
+            && outer.properties.iter().all(|(name, expr)| {
+                inner
+                    .property(name)
+                    .is_some_and(|within| self.implies(within, *expr))
+            })
+            && outer
+                .exists
+                .iter()
+                .all(|demand| inner.exists.contains(demand))
+            && outer.rules.iter().all(|&(names, expr)| {
+                let within = |rule: &(u32, u32)| rule.0 == names && self.implies(rule.1, expr);
+                inner.rules.iter().any(within)
+            })
+    }
+
+    /// Whether it is seen at once that an expression lies within another.
+    fn implies(&self, inner: ExprId, outer: ExprId) -> bool {
+        if inner == outer || outer == ANY || inner == NOTHING {
+            return true;
+        }
+        match (self.expressions.get(inner), self.expressions.get(outer)) {
+            (Expr::And(parts), Expr::And(wanted)) => wanted.iter().all(|one| parts.contains(one)),
+            (Expr::And(parts), _) => parts.contains(&outer),
+            (Expr::Values(some), Expr::Values(more)) => some.iter().all(|one| more.contains(one)),
+            _ => false,
+        }
     }
 
     /// Whether a required property has no possible value.

@@ -149,6 +149,34 @@ impl Decimal {
         Some((mantissa, u32::try_from(fraction.len()).ok()?))
     }
 
+    /// The largest whole number of units of `10^-scale` that is not above the value; none past 18
+    /// digits.
+    pub fn floored(&self, scale: u32) -> Option<i64> {
+        let places = usize::try_from(scale).ok()?;
+        let (whole, fraction) = (self.point <= 18 && self.point > -18).then(|| self.magnitude())?;
+        if whole.len() + places > 18 {
+            return None;
+        }
+        let kept = fraction
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(0))
+            .take(places);
+        let units = whole.iter().copied().chain(kept);
+        let units = units.fold(0_i64, |value, digit| value * 10 + i64::from(digit));
+        let cut = fraction.iter().skip(places).any(|&digit| digit > 0);
+        Some(if self.negative {
+            -units - i64::from(cut)
+        } else {
+            units
+        })
+    }
+
+    /// The number of so many units of `10^-scale`.
+    pub fn from_units(units: i64, scale: u32) -> Option<Self> {
+        Self::parse(&format!("{units}e-{scale}"))
+    }
+
     /// The remainder of the magnitude in units of `10^-scale`, modulo `modulus`; none where the
     /// number is not a whole multiple of that unit.
     pub fn remainder(&self, modulus: u64, scale: u32) -> Option<u64> {

@@ -355,7 +355,8 @@ impl Reader<'_> {
 
 /// The members with the last value of each repeated key, at the place of the first.
 fn without_repeats(members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
-    let mut place = Map::with_capacity_and_hasher(members.len(), Default::default());
+    let mut place = Map::default();
+    place.reserve(members.len());
     let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
     for (name, child) in members {
         if let Some(&index) = place.get(&name) {

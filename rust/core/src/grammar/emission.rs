@@ -27,6 +27,8 @@ pub struct Emission<'l, 'd> {
     pub(super) number_rules: Map<Numbers, RuleId>,
     pub(super) any_tail: Option<RuleId>,
     pub(super) escapes: Option<RuleId>,
+    pub(super) countdown: Vec<RuleId>,
+    pub(super) chunk: Option<RuleId>,
     expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
 }
@@ -42,6 +44,8 @@ impl<'l, 'd> Emission<'l, 'd> {
             number_rules: Map::default(),
             any_tail: None,
             escapes: None,
+            countdown: Vec::new(),
+            chunk: None,
             expr_rules: Map::default(),
             open: VecDeque::new(),
         }

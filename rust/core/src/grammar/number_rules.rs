@@ -21,6 +21,8 @@ const POSITIVE: &str = "[1-9] [0-9]*";
 
 /// Digits before the point that a bound may have; 1e308 has 309.
 const BOUND_DIGITS_MAX: i32 = 330;
+/// Multiples between two bounds that are written out.
+const LISTED_MAX: i64 = 10_000;
 /// Remainders that are told apart for one multiple.
 const MODULUS_MAX: u64 = 4_000;
 
@@ -51,12 +53,41 @@ impl Emission<'_, '_> {
         let rule = if let Some(text) = plain(cell) {
             self.rules.verbatim(text)?
         } else {
-            let automaton = texts_of(cell, self.lowering.options.states_max)?;
-            self.states(&automaton, Ending::Plain)?
+            match texts_of(cell, self.lowering.options.states_max) {
+                Ok(automaton) => self.states(&automaton, Ending::Plain)?,
+                // Too many remainders to tell apart; few enough numbers may still be listed.
+                Err(fault) => {
+                    let all = listed(cell).ok_or(fault)?;
+                    self.rules
+                        .add(all.into_iter().map(|one| vec![Piece::Text(one)]).collect())?
+                }
+            }
         };
         self.number_rules.insert(key, rule);
         Ok(rule)
     }
+}
+
+/// The numbers of a cell between two bounds, if they are few.
+fn listed(cell: &Cell) -> Option<Vec<String>> {
+    let (step, scale) = cell.step.as_ref()?.scaled()?;
+    let step = i64::try_from(step).ok()?;
+    let (low, high) = (
+        cell.low.as_ref()?.0.floored(scale)?,
+        cell.high.as_ref()?.0.floored(scale)?,
+    );
+    let first = low.div_euclid(step);
+    let last = high.div_euclid(step);
+    if last.checked_sub(first)? > LISTED_MAX {
+        return None;
+    }
+    let multiples = (first..=last).filter_map(|at| Decimal::from_units(at * step, scale));
+    Some(
+        multiples
+            .filter(|one| cell.contains(one))
+            .map(|one| one.text())
+            .collect(),
+    )
 }
 
 /// The expression for a common cell.

@@ -12,6 +12,7 @@ use super::array_rules::text;
 use super::emission::Emission;
 use super::form::{ANY, ExprId, NOTHING, ObjectShape};
 use super::hash::{Map, Set};
+use super::partition::Side;
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::string_rules::quoted;
@@ -128,7 +129,7 @@ impl Plan {
             .hint("declare the properties, or ask for fewer"));
         }
         let whole = self.kinds.remove(0);
-        for names in emission.parts_of(whole.names, missing + 1)? {
+        for names in emission.parts_of(whole.names, missing + 1, Side::First)? {
             self.kinds.push(Kind {
                 names,
                 value: whole.value,
@@ -153,6 +154,7 @@ impl Plan {
         let mut table = Table {
             rules: Map::default(),
             open: VecDeque::new(),
+            members: Map::default(),
         };
         let start = table.rule(emission, Self::start())?;
         while let Some(point) = table.open.pop_front() {
@@ -247,14 +249,22 @@ impl Plan {
                     ..next.clone()
                 },
             )?;
+            let written = if let Some(&written) = table.members.get(&(at, value, after)) {
+                written
+            } else {
+                let mut pieces = vec![text(&quoted(&member.name))];
+                pieces.extend(emission.spaced(":"));
+                pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
+                let written = emission.rules.add(vec![pieces])?;
+                table.members.insert((at, value, after), written);
+                written
+            };
             let mut pieces = if point.started {
                 emission.comma()
             } else {
                 Vec::new()
             };
-            pieces.push(text(&quoted(&member.name)));
-            pieces.extend(emission.spaced(":"));
-            pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
+            pieces.push(Piece::Rule(written));
             all.push(pieces);
         }
         Ok(())
@@ -371,6 +381,8 @@ fn overlaps(emission: &mut Emission, left: TextsId, right: TextsId) -> bool {
 struct Table {
     rules: Map<Point, RuleId>,
     open: VecDeque<Point>,
+    /// A declared name with its value and what follows; many points share one.
+    members: Map<(usize, ExprId, RuleId), RuleId>,
 }
 
 impl Table {

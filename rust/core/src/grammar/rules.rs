@@ -20,8 +20,6 @@ pub enum Piece {
     Class(CharSet),
     /// What another rule derives.
     Rule(RuleId),
-    /// So many characters of a set.
-    Repeat(CharSet, u32, u32),
     /// One space or none.
     Blank,
 }
@@ -190,8 +188,8 @@ impl Rules {
         let mut same: Vec<RuleId> = (0..count).collect();
         // Each round merges rules whose targets were merged before; three catch the common chains.
         for _ in 0..3 {
-            let mut first: Map<Body, RuleId> =
-                Map::with_capacity_and_hasher(self.bodies.len(), Default::default());
+            let mut first: Map<Body, RuleId> = Map::default();
+            first.reserve(self.bodies.len());
             let mut changed = false;
             for id in 0..count {
                 if same[id as usize] != id {
@@ -324,10 +322,6 @@ impl Writer {
                 }
                 Piece::Class(set) => class(&mut self.out, set),
                 Piece::Rule(target) => self.name(*target),
-                Piece::Repeat(set, min, max) => {
-                    class(&mut self.out, set);
-                    let _ = write!(self.out, "{{{min},{max}}}");
-                }
                 Piece::Blank => self.out.push_str("\" \"?"),
             }
             at += 1;

@@ -15,8 +15,9 @@ use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::texts::{self, TextSet, TextsId};
 
-/// Longest `maxLength` of otherwise free strings that is counted in states; beyond it the engine
-/// counts, which it does well for a plain class only: no characters that need an escape.
+/// Longest `maxLength` of otherwise free strings that is counted exactly; see [`counted_strings`].
+///
+/// [`counted_strings`]: super::counted_strings
 const COUNTED_MAX: u32 = 64;
 /// States that a counted pattern may have before its greatest length is lowered: sound, and long
 /// enough for what is written by hand.
@@ -61,7 +62,7 @@ fn escape_of(character: char) -> Option<String> {
 }
 
 /// The characters that JSON forces to be escaped.
-fn special() -> CharSet {
+pub(super) fn special() -> CharSet {
     CharSet::from_codes(vec![(0, 0x1f), (0x22, 0x22), (0x5c, 0x5c)])
 }
 
@@ -89,9 +90,8 @@ impl Emission<'_, '_> {
             self.strings(set)?
         } else {
             match *self.lowering.texts.get(set) {
-                TextSet::Length(min, Some(max)) if max > COUNTED_MAX => {
-                    let raw = special().complement();
-                    vec![vec![mark(), Piece::Repeat(raw, min, max), mark()]]
+                TextSet::Length(min, Some(max)) if min <= COUNTED_MAX => {
+                    vec![vec![mark(), Piece::Rule(self.counted(min, max)?)]]
                 }
                 _ => {
                     let automaton = self.automaton_of(set)?;
@@ -156,7 +156,7 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    fn escapes(&mut self) -> Result<RuleId> {
+    pub(super) fn escapes(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.escapes {
             return Ok(rule);
         }
@@ -234,9 +234,27 @@ impl Emission<'_, '_> {
             all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
             return Ok(());
         }
-        for code in escaped.ranges().iter().flat_map(|&(low, high)| low..=high) {
-            if let Some(escape) = escape_of(char_of(code)) {
-                all.push(vec![Piece::Text(escape), Piece::Rule(next)]);
+        let codes = || escaped.ranges().iter().flat_map(|&(low, high)| low..=high);
+        for code in codes() {
+            let escape = escape_of(char_of(code)).filter(|escape| escape.len() == 2);
+            all.extend(escape.map(|escape| vec![Piece::Text(escape), Piece::Rule(next)]));
+        }
+        for (start, row) in [("\\u000", 0), ("\\u001", 0x10)] {
+            let long =
+                |&code: &u32| escape_of(char_of(code)).is_some_and(|escape| escape.len() > 2);
+            let digits = codes()
+                .filter(|&code| code & !0xf == row && code < 0x20)
+                .filter(long);
+            let digits: String = digits
+                .filter_map(|code| char::from_digit(code & 0xf, 16))
+                .collect();
+            if !digits.is_empty() {
+                let digit = Piece::Class(CharSet::of(&digits));
+                all.push(vec![
+                    Piece::Text(start.to_owned()),
+                    digit,
+                    Piece::Rule(next),
+                ]);
             }
         }
         Ok(())

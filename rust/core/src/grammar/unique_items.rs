@@ -11,6 +11,7 @@ use super::array_rules::text;
 use super::emission::Emission;
 use super::form::{ArrayShape, Form, NOTHING};
 use super::hash::Map;
+use super::partition::Side;
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
 use super::string_rules::quoted;
@@ -35,13 +36,27 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
         return emission.rules.add(vec![vec![text("]")]]);
     }
     let form = emission.lowering.form(shape.rest)?;
-    let kinds = kinds(emission, &form)?;
+    let first = sided(emission, shape, &form, Side::First)?;
+    if matches!(
+        emission.lowering.texts.get(form.strings),
+        TextSet::Finite(_)
+    ) {
+        return Ok(first);
+    }
+    // What one way to tell open strings apart leaves out, the other may take.
+    let last = sided(emission, shape, &form, Side::Last)?;
+    emission
+        .rules
+        .add(vec![vec![Piece::Rule(first)], vec![Piece::Rule(last)]])
+}
+
+fn sided(emission: &mut Emission, shape: &ArrayShape, form: &Form, side: Side) -> Result<RuleId> {
+    let kinds = kinds(emission, form, side)?;
     let min = shape.min as usize;
     if min > kinds.len() {
-        return Err(Refusal::unsupported(
-            "uniqueItems",
-            "so many different items are open",
-        ));
+        let reason = "so many different items cannot be told apart";
+        return Err(Refusal::unsupported("uniqueItems", reason)
+            .hint("list the items in an `enum`, or ask for fewer"));
     }
     let max = shape
         .max
@@ -55,7 +70,7 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
 }
 
 /// Alternatives for items such that no value is in two of them.
-fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
+fn kinds(emission: &mut Emission, form: &Form, side: Side) -> Result<Vec<Vec<Piece>>> {
     let mut kinds: Vec<Vec<Piece>> = Vec::new();
     let word = |word: &str| vec![text(word)];
     if form.null {
@@ -83,7 +98,7 @@ fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
     if let TextSet::Finite(all) = emission.lowering.texts.get(form.strings) {
         kinds.extend(all.iter().map(|one| word(&quoted(one))));
     } else {
-        open_strings(emission, form, &mut kinds)?;
+        open_strings(emission, form, side, &mut kinds)?;
     }
     if let Some(shape) = form.arrays.first() {
         kinds.push(vec![Piece::Rule(super::array_rules::array(
@@ -101,11 +116,16 @@ fn kinds(emission: &mut Emission, form: &Form) -> Result<Vec<Vec<Piece>>> {
     Ok(kinds)
 }
 
-fn open_strings(emission: &mut Emission, form: &Form, kinds: &mut Vec<Vec<Piece>>) -> Result<()> {
+fn open_strings(
+    emission: &mut Emission,
+    form: &Form,
+    side: Side,
+    kinds: &mut Vec<Vec<Piece>>,
+) -> Result<()> {
     if form.strings == texts::NONE {
         return Ok(());
     }
-    for part in emission.parts_of(form.strings, OPEN_KINDS)? {
+    for part in emission.parts_of(form.strings, OPEN_KINDS, side)? {
         kinds.push(vec![Piece::Rule(emission.string_rule(part)?)]);
     }
     Ok(())

@@ -1,0 +1,50 @@
+"""JSON Schema to grammar: what the grammar accepts validates against the schema.
+
+The compiler is native and pure; this is its public face. It knows no engine and no HTTP: a refusal
+is a value with pointer, keyword, reason and hint, and its callers put it into their own words.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tokenmill._native import (
+    CompiledSchema,
+    GrammarOptions,
+    SchemaRefusal,
+    compile_schema,
+    explain_schema,
+)
+
+__all__ = [
+    "STAGES",
+    "CompiledSchema",
+    "GrammarOptions",
+    "SchemaRefusal",
+    "compile",
+    "explain",
+]
+
+STAGES = ("references", "form", "text")
+
+Schema = bytes | str | bool | Mapping[str, Any]
+
+_DEFAULTS = GrammarOptions()
+
+
+def compile(schema: Schema, options: GrammarOptions = _DEFAULTS) -> CompiledSchema | SchemaRefusal:
+    """The grammar of a schema, or why it has none. Texts are parsed as they are: numbers exact."""
+    return compile_schema(_text(schema), options)
+
+
+def explain(schema: Schema, stage: str, options: GrammarOptions = _DEFAULTS) -> str | SchemaRefusal:
+    """What one of STAGES makes of a schema; for people, its layout is no contract."""
+    return explain_schema(_text(schema), options, stage)
+
+
+def _text(schema: Schema) -> bytes:
+    if isinstance(schema, bytes):
+        return schema
+    if isinstance(schema, str):
+        return schema.encode()
+    return json.dumps(schema, ensure_ascii=False).encode()

@@ -1,0 +1,122 @@
+//! The grammar compiler as Python sees it: bytes in, a grammar or a refusal out.
+
+use pyo3::prelude::*;
+use tokenmill_core::grammar;
+use tokenmill_core::grammar::limits::{Options, Whitespace};
+use tokenmill_core::grammar::refusal::Refusal;
+use tokenmill_core::grammar::{Stage, compile, explain};
+
+/// What a caller may choose; every bound has a refusal that names it.
+#[pyclass(frozen, from_py_object, module = "tokenmill._native")]
+#[derive(Clone)]
+pub struct GrammarOptions {
+    inner: Options,
+}
+
+#[pymethods]
+impl GrammarOptions {
+    #[new]
+    #[pyo3(signature = (*, compact=false, closed_objects=false, schema_bytes_max=None))]
+    fn new(compact: bool, closed_objects: bool, schema_bytes_max: Option<usize>) -> Self {
+        let defaults = Options::default();
+        let whitespace = if compact {
+            Whitespace::Compact
+        } else {
+            Whitespace::Single
+        };
+        let schema_bytes_max = schema_bytes_max.unwrap_or(defaults.schema_bytes_max);
+        Self {
+            inner: Options {
+                whitespace,
+                closed_objects,
+                schema_bytes_max,
+                ..defaults
+            },
+        }
+    }
+}
+
+/// A grammar.
+#[pyclass(frozen, get_all, module = "tokenmill._native")]
+pub struct CompiledSchema {
+    text: String,
+    annotations: Vec<(String, String)>,
+}
+
+impl From<grammar::Compiled> for CompiledSchema {
+    fn from(compiled: grammar::Compiled) -> Self {
+        Self {
+            text: compiled.text,
+            annotations: compiled.annotations,
+        }
+    }
+}
+
+/// Why a schema has no grammar.
+#[pyclass(frozen, get_all, module = "tokenmill._native")]
+pub struct SchemaRefusal {
+    kind: &'static str,
+    pointer: String,
+    keyword: String,
+    reason: String,
+    hint: String,
+}
+
+#[pymethods]
+impl SchemaRefusal {
+    fn __str__(&self) -> String {
+        let hint = if self.hint.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.hint)
+        };
+        format!(
+            "{} schema at '#{}': {}{hint}",
+            self.kind, self.pointer, self.reason
+        )
+    }
+}
+
+impl From<Refusal> for SchemaRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            kind: refusal.kind.word(),
+            pointer: refusal.pointer,
+            keyword: refusal.keyword,
+            reason: refusal.reason,
+            hint: refusal.hint,
+        }
+    }
+}
+
+#[derive(IntoPyObject)]
+pub enum Verdict {
+    Compiled(CompiledSchema),
+    Explained(String),
+    Refused(SchemaRefusal),
+}
+
+/// The grammar of a schema; leaves Python while it compiles.
+#[pyfunction]
+pub fn compile_schema(py: Python<'_>, schema: &[u8], options: &GrammarOptions) -> Verdict {
+    match py.detach(|| compile(schema, &options.inner)) {
+        Ok(compiled) => Verdict::Compiled(compiled.into()),
+        Err(refusal) => Verdict::Refused(refusal.into()),
+    }
+}
+
+/// What one stage of the compiler makes of a schema; for people.
+#[pyfunction]
+pub fn explain_schema(
+    py: Python<'_>,
+    schema: &[u8],
+    options: &GrammarOptions,
+    stage: &str,
+) -> PyResult<Verdict> {
+    let stage = Stage::named(stage)
+        .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("no such stage"))?;
+    Ok(match py.detach(|| explain(schema, &options.inner, stage)) {
+        Ok(text) => Verdict::Explained(text),
+        Err(refusal) => Verdict::Refused(refusal.into()),
+    })
+}

@@ -1,0 +1,90 @@
+"""xgrammar as a judge of texts, byte by byte, and a walker through what it allows.
+
+Where torch is missing, stand-ins for the names that xgrammar looks up at import are put in its
+place: parsing, compiling and matching need none of it.
+"""
+
+import importlib.machinery
+import importlib.util
+import random
+import sys
+import types
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+_DTYPES = (
+    "int8 int16 int32 int64 long uint8 uint16 uint32 uint64 float16 half float32 float float64 "
+    "double bfloat16 bool short int float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
+    "float8_e8m0fnu float4_e2m1fn_x2 complex64 complex128"
+).split()
+_TRANSFORMERS = (
+    "AutoTokenizer AutoConfig PreTrainedTokenizerBase PreTrainedTokenizerFast LogitsProcessor"
+).split()
+_END = 256
+
+
+def _stand_in(name: str, members: dict[str, Any]) -> None:
+    module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+    for member, value in members.items():
+        setattr(module, member, value)
+    sys.modules[name] = module
+
+
+@cache
+def _xgrammar() -> tuple[Any, Any]:
+    """The module and a compiler over a vocabulary of single bytes."""
+    if importlib.util.find_spec("torch") is None:
+        tensor = type("Tensor", (), {})
+        members: dict[str, Any] = {name: type(name, (), {})() for name in _DTYPES}
+        members |= {"Tensor": tensor, "LongTensor": tensor, "FloatTensor": tensor}
+        members |= {"dtype": type("dtype", (), {}), "device": type("device", (), {})}
+        members |= {"__version__": "0", "tensor": lambda *_, **__: None}
+        members["cuda"] = types.SimpleNamespace(is_available=lambda: False)
+        _stand_in("torch", members)
+    if importlib.util.find_spec("transformers") is None:
+        _stand_in("transformers", {name: type(name, (), {}) for name in _TRANSFORMERS})
+    import xgrammar  # noqa: PLC0415  (after its stand-ins)
+
+    vocabulary = [bytes([byte]) for byte in range(_END)] + [b"</s>"]
+    tokens = xgrammar.TokenizerInfo(
+        vocabulary, vocab_type=xgrammar.VocabType.RAW, stop_token_ids=[_END]
+    )
+    return xgrammar, xgrammar.GrammarCompiler(tokens, max_threads=1, cache_enabled=False)
+
+
+class GrammarMatcher:
+    """The texts of one grammar."""
+
+    def __init__(self, grammar: str) -> None:
+        self._module, compiler = _xgrammar()
+        self._compiled = compiler.compile_grammar(self._module.Grammar.from_ebnf(grammar))
+        self._matcher = self._module.GrammarMatcher(
+            self._compiled, terminate_without_stop_token=True
+        )
+
+    def accepts(self, text: bytes) -> bool:
+        """Whether the grammar derives the whole text."""
+        self._matcher.reset()
+        return bool(self._matcher.accept_string(text)) and bool(self._matcher.is_terminated())
+
+    def walk(self, chance: random.Random, bytes_max: int = 400) -> bytes | None:
+        """A text found by taking allowed bytes by chance; none where it grew too long."""
+        matcher = self._module.GrammarMatcher(self._compiled)
+        mask = np.full((1, 9), -1, dtype=np.int32)
+        text = bytearray()
+        while len(text) < bytes_max:
+            mask.fill(-1)
+            matcher.fill_next_token_bitmask(mask)
+            bits = np.unpackbits(mask.view(np.uint8)[0], bitorder="little")[: _END + 1]
+            allowed = [int(token) for token in bits.nonzero()[0]]
+            closing = [token for token in allowed if token in b'"}]' or token == _END]
+            token = chance.choice(closing if closing and chance.random() < 0.4 else allowed)
+            if token == _END:
+                return bytes(text)
+            if not matcher.accept_token(token):
+                raise AssertionError(f"dead end after {bytes(text)!r}")
+            text.append(token)
+        return None
