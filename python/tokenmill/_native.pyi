@@ -336,7 +336,9 @@ class GrammarOptions:
 class CompiledSchema:
     """A grammar whose every text validates against its schema."""
 
-    text: Final[str]  # EBNF as xgrammar >= 0.2.1 reads it; start rule `root`; same schema, same text
+    text: Final[
+        str
+    ]  # EBNF as xgrammar >= 0.2.1 reads it; start rule `root`; same schema, same text
     annotations: Final[list[tuple[str, str]]]  # JSON pointer, word: what asserts nothing
 
 @final
@@ -349,14 +351,10 @@ class SchemaRefusal:
     reason: Final[str]
     hint: Final[str]  # may be empty
 
-def compile_schema(
-    schema: bytes, options: GrammarOptions
-) -> CompiledSchema | SchemaRefusal:
+def compile_schema(schema: bytes, options: GrammarOptions) -> CompiledSchema | SchemaRefusal:
     """The grammar of a JSON Schema. Leaves Python (no GIL); mostly under a millisecond."""
 
-def explain_schema(
-    schema: bytes, options: GrammarOptions, stage: str
-) -> str | SchemaRefusal:
+def explain_schema(schema: bytes, options: GrammarOptions, stage: str) -> str | SchemaRefusal:
     """What a stage (references, form, text) makes of a schema; for people.
 
     Raises: ValueError for another stage.

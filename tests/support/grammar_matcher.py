@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-_DTYPES = (
-    "int8 int16 int32 int64 long uint8 uint16 uint32 uint64 float16 half float32 float float64 "
-    "double bfloat16 bool short int float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
-    "float8_e8m0fnu float4_e2m1fn_x2 complex64 complex128"
-).split()
-_TRANSFORMERS = (
-    "AutoTokenizer AutoConfig PreTrainedTokenizerBase PreTrainedTokenizerFast LogitsProcessor"
-).split()
+_DTYPES = [
+    *("int8", "int16", "int32", "int64", "long", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "half", "float32", "float", "float64", "double", "bfloat16", "bool", "short"),
+    *("int", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"),
+    *("float8_e8m0fnu", "float4_e2m1fn_x2", "complex64", "complex128"),
+]
+_TRANSFORMERS = [
+    *("AutoTokenizer", "AutoConfig", "PreTrainedTokenizerBase", "PreTrainedTokenizerFast"),
+    "LogitsProcessor",
+]
 _END = 256
 
 
@@ -46,7 +48,7 @@ def _xgrammar() -> tuple[Any, Any]:
         _stand_in("torch", members)
     if importlib.util.find_spec("transformers") is None:
         _stand_in("transformers", {name: type(name, (), {}) for name in _TRANSFORMERS})
-    import xgrammar  # noqa: PLC0415  (after its stand-ins)
+    import xgrammar
 
     vocabulary = [bytes([byte]) for byte in range(_END)] + [b"</s>"]
     tokens = xgrammar.TokenizerInfo(
@@ -80,7 +82,7 @@ class GrammarMatcher:
             matcher.fill_next_token_bitmask(mask)
             bits = np.unpackbits(mask.view(np.uint8)[0], bitorder="little")[: _END + 1]
             allowed = [int(token) for token in bits.nonzero()[0]]
-            closing = [token for token in allowed if token in b'"}]' or token == _END]
+            closing = [token for token in allowed if token == _END or token in b'"}]']
             token = chance.choice(closing if closing and chance.random() < 0.4 else allowed)
             if token == _END:
                 return bytes(text)

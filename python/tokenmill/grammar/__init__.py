@@ -32,7 +32,9 @@ Schema = bytes | str | bool | Mapping[str, Any]
 _DEFAULTS = GrammarOptions()
 
 
-def compile(schema: Schema, options: GrammarOptions = _DEFAULTS) -> CompiledSchema | SchemaRefusal:
+def compile(  # noqa: A001  (the package is called as a noun: tokenmill.grammar.compile)
+    schema: Schema, options: GrammarOptions = _DEFAULTS
+) -> CompiledSchema | SchemaRefusal:
     """The grammar of a schema, or why it has none. Texts are parsed as they are: numbers exact."""
     return compile_schema(_text(schema), options)
 

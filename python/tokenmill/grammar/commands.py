@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 import click
 
-from tokenmill.grammar import STAGES, GrammarOptions, SchemaRefusal, compile, explain
+from tokenmill import grammar as compiler
+from tokenmill.grammar import STAGES, GrammarOptions, SchemaRefusal
 
 REFUSED = 1
 
@@ -33,7 +34,7 @@ compact_option = click.option("--compact", is_flag=True, help="No blanks between
 def compile_command(schema: BinaryIO, closed: bool, compact: bool) -> None:
     """Print the grammar of SCHEMA."""
     options = GrammarOptions(closed_objects=closed, compact=compact)
-    made = compile(schema.read(), options)
+    made = compiler.compile(schema.read(), options)
     if isinstance(made, SchemaRefusal):
         _refuse(made)
     else:
@@ -45,7 +46,7 @@ def compile_command(schema: BinaryIO, closed: bool, compact: bool) -> None:
 @closed_option
 def check_command(schema: BinaryIO, closed: bool) -> None:
     """Say whether SCHEMA compiles, and which of its words assert nothing."""
-    made = compile(schema.read(), GrammarOptions(closed_objects=closed))
+    made = compiler.compile(schema.read(), GrammarOptions(closed_objects=closed))
     if isinstance(made, SchemaRefusal):
         _refuse(made)
         return
@@ -60,7 +61,7 @@ def check_command(schema: BinaryIO, closed: bool) -> None:
 @closed_option
 def explain_command(schema: BinaryIO, stage: str, closed: bool) -> None:
     """Show what a stage of the compiler makes of SCHEMA."""
-    shown = explain(schema.read(), stage, GrammarOptions(closed_objects=closed))
+    shown = compiler.explain(schema.read(), stage, GrammarOptions(closed_objects=closed))
     if isinstance(shown, SchemaRefusal):
         _refuse(shown)
     else:

@@ -21,6 +21,9 @@ const POSITIVE: &str = "[1-9] [0-9]*";
 
 /// Digits before the point that a bound may have; 1e308 has 309.
 const BOUND_DIGITS_MAX: i32 = 330;
+/// Decimal digits that survive a reader which keeps numbers as doubles: a number with more could
+/// be another one after parsing, on the other side of a bound or no multiple any more.
+const EXACT_DIGITS: u16 = 15;
 /// Multiples between two bounds that are written out.
 const LISTED_MAX: i64 = 10_000;
 /// Remainders that are told apart for one multiple.
@@ -132,6 +135,8 @@ struct Reading {
     stage: Stage,
     negative: bool,
     nonzero: bool,
+    /// Digits so far, up to one more than the reader takes.
+    digits: u16,
     low: Compared,
     high: Compared,
     divided: Vec<Divided>,
@@ -142,6 +147,9 @@ struct Reader {
     sides: [Option<[Limit; 2]>; 2],
     steps: Vec<(u64, u32, bool)>,
     places_max: Option<u32>,
+    /// Digits of a number with a fraction, or that is divided: as many as every reader keeps.
+    digits_max: u16,
+    divides: bool,
 }
 
 /// The texts of the numbers of a cell.
@@ -169,10 +177,23 @@ fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
         }
         steps.push((mantissa, scale, multiple));
     }
+    let bounds = cell
+        .low
+        .iter()
+        .chain(&cell.high)
+        .map(|bound| bound.0.point());
+    let longest = bounds
+        .filter_map(|point| u16::try_from(point).ok())
+        .max()
+        .unwrap_or(0);
+    let one = Decimal::from_integer(1);
+    let divides = !cell.not_steps.is_empty() || cell.step.as_ref().is_some_and(|s| *s != one);
     let reader = Reader {
         sides: [side(cell, false), side(cell, true)],
         steps,
         places_max,
+        digits_max: EXACT_DIGITS.max(longest),
+        divides,
     };
     reader.automaton(states_max)
 }
@@ -208,6 +229,7 @@ impl Reader {
             stage: Stage::Start,
             negative: false,
             nonzero: false,
+            digits: 0,
             low: Compared::default(),
             high: Compared::default(),
             divided: vec![Divided::default(); self.steps.len()],
@@ -262,6 +284,10 @@ impl Reader {
             let digit = u8::try_from(digit).unwrap_or(0);
             let fraction = to.stage == Stage::Fraction;
             to.nonzero |= digit > 0;
+            to.digits = (to.digits + 1).min(self.digits_max + 1);
+            if to.digits > self.digits_max && (fraction || self.divides) {
+                return dead(to);
+            }
             to.low = low.digit(to.low, digit);
             to.high = high.digit(to.high, digit);
             for (divided, &(modulus, scale, _)) in to.divided.iter_mut().zip(&self.steps) {
@@ -296,6 +322,7 @@ fn dead(mut reading: Reading) -> Reading {
     reading.stage = Stage::Dead;
     reading.negative = false;
     reading.nonzero = false;
+    reading.digits = 0;
     reading.low = Compared::default();
     reading.high = Compared::default();
     reading
@@ -331,6 +358,17 @@ mod tests {
         ] {
             assert!(!texts.contains(text), "{text}");
         }
+    }
+
+    #[test]
+    fn fractions_have_no_more_digits_than_a_double_keeps() {
+        let cell = Cell {
+            high: Some((number("3"), false)),
+            ..Cell::default()
+        };
+        let texts = texts_of(&cell, 1_000).unwrap();
+        assert!(texts.contains("2.99999999999999") && !texts.contains("2.999999999999999"));
+        assert!(texts.contains("-123456789012345678901234567890"));
     }
 
     #[test]
