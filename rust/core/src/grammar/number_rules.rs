@@ -147,9 +147,8 @@ struct Reader {
     sides: [Option<[Limit; 2]>; 2],
     steps: Vec<(u64, u32, bool)>,
     places_max: Option<u32>,
-    /// Digits of a number with a fraction, or that is divided: as many as every reader keeps.
+    /// Digits of a number with a fraction: as many as every reader keeps.
     digits_max: u16,
-    divides: bool,
 }
 
 /// The texts of the numbers of a cell.
@@ -186,14 +185,11 @@ fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
         .filter_map(|point| u16::try_from(point).ok())
         .max()
         .unwrap_or(0);
-    let one = Decimal::from_integer(1);
-    let divides = !cell.not_steps.is_empty() || cell.step.as_ref().is_some_and(|s| *s != one);
     let reader = Reader {
         sides: [side(cell, false), side(cell, true)],
         steps,
         places_max,
         digits_max: EXACT_DIGITS.max(longest),
-        divides,
     };
     reader.automaton(states_max)
 }
@@ -284,8 +280,10 @@ impl Reader {
             let digit = u8::try_from(digit).unwrap_or(0);
             let fraction = to.stage == Stage::Fraction;
             to.nonzero |= digit > 0;
-            to.digits = (to.digits + 1).min(self.digits_max + 1);
-            if to.digits > self.digits_max && (fraction || self.divides) {
+            if self.places_max != Some(0) {
+                to.digits = (to.digits + 1).min(self.digits_max + 1);
+            }
+            if fraction && to.digits > self.digits_max {
                 return dead(to);
             }
             to.low = low.digit(to.low, digit);
@@ -377,7 +375,7 @@ mod tests {
             step: Some(number(step)),
             ..Cell::default()
         };
-        let texts = texts_of(&of("0.25"), 1_000).unwrap();
+        let texts = texts_of(&of("0.25"), 4_000).unwrap();
         for (text, fits) in [
             ("1.25", true),
             ("1.5", true),
@@ -386,7 +384,7 @@ mod tests {
         ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), 1_000).unwrap();
+        let texts = texts_of(&of("7"), 4_000).unwrap();
         for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
@@ -394,7 +392,7 @@ mod tests {
             not_steps: vec![number("1")],
             ..Cell::default()
         };
-        let texts = texts_of(&odd, 1_000).unwrap();
+        let texts = texts_of(&odd, 4_000).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
     }
 }
