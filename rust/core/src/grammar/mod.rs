@@ -1,4 +1,5 @@
-//! JSON Schema to grammar: what the text accepts is what the schema means, or the schema is refused.
+//! JSON Schema to grammar: what the text accepts validates against the schema, or the schema is
+//! refused by name.
 //!
 //! Stages, each with its own types: [`document`] (JSON) → [`index`] (references) → [`lowering`]
 //! (schema expressions to typed normal forms) → [`emission`] (forms to rules) → text in

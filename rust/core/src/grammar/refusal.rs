@@ -1,4 +1,4 @@
-//! Why a schema has no grammar: a value with pointer, keyword, reason and hint, never a bare string.
+//! Why a schema has no grammar: a value with pointer, keyword, reason and hint.
 //!
 //! It knows nothing of HTTP; the callers turn it into their own words.
 
