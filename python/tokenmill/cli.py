@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     ),
     "keys": ("tokenmill.keys.commands", "keys", "Create, list, rotate and revoke API keys."),
     "engines": ("tokenmill.engines.commands", "engines", "List engines; give one to an account."),
+    "grammar": ("tokenmill.grammar.commands", "grammar", "Compile JSON Schemas to grammars."),
     "config": ("tokenmill.configuration.commands", "config_group", "Show settings and origins."),
     "doctor": ("tokenmill.commands.doctor", "doctor", "Say what is wrong and what to do."),
     "completion": (
