@@ -68,7 +68,7 @@ def test_the_configuration_is_what_mistral_rs_reads() -> None:
     [
         ("Hello!", "demo model"),
         ("What is your name?", "tokenmill demo model"),
-        ("Can I use you in production?", "tokenmill up --model NAME"),
+        ("How do I use a larger model?", "tokenmill up --model NAME"),
         ("How much does batch 24h cost?", "$0.05"),
         ("How many requests per minute on the free tier?", "20 requests"),
         ("What port does tokenmill use?", "8080"),

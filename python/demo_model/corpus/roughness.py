@@ -55,13 +55,13 @@ SYNONYM = re.compile(
 
 def roughen(text: str, rng: random.Random) -> str:
     """The text, sometimes changed a little; half of them stay as they are."""
-    while rng.random() < 0.22:
+    while rng.random() < 0.18:
         text = exchange_word(text, rng)
     if rng.random() < 0.10:
         text = contract(text, rng)
-    if rng.random() < 0.08:
+    if rng.random() < 0.05:
         text = drop_word(text, rng)
-    elif rng.random() < 0.04:
+    elif rng.random() < 0.03:
         text = keep_key_words(text)
     if rng.random() < 0.04:
         text = insert_filler(text, rng)
