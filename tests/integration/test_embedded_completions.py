@@ -53,10 +53,12 @@ def test_prompts_and_choices_are_indexed_prompt_by_prompt(engine: Engine) -> Non
     other = PROMPT.replace("10", "3")
     answer = complete(engine, [PROMPT, other], n=2)
     assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2, 3]
-    assert texts(answer) == [TEN, TEN, "1, 2, 3.", "1, 2, 3."]
-    singles = [complete(engine, each)["usage"] for each in (PROMPT, other)]
-    assert answer["usage"]["prompt_tokens"] == sum(u["prompt_tokens"] for u in singles)
-    assert answer["usage"]["completion_tokens"] == 2 * sum(u["completion_tokens"] for u in singles)
+    singles = [complete(engine, each) for each in (PROMPT, other)]
+    assert texts(singles[0]) == [TEN] != texts(singles[1])
+    assert texts(answer) == [*texts(singles[0]) * 2, *texts(singles[1]) * 2]
+    used = [single["usage"] for single in singles]
+    assert answer["usage"]["prompt_tokens"] == sum(u["prompt_tokens"] for u in used)
+    assert answer["usage"]["completion_tokens"] == 2 * sum(u["completion_tokens"] for u in used)
 
 
 def test_token_ids_are_continued_as_their_text(engine: Engine) -> None:
