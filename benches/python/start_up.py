@@ -130,6 +130,7 @@ def main() -> None:
         "start_up": {name: summary(found) for name, found in times.items()},
         "resident_mib": memory,
     }
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}_{commit}_{options.name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
