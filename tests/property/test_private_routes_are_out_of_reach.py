@@ -34,6 +34,7 @@ def resolved(target: str) -> list[str]:
 
 @settings(max_examples=600, deadline=None)
 @example(raw="/control#")  # found: a literal hash, which readers take for a fragment
+@example(raw="/%20/control")  # found: a segment of blanks, which readers may take for an empty one
 @given(raw=st.lists(PIECES, min_size=1, max_size=6).map(lambda pieces: "/" + "".join(pieces)))
 def test_no_spelling_reaches_a_private_route(raw: str) -> None:
     raw = raw.split("?", maxsplit=1)[0]

@@ -52,6 +52,7 @@ def checked_target(path: str, raw_path: bytes) -> str:
     """The address to ask control for. Raises: NotFound, if it is private or ambiguous."""
     segments = path.split("/")[1:]
     is_odd = any(each in (".", "..") for each in segments) or "" in segments[:-1]
+    is_odd = is_odd or any(each.strip() != each for each in segments)
     is_odd = is_odd or any(each in path for each in "\\%;#?") or not path.isprintable()
     if is_odd or not path.startswith("/") or segments[0].strip().casefold() == _PRIVATE:
         raise NotFound
