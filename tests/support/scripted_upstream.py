@@ -34,6 +34,14 @@ class Dribble:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """The same, with a pause after each byte."""
+
+    data: bytes
+    pause_s: float
+
+
+@dataclass(frozen=True)
 class Wait:
     """Goes on when the event is set."""
 
@@ -55,7 +63,7 @@ class Reset:
     """Closes it with a reset."""
 
 
-Step = Raw | Dribble | Wait | Hang | Close | Reset
+Step = Raw | Dribble | Drip | Wait | Hang | Close | Reset
 
 
 def head(
@@ -272,6 +280,10 @@ class _Connection(asyncio.Protocol):
                 for at in range(len(data)):
                     await self._write(data[at : at + 1])
                     await asyncio.sleep(0)
+            case Drip(data, pause_s):
+                for at in range(len(data)):
+                    await self._write(data[at : at + 1])
+                    await asyncio.sleep(pause_s)
             case Wait(gate):
                 await gate.wait()
             case Hang():

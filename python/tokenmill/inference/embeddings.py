@@ -85,7 +85,7 @@ async def _check_count(
     with serving.watch(running, exchange.receive) as watch:
         event = await watch.next_event()
     if isinstance(event, End):
-        raise from_end(event, _BLAME, is_whole=True)
+        raise from_end(event, _BLAME, is_status=True)
     if not isinstance(event, Whole) or event.status != 200:
         return  # an engine without a tokenizer route judges the input itself
     try:

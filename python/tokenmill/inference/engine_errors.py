@@ -82,15 +82,15 @@ def from_answer(status: int, body: bytes, blame: Blame) -> ApiError:
     return _from_fault(status, _read(body), blame)
 
 
-def from_end(end: End, blame: Blame, *, is_whole: bool) -> ApiError:
+def from_end(end: End, blame: Blame, *, is_status: bool) -> ApiError:
     """The error for an answer that ended before it was complete.
 
-    `is_whole`: the client waits for one JSON answer; once tokens may have been made for it, it is
-    told not to pay for them twice.
+    `is_status`: the error is the answer, of a stream or not, and not the last event of a stream;
+    once tokens may have been made for it, the client is told not to pay for them twice.
     """
     error = _from_reason(end, blame)
     may_have_paid = end.sent_tokens or end.reason in _LATE
-    if is_whole and may_have_paid and error.status >= 500:
+    if is_status and may_have_paid and error.status >= 500:
         error.should_retry = False
     return error
 

@@ -79,7 +79,7 @@ def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
     """The body of a successful JSON answer. Raises: ApiError for anything else."""
     if isinstance(event, End):
         serving.counters.ended(event.reason)
-        raise from_end(event, order.blame, is_whole=not order.is_stream)
+        raise from_end(event, order.blame, is_status=True)
     if not isinstance(event, Whole):
         raise UpstreamError("The engine's answer could not be read.")
     if event.status != 200:
@@ -110,5 +110,5 @@ async def _relay_stream(
     serving.counters.ended(event.reason)
     last = b""
     if event.reason != EndReason.COMPLETE:
-        last = sse_event(from_end(event, order.blame, is_whole=False))
+        last = sse_event(from_end(event, order.blame, is_status=False))
     await write({"type": "http.response.body", "body": last, "more_body": False}, send)

@@ -23,10 +23,10 @@ def fault(message: str, kind: str = "BadRequestError", **fields: Any) -> dict[st
 
 
 def ended(
-    reason: EndReason, detail: str = "", *, sent: bool = False, whole: bool = False
+    reason: EndReason, detail: str = "", *, sent: bool = False, status: bool = False
 ) -> ApiError:
     end = cast("End", SimpleNamespace(reason=reason, detail=detail, sent_tokens=sent))
-    return from_end(end, BLAME, is_whole=whole)
+    return from_end(end, BLAME, is_status=status)
 
 
 TOO_LONG = (
@@ -179,8 +179,8 @@ def test_an_error_inside_a_stream_has_its_own_status(detail: dict[str, Any], exp
         assert ended(EndReason.ERROR_EVENT, json.dumps(wrapped)).status == expected
 
 
-def test_a_whole_answer_that_may_have_cost_tokens_is_not_to_be_tried_again() -> None:
-    assert ended(EndReason.STALLED, whole=True).should_retry is False
-    assert ended(EndReason.CLOSED, whole=True, sent=True).should_retry is False
-    assert ended(EndReason.CLOSED, whole=True).should_retry is None
-    assert ended(EndReason.REFUSED, whole=True).should_retry is None
+def test_an_answer_that_may_have_cost_tokens_is_not_to_be_tried_again() -> None:
+    assert ended(EndReason.STALLED, status=True).should_retry is False
+    assert ended(EndReason.CLOSED, status=True, sent=True).should_retry is False
+    assert ended(EndReason.CLOSED, status=True).should_retry is None
+    assert ended(EndReason.REFUSED, status=True).should_retry is None

@@ -14,6 +14,8 @@ pub struct WholeAnswer {
     pub usage: Usage,
     /// A choice ended because the engine gave up.
     pub is_aborted: bool,
+    /// It is an error, whatever its status says.
+    pub is_error: bool,
 }
 
 /// Reads a complete answer; `model` is a JSON string literal, or `None` to leave the name.
@@ -44,6 +46,7 @@ pub fn read_whole(body: &[u8], model: Option<&[u8]>) -> Result<WholeAnswer, Scan
     Ok(WholeAnswer {
         rewritten,
         usage: meter.usage(),
+        is_error: chunk.error.is_some(),
         is_aborted: chunk
             .choices
             .iter()

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use tokenmill_core::counters::Counter;
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
-use tokenmill_core::usage::{Usage, quote, read_whole};
+use tokenmill_core::usage::{Usage, WholeAnswer, quote, read_whole};
 use tokio::time::timeout;
 
 use super::error::{EndReason, ForwardError};
@@ -273,8 +273,8 @@ impl<'a> Relaying<'a> {
             match read_whole(&whole.body, model.as_deref()) {
                 Ok(read) => {
                     mailbox.set_usage(read.usage);
-                    if read.is_aborted {
-                        mailbox.put_end(End::bare(EndReason::Aborted, true));
+                    if let Some(end) = end_of_whole(&read, &whole.body) {
+                        mailbox.put_end(end);
                         return;
                     }
                     whole.body = read.rewritten.unwrap_or(whole.body);
@@ -378,6 +378,18 @@ fn end_of(end: StreamEnd) -> End {
         detail,
         sent_tokens: false,
     }
+}
+
+/// What is wrong with a JSON answer that came with a good status; `None` when nothing is.
+fn end_of_whole(read: &WholeAnswer, body: &[u8]) -> Option<End> {
+    if read.is_error {
+        let json = String::from_utf8_lossy(body).into_owned();
+        return Some(End {
+            detail: json,
+            ..End::bare(EndReason::ErrorEvent, false)
+        });
+    }
+    read.is_aborted.then(|| End::bare(EndReason::Aborted, true))
 }
 
 /// The end for a client that was told 200 by a comment before the engine answered otherwise.
