@@ -12,6 +12,9 @@ from msgspec import Meta, Struct, field
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+Permits = Annotated[int, Meta(ge=0, le=100_000_000)]
+Weight = Annotated[int, Meta(ge=1, le=1_000)]
+Nanos = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 LogFormat = Literal["auto", "pretty", "json"]
 
@@ -85,6 +88,65 @@ class SegmentSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     keys_max: Count = 65_536
     workers_max: Annotated[int, Meta(ge=2, le=1_024)] = 64
     engines_max: Annotated[int, Meta(ge=1, le=4_096)] = 256
+    accounts_max: Annotated[int, Meta(ge=2, le=1_048_576)] = 65_536  # account numbers are below it
+    cells_max: Annotated[int, Meta(ge=16, le=65_536)] = 32_768
+
+
+class TierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the accounts of one tier may do; 0 is no limit."""
+
+    requests_per_min: Permits = 0
+    tokens_per_min: Permits = 0
+    concurrency_max: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    weight: Weight = 1  # its share of a busy house
+
+
+class FreeTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tier of new accounts."""
+
+    requests_per_min: Permits = 20
+    tokens_per_min: Permits = 40_000
+
+
+class StandardTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tier of most accounts."""
+
+    requests_per_min: Permits = 60
+    tokens_per_min: Permits = 150_000
+    weight: Weight = 2
+
+
+class ProTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tier for heavy use; "premium" is another name for it."""
+
+    requests_per_min: Permits = 200
+    tokens_per_min: Permits = 500_000
+    weight: Weight = 4
+
+
+class InternalTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tier of whoever runs the house: without limits, with a wallet."""
+
+    weight: Weight = 4
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How limits and balances are applied. `shadow`: they are counted and refuse nothing."""
+
+    shadow: bool = False
+
+
+class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a token costs, in nanos (billionths of a dollar)."""
+
+    prompt_nanos: Nanos = 100
+    cached_nanos: Nanos = 100  # a token of the prompt that the engine had in its cache
+    completion_nanos: Nanos = 100
+    embedding_nanos: Nanos = 20
+    batch_1h_percent: Annotated[int, Meta(ge=0, le=100)] = 70
+    batch_24h_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    # By model id: "prompt/completion" or "prompt/cached/completion" in nanos.
+    models: dict[str, str] = field(default_factory=dict)
 
 
 class EmbeddedSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,3 +195,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
     vllm: VllmSettings = field(default_factory=VllmSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    tier_free: FreeTierSettings = field(default_factory=FreeTierSettings)
+    tier_standard: StandardTierSettings = field(default_factory=StandardTierSettings)
+    tier_pro: ProTierSettings = field(default_factory=ProTierSettings)
+    tier_internal: InternalTierSettings = field(default_factory=InternalTierSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)

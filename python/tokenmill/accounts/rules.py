@@ -5,21 +5,9 @@ The hot segment holds a tier as its index in TIERS, so the order stays and new o
 
 from msgspec import Struct
 
+from tokenmill.settings import Settings, TierSettings
 
-class Tier(Struct, frozen=True):
-    """What an account of this tier may do in a minute; None: as much as it likes."""
-
-    name: str
-    requests_per_min: int | None
-    tokens_per_min: int | None
-
-
-TIERS = (
-    Tier("free", 20, 40_000),
-    Tier("standard", 60, 150_000),
-    Tier("pro", 200, 500_000),
-    Tier("internal", None, None),
-)
+TIERS = ("free", "standard", "pro", "internal")
 
 TIER_ALIASES = {"premium": "pro"}
 
@@ -27,15 +15,34 @@ LOCAL_ACCOUNT = "local"
 """The account of whoever runs the house; the first one, of tier internal."""
 
 
-def find_tier(name: str) -> Tier:
-    """The tier called `name`, by an alias too. Raises: ValueError that names those there are."""
+class AccountLimits(Struct, frozen=True, kw_only=True):
+    """What an account may do; 0 is no limit."""
+
+    requests_per_min: int
+    tokens_per_min: int
+    concurrency_max: int
+    weight: int  # its share of a busy house
+
+
+def tier_name(name: str) -> str:
+    """The tier that `name` or its alias means. Raises: ValueError that names those there are."""
     wanted = TIER_ALIASES.get(name, name)
-    for tier in TIERS:
-        if tier.name == wanted:
-            return tier
-    raise ValueError(f"there is no tier {name!r}; there are {', '.join(t.name for t in TIERS)}")
+    if wanted not in TIERS:
+        raise ValueError(f"there is no tier {name!r}; there are {', '.join(TIERS)}")
+    return wanted
 
 
 def tier_index(name: str) -> int:
     """The number of a tier in the hot segment. Raises: ValueError."""
-    return TIERS.index(find_tier(name))
+    return TIERS.index(tier_name(name))
+
+
+def limits_of(settings: Settings, tier: str) -> AccountLimits:
+    """The limits of a tier's accounts. Raises: ValueError."""
+    of_tier: TierSettings = getattr(settings, f"tier_{tier_name(tier)}")
+    return AccountLimits(
+        requests_per_min=of_tier.requests_per_min,
+        tokens_per_min=of_tier.tokens_per_min,
+        concurrency_max=of_tier.concurrency_max,
+        weight=of_tier.weight,
+    )

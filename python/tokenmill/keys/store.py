@@ -26,7 +26,7 @@ PACKED = Packing("<32sQQQHB5x")
 
 ROWS_AT_ONCE = 5_000
 
-_TIER_INDEX = {tier.name: index for index, tier in enumerate(TIERS)}
+_TIER_INDEX = {tier: index for index, tier in enumerate(TIERS)}
 
 
 class NewKey(Struct, frozen=True, kw_only=True):

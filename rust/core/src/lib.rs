@@ -4,6 +4,7 @@
 pub mod counters;
 pub mod grammar;
 pub mod keys;
+pub mod limiter;
 pub mod routing;
 pub mod segment;
 pub mod sse;
