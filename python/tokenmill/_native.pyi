@@ -139,6 +139,11 @@ class Segment:
     def beat(self, worker: int) -> None:
         """The worker's event loop is alive: stores now."""
     def heartbeat_ms(self, worker: int) -> int: ...
+    def beat_control(self) -> None:
+        """Control's event loop is alive: stores now."""
+    @property
+    def control_heartbeat_ms(self) -> int:
+        """When that last was, monotonic milliseconds; maybe an earlier control's. 0: never."""
     def set_drain(self, worker: int, deadline_ms: int) -> None:
         """The worker takes no new requests and ends its streams at `deadline_ms`; 0: not."""
     def drain_deadline_ms(self, worker: int) -> int: ...

@@ -13,7 +13,8 @@ from tests.support.chat import PATH, Stream, body, start_streams
 from tests.support.house import House, is_running, run_house
 from tests.support.waiting import eventually
 
-REPLACED_S_MAX = 1.0
+REPLACED_S_MAX = 5.0
+"""It is one second on a machine that has nothing else to do; `test_kills.py` prints what it was."""
 WORDS = 50
 
 
@@ -125,15 +126,23 @@ def test_after_a_killed_supervisor_the_same_command_starts_again(
             assert fresh.post(PATH, json=body(1)).status_code == 200
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced(start_house: StartHouse) -> None:
-    """Takes the ten seconds that a heartbeat may be late."""
-    house = start_house()
-    (stuck,) = house.children("gateway.worker")
-    os.kill(stuck, signal.SIGSTOP)
-    eventually(lambda: replacement(house, "gateway.worker", stuck), "it is replaced", within_s=20)
-    assert not is_running(stuck)
+@pytest.mark.parametrize("module", ["gateway.worker", "control"])
+def test_a_child_that_hangs_is_killed_and_replaced(start_house: StartHouse, module: str) -> None:
+    """Takes the three seconds that a heartbeat may be late."""
+    house = start_house(environment={"TOKENMILL_STUCK_SECONDS": "3"})
+    (stuck,) = house.children(module)
     with house.client() as client:
+        assert client.get("/openapi.json").status_code == 200  # both loops have turned
+        streams = start_streams(client, 3, 300)
+        os.kill(stuck, signal.SIGSTOP)
+        eventually(lambda: replacement(house, module, stuck), "it is replaced", within_s=20)
+        assert not is_running(stuck)
+        assert house.events("child is killed")
         assert client.post(PATH, json=body(1)).status_code == 200
+        assert client.get("/openapi.json").status_code == 200
+        for stream in streams:
+            seen = stream.wait()
+            assert seen.is_whole if module == "control" else seen.broke and not seen.is_done
 
 
 def test_a_killed_embedded_engine_ends_streams_with_an_error_event_and_is_replaced(

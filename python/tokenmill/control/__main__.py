@@ -25,6 +25,8 @@ from tokenmill.models.fleet_file import read_fleet
 FIRST_FLEET_S_MAX = 1.0
 """How long the web framework waits for the first fleet, which is worth more to clients."""
 
+BEAT_S = 1.0
+
 logger = logging.getLogger("tokenmill.control")
 
 
@@ -48,13 +50,22 @@ async def run_control(start: ChildStart) -> bool:
     used or holds too many keys."""
     segment = Segment.attach(start.child.segment)
     keeper = make_keeper(start, segment)
+    beating = asyncio.create_task(_beat(segment))
     keeping = asyncio.create_task(keeper.run())
     serving = asyncio.create_task(_open_and_serve(start, keeper, segment))
     done, _ = await asyncio.wait({keeping, serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()  # the keeper never ends but by an error
     keeping.cancel()
+    beating.cancel()
     return await serving
+
+
+async def _beat(segment: Segment) -> None:
+    """A sign of life every second: the supervisor replaces a control that gives none."""
+    while True:
+        segment.beat_control()
+        await asyncio.sleep(BEAT_S)
 
 
 def make_keeper(start: ChildStart, segment: Segment) -> Keeper:

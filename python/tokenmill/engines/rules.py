@@ -9,7 +9,9 @@ looks; "starting" is an engine of this house or one named by the operator, insid
 | found       | was serving                         | was not                          |
 |-------------|-------------------------------------|----------------------------------|
 | serving     | serving                             | serving                          |
-| loading     | loading                             | loading                          |
+| loading     | loading; embedded and ours: serving | loading                          |
+|             | for `unreachable_ms`: requests wait |                                  |
+|             | there while its model comes back    |                                  |
 | refused     | gone; ours: loading: it is restarted| ours, starting: loading          |
 | unreachable | serving for `unreachable_ms`        | named or ours, starting: loading |
 | silent      | serving for `silent_ms`: it is busy | named or ours, starting: loading |
@@ -90,7 +92,9 @@ def _state_after(
     before: Watch, found: Sighting, now_ms: int, *, origin: Origin, patience: Patience
 ) -> EngineState:
     if found.outcome == "loading":
-        return "loading"
+        holds = origin == "ours" and before.last.kind == "embedded" and before.state == "serving"
+        is_brief = now_ms - before.answered_ms < patience.unreachable_ms
+        return "serving" if holds and is_brief else "loading"
     if found.outcome in ("locked", "foreign"):
         return "gone"
     if before.state == "serving" and found.outcome != "refused":

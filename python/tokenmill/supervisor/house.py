@@ -151,12 +151,16 @@ class House:
             is_leaving=self._is_leaving,
             is_urgent=self._is_urgent,
             awake_since_ms=self._awake_since_ms,
+            stuck_ms=int(self.settings.stuck_seconds * 1000),
         )
 
     def _look_at(self, child: Spawned) -> Child:
         beat_ms = 0
         if child.role == "worker":
             beat_ms = self._look_at_worker(child)
+        elif child.role == "control":
+            beat_ms = self.equipment.segment.control_heartbeat_ms
+            beat_ms = beat_ms if beat_ms >= child.started_ms else 0  # an earlier control's
         return Child(
             number=child.number,
             role=child.role,

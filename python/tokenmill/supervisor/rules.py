@@ -28,8 +28,8 @@ KILLED_DELAY_MS_MAX = 500
 moment. It is back within a second, always."""
 FAILED_STARTS_MAX = 8
 """In a row; some six seconds of trying. Then a house whose workers or control never served ends."""
-STUCK_MS = 10_000
-"""A worker beats every second; one that is silent for so long has a blocked event loop."""
+BEATING: tuple[Role, ...] = ("worker", "control")
+"""Who says every second that its event loop turns."""
 START_MS_MAX = 60_000
 RELOAD_MS_MAX = 60_000
 KILLED = -9
@@ -38,7 +38,7 @@ EXIT_CONFIGURATION = 78
 
 
 class Child(Struct, frozen=True, kw_only=True):
-    """A living child as the plan sees it. `beat_ms`: a worker's last heartbeat, 0 before."""
+    """A living child as the plan sees it. `beat_ms`: its last heartbeat, 0 before."""
 
     number: int
     role: Role
@@ -69,6 +69,7 @@ class View(Struct, frozen=True, kw_only=True):
     is_leaving: bool = False
     is_urgent: bool = False  # told to leave twice
     awake_since_ms: int = 0  # since when this process has run without a pause
+    stuck_ms: int = 10_000  # a child beats every second; after so long its event loop is blocked
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -134,18 +135,20 @@ def _replaced(view: View) -> Iterator[int]:
 
 def _hopeless(view: View, now_ms: int) -> Iterator[int]:
     """Children that were told to leave and did not, never came up, or hang."""
-    is_awake = now_ms - view.awake_since_ms >= STUCK_MS
     for child in view.children:
         is_overdue = child.phase == "leaving" and 0 < child.kill_at_ms <= now_ms
-        is_late = child.phase == "starting" and now_ms - child.started_ms >= START_MS_MAX
-        if is_overdue or (
-            child.role == "worker" and (is_late or (is_awake and _hangs(child, now_ms)))
-        ):
+        if is_overdue or (child.role in BEATING and _is_stuck(view, child, now_ms)):
             yield child.number
 
 
-def _hangs(child: Child, now_ms: int) -> bool:
-    return child.phase == "serving" and 0 < child.beat_ms <= now_ms - STUCK_MS
+def _is_stuck(view: View, child: Child, now_ms: int) -> bool:
+    if child.phase == "leaving":
+        return False
+    is_coming_up = child.phase == "starting" and not child.beat_ms
+    if is_coming_up:
+        return now_ms - child.started_ms >= START_MS_MAX
+    is_awake = now_ms - view.awake_since_ms >= view.stuck_ms
+    return is_awake and 0 < child.beat_ms <= now_ms - view.stuck_ms
 
 
 def note_death(starts: Starts, child: Child, status: int, now_ms: int) -> Starts:

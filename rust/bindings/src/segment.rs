@@ -236,6 +236,15 @@ impl Segment {
         Ok(self.inner.heartbeat_ms(self.checked_worker(worker)?))
     }
 
+    fn beat_control(&self) {
+        self.inner.beat_control();
+    }
+
+    #[getter]
+    fn control_heartbeat_ms(&self) -> u64 {
+        self.inner.control_heartbeat_ms()
+    }
+
     fn set_drain(&self, worker: usize, deadline_ms: u64) -> PyResult<()> {
         self.inner
             .set_drain(self.checked_worker(worker)?, deadline_ms);

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tokenmill.engines.recognition import Outcome, ServedModel, Sighting
+from tokenmill.engines.recognition import EngineKind, Outcome, ServedModel, Sighting
 from tokenmill.engines.rules import (
     Choice,
     Facts,
@@ -83,6 +83,25 @@ def test_an_engine_that_served(looks: list[tuple[int, Outcome]], state: str) -> 
 
 def test_an_engine_of_ours_is_loading_again_when_it_is_restarted() -> None:
     assert after((0, "serving"), (500, "refused"), origin="ours").state == "loading"
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin", "at_ms", "state"),
+    [
+        ("embedded", "ours", 500, "serving"),  # requests wait at its socket meanwhile
+        ("embedded", "ours", 3_500, "loading"),
+        ("embedded", "named", 500, "loading"),
+        ("vllm", "ours", 500, "loading"),
+    ],
+)
+def test_an_embedded_engine_that_comes_back_was_never_away(
+    kind: EngineKind, origin: Origin, at_ms: int, state: str
+) -> None:
+    served = replace(SERVING, kind=kind)
+    before = watch(Watch(), served, NOW, origin=origin, patience=PATIENCE)
+    found = Sighting(outcome="loading")
+    after_kill = watch(before, found, NOW + at_ms, origin=origin, patience=PATIENCE)
+    assert after_kill.state == state
 
 
 def test_an_engine_that_does_not_come_up_in_its_start_time_is_given_up_until_it_serves() -> None:

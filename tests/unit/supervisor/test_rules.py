@@ -11,7 +11,6 @@ from tokenmill.supervisor.rules import (
     FAILED_STARTS_MAX,
     KILLED,
     KILLED_DELAY_MS_MAX,
-    STUCK_MS,
     Child,
     Plan,
     Role,
@@ -155,20 +154,36 @@ def test_who_has_had_its_time_to_leave_is_killed() -> None:
 # Hanging.
 
 
-def test_a_worker_without_a_heartbeat_is_killed() -> None:
-    silent = child(3, "worker", beat_ms=NOW - STUCK_MS)
-    assert plan(house(*WHOLE[:2], silent), NOW).kill == (3,)
-    assert plan(house(*WHOLE[:2], replace(silent, beat_ms=NOW - STUCK_MS + 1)), NOW).kill == ()
+@pytest.mark.parametrize("role", ["worker", "control"])
+def test_a_child_without_a_heartbeat_is_killed(role: Role) -> None:
+    others = [each for each in WHOLE if each.role != role]
+    silent = child(3, role, beat_ms=NOW - 5_000)
+    assert plan(house(*others, silent, stuck_ms=5_000), NOW).kill == (3,)
+    assert plan(house(*others, silent, stuck_ms=5_001), NOW).kill == ()
+    leaving = replace(silent, phase="leaving")
+    assert plan(house(*others, leaving, stuck_ms=5_000), NOW).kill == ()
+
+
+def test_an_engine_has_no_heartbeat_and_is_not_killed_for_it() -> None:
+    assert plan(house(child(1, "engine", beat_ms=1), *WHOLE[1:]), NOW).kill == ()
 
 
 def test_after_a_pause_of_the_supervisor_itself_old_heartbeats_prove_nothing() -> None:
-    silent = child(3, "worker", beat_ms=NOW - STUCK_MS)
+    silent = child(3, "worker", beat_ms=1)
     assert plan(house(*WHOLE[:2], silent, awake_since_ms=NOW - 1), NOW).kill == ()
 
 
-def test_a_worker_that_never_comes_up_is_killed() -> None:
-    slow = child(3, "worker", phase="starting", beat_ms=0, started_ms=NOW - 60_000)
-    assert plan(house(*WHOLE[:2], slow), NOW).kill == (3,)
+@pytest.mark.parametrize("role", ["worker", "control"])
+def test_a_child_that_never_comes_up_is_killed(role: Role) -> None:
+    others = [each for each in WHOLE if each.role != role]
+    slow = child(3, role, phase="starting", beat_ms=0, started_ms=NOW - 60_000)
+    assert plan(house(*others, slow), NOW).kill == (3,)
+    assert plan(house(*others, slow), NOW - 1).kill == ()
+
+
+def test_control_that_beats_has_come_up() -> None:
+    up = child(2, "control", phase="starting", started_ms=NOW - 60_000)
+    assert plan(house(WHOLE[0], up, WHOLE[2]), NOW).kill == ()
 
 
 # Deaths.

@@ -171,6 +171,7 @@ mod tests {
             own(0..10);
             own(word::KEYS_READY..word::FLEET_GENERATION + 1);
             own(word::KEY_COUNTS..word::KEY_COUNTS + COUNT_WORDS);
+            own(word::CONTROL_HEARTBEAT_MS..word::CONTROL_HEARTBEAT_MS + 1);
             for worker in 0..workers_max {
                 let first = layout.worker(worker, WorkerWord::State);
                 own(first..layout.worker(worker, WorkerWord::DrainDeadlineMs) + 1);

@@ -19,7 +19,7 @@ pub use header::{AttachError, BootId, HEADER_BYTES, check_header, header_words};
 pub use layout::{Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 
 /// Words of the header that change while the house is up. The first two are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.
@@ -30,4 +30,6 @@ pub mod word {
     pub const FLEET_GENERATION: usize = 17;
     /// First of the counts of the key table.
     pub const KEY_COUNTS: usize = 24;
+    /// When control's event loop last turned, monotonic milliseconds.
+    pub const CONTROL_HEARTBEAT_MS: usize = 40;
 }

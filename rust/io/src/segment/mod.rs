@@ -197,6 +197,19 @@ impl Segment {
             .load(Ordering::Relaxed)
     }
 
+    /// Notes that control's event loop is alive now.
+    pub fn beat_control(&self) {
+        self.word(word::CONTROL_HEARTBEAT_MS)
+            .store(clock::monotonic_ms(), Ordering::Relaxed);
+    }
+
+    /// When control's event loop last was, monotonic milliseconds; 0: never. An earlier control's
+    /// last word stays until the next one's first.
+    pub fn control_heartbeat_ms(&self) -> u64 {
+        self.word(word::CONTROL_HEARTBEAT_MS)
+            .load(Ordering::Relaxed)
+    }
+
     /// Tells the worker to end its streams at `deadline_ms` and take no new ones; 0 takes it back.
     pub fn set_drain(&self, worker: usize, deadline_ms: u64) {
         self.worker_word(worker, WorkerWord::DrainDeadlineMs)

@@ -170,6 +170,16 @@ fn a_new_worker_inherits_neither_heartbeat_nor_drain_but_the_counters() {
 }
 
 #[test]
+fn controls_heartbeat_is_seen_by_others() {
+    let folder = folder();
+    let path = folder.path().join("hot.segment");
+    let supervisor = Segment::create(&path, SIZES).unwrap();
+    assert_eq!(supervisor.control_heartbeat_ms(), 0);
+    Segment::attach(&path).unwrap().beat_control();
+    assert!(supervisor.control_heartbeat_ms() > 0);
+}
+
+#[test]
 fn threads_lose_no_count() {
     let folder = folder();
     let segment = Arc::new(Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap());
