@@ -56,10 +56,12 @@ fn bench(criterion: &mut Criterion) {
     let as_sent = StreamShape {
         usage: UsageShape::Continuous,
         model: None,
+        calls: None,
     };
     let stripped = StreamShape {
         usage: UsageShape::None,
         model: Some("mine".to_owned()),
+        calls: None,
     };
     let mut out = Vec::with_capacity(joined.len() * 2);
     let mut group = criterion.benchmark_group("chunks");

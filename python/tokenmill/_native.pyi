@@ -285,11 +285,13 @@ class Forwarder:
         request_id: str,
         usage: UsageShape = ...,
         model: str | None = None,
+        calls: tuple[Sequence[str], int] | None = None,
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried
         while no byte has come back and the failure proves that nothing was done. `model`: what the
-        answer is to call the model, None to leave it. Never raises for the network: that is an
-        event.
+        answer is to call the model, None to leave it. `calls`: tools whose calls are read out of
+        the text of a chat's choices, and how many of a choice are kept. Never raises for the
+        network: that is an event.
 
         Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
         (closed, or after a fork)."""

@@ -124,6 +124,14 @@ class UnsupportedMediaType(ClientError):
     code = "unsupported_media_type"
 
 
+class RateLimited(ClientError):
+    """Too many requests. Try again after the given time."""
+
+    status = 429
+    type = "rate_limit_exceeded"
+    code = "rate_limit_exceeded"
+
+
 class ServiceUnavailable(ApiError):
     """The service cannot take the request now. Try again after the given time."""
 

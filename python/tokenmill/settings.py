@@ -158,6 +158,18 @@ class EmbeddedSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
 
 
+class GrammarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Schemas as grammars: what a strict one means, and how much compiling may cost a worker."""
+
+    # Objects of a `strict: true` schema that declare properties take no others, unless it says so.
+    strict_closes_objects: bool = True
+    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    waiting_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    cache_bytes_max: Count = 64 * 1024 * 1024
+    text_bytes_max: Count = 1024 * 1024
+    new_schemas_per_minute_max: Count = 120  # of one account, by one worker
+
+
 class VllmSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A supervised `vllm serve`, started for `--model` where vLLM and a usable GPU are there."""
 
@@ -195,6 +207,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     http: HttpSettings = field(default_factory=HttpSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    grammar: GrammarSettings = field(default_factory=GrammarSettings)
     vllm: VllmSettings = field(default_factory=VllmSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

@@ -51,12 +51,12 @@ async def test_a_vllm_that_asks_for_a_key_is_locked() -> None:
     assert (await look_at(canned(locked))).outcome == "locked"
 
 
-async def test_the_key_is_sent_to_the_models_route_only() -> None:
+async def test_the_key_is_sent_to_guarded_routes_only() -> None:
     seen: list[bytes] = []
     async with stranger(canned(vllm_answers()), heads=seen) as port:
         await look(local_address(port), api_key="engine-secret", timeout_ms=TIMEOUT_MS)
     with_key = [head.split(b" ")[1] for head in seen if b"Bearer engine-secret" in head]
-    assert with_key == [b"/v1/models"]
+    assert with_key == [b"/v1/models", b"/v1/chat/completions"]
 
 
 async def test_a_known_engine_is_asked_two_things() -> None:
@@ -244,3 +244,16 @@ async def test_open_ports_are_told_from_closed_ones(closed_port: int) -> None:
         assert await asyncio.to_thread(open_ports, [closed_port, port]) == [port]
         # The connection was made and closed again, and does no harm.
         assert (await look(local_address(port), timeout_ms=TIMEOUT_MS)).outcome == "foreign"
+
+
+@pytest.mark.parametrize(
+    ("words", "parses"),
+    [
+        ('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser', False),
+        ("list index out of range", True),  # it has one, and gets as far as the missing messages
+    ],
+)
+async def test_a_vllm_says_whether_it_parses_tool_calls(words: str, parses: bool) -> None:
+    refusal = {"error": {"message": words, "type": "BadRequestError", "code": 400}}
+    answers = vllm_answers() | {"/v1/chat/completions": answer(refusal, 400)}
+    assert (await look_at(canned(answers))).parses_tools is parses

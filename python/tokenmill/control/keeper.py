@@ -190,6 +190,7 @@ class Keeper:
             version=watched.last.version,
             api_key=target.api_key,
             account_id=(self._assignments or {}).get(target.name, 0),
+            parses_tools=watched.last.parses_tools,
             models=served_models(watched),
         )
 
@@ -233,6 +234,7 @@ def _known(target: Target, previous: Fleet, now_ms: int) -> Known:
         kind=engine.kind,
         version=engine.version,
         models=models_on(previous, engine.slot),
+        parses_tools=engine.parses_tools,
     )
     remembered = Watch(
         state=engine.state,

@@ -1,4 +1,4 @@
-"""One bounded GET over HTTP/1.1, on asyncio's own streams: small enough for every process.
+"""One bounded GET or POST over HTTP/1.1, on asyncio's own streams: small enough for every process.
 
 Made for looking at strangers: a connection a request, no redirects, no compression, head and body
 bounded, and the caller sets the deadline (`asyncio.timeout`) that also bounds a trickling server.
@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ssl
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Sequence
 from functools import cache
 
 from tokenmill.engines.address import Address
@@ -38,12 +39,21 @@ class Connection:
 
         Raises: BrokenAnswer; OSError.
         """
+        return await self._exchange(_request(self._address, f"GET {target}", api_key), target)
+
+    async def post(self, target: str, body: bytes, api_key: str = "") -> Answer:
+        """The answer to a POST of JSON; as `get` otherwise."""
+        lines = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        head = _request(self._address, f"POST {target}", api_key, lines)
+        return await self._exchange(head + body, target)
+
+    async def _exchange(self, request: bytes, target: str) -> Answer:
         try:
-            self._writer.write(_request(self._address, target, api_key))
+            self._writer.write(request)
             await self._writer.drain()
             return await _read_answer(self._reader)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise BrokenAnswer(f"GET {target}: the answer broke off or has no end") from error
+            raise BrokenAnswer(f"{target}: the answer broke off or has no end") from error
         finally:
             self._writer.close()
             with contextlib.suppress(OSError):
@@ -70,8 +80,8 @@ def _trusting_system() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _request(address: Address, target: str, api_key: str) -> bytes:
-    lines = [f"GET {target} HTTP/1.1", f"Host: {address.authority}", "Accept: application/json"]
+def _request(address: Address, what: str, api_key: str, more: Sequence[str] = ()) -> bytes:
+    lines = [f"{what} HTTP/1.1", *more, f"Host: {address.authority}", "Accept: application/json"]
     lines += ["User-Agent: tokenmill-probe", "Connection: close"]
     if api_key:
         lines.append(f"Authorization: Bearer {api_key}")

@@ -7,6 +7,9 @@ It asks and reports; `recognition.py` says what the answers mean.
 import asyncio
 from collections.abc import Iterable
 
+from msgspec import Struct, field, json
+from msgspec.structs import replace
+
 from tokenmill.engines.address import Address
 from tokenmill.engines.http_get import BrokenAnswer, connect
 from tokenmill.engines.recognition import (
@@ -16,10 +19,27 @@ from tokenmill.engines.recognition import (
     Task,
     read_version,
     recognise,
+    refuses_tools,
     with_tasks,
 )
 
 _NOT_ASKED = Answer(0, {}, b"")
+
+
+class _ProbeTool(Struct):
+    type: str = "function"
+    function: dict[str, str] = field(default_factory=lambda: {"name": "probe"})
+
+
+class _ToolQuestion(Struct):
+    """A chat that no engine answers, for it has no messages; whether it could parse tools is
+    looked at before that."""
+
+    model: str
+    messages: list[str] = []
+    tools: list[_ProbeTool] = field(default_factory=lambda: [_ProbeTool()])
+    tool_choice: str = "auto"
+    max_tokens: int = 1
 
 
 async def look(
@@ -43,7 +63,9 @@ async def look(
                 models = await _ask(address, "/v1/models", api_key)
             health = await _ask(address, "/health") if version else _NOT_ASKED
             sighting = recognise(version, models, health)
-            return with_tasks(sighting, await _find_task(address, sighting, known))
+            sighting = with_tasks(sighting, await _find_task(address, sighting, known))
+            parses = await _find_parser(address, sighting, known, api_key)
+            return replace(sighting, parses_tools=parses)
     except TimeoutError:
         outcome: Outcome = "silent" if is_connected else "unreachable"
         return Sighting(outcome=outcome, detail=f"no answer within {timeout_ms} ms")
@@ -74,3 +96,18 @@ async def _find_task(address: Address, sighting: Sighting, known: Sighting | Non
     if (await _ask(address, "/v1/chat/completions")).status != 404:
         return "generate"
     return "embed" if (await _ask(address, "/v1/embeddings")).status != 404 else None
+
+
+async def _find_parser(
+    address: Address, sighting: Sighting, known: Sighting | None, api_key: str
+) -> bool:
+    """Whether an engine parses tool calls; asked of a vLLM once, which has to be told how."""
+    if sighting.kind != "vllm" or not sighting.models or sighting.outcome != "serving":
+        return True
+    if known is not None and known.models:
+        return known.parses_tools
+    if sighting.models[0].task != "generate":
+        return True
+    question = json.encode(_ToolQuestion(sighting.models[0].id))
+    answer = await (await connect(address)).post("/v1/chat/completions", question, api_key)
+    return not refuses_tools(answer)

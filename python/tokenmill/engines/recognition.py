@@ -60,6 +60,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     version: str = ""
     models: tuple[ServedModel, ...] = ()
     detail: str = ""  # for people: what was wrong
+    parses_tools: bool = True  # reads tool calls out of its answers itself
 
 
 class _Version(Struct):
@@ -135,6 +136,11 @@ def with_tasks(sighting: Sighting, task: Task | None) -> Sighting:
         return msgspec.structs.replace(sighting, models=(), detail=detail)
     models = tuple(msgspec.structs.replace(model, task=task) for model in sighting.models)
     return msgspec.structs.replace(sighting, models=models)
+
+
+def refuses_tools(answer: Answer) -> bool:
+    """Whether a vLLM's answer to a request with tools says that it was started without a parser."""
+    return answer.status == 400 and b"--enable-auto-tool-choice" in answer.body
 
 
 def _foreign(detail: str) -> Sighting:

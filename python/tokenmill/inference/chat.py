@@ -3,10 +3,12 @@
 from tokenmill.clock import monotonic_ns
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
+from tokenmill.inference.calling import structure_chat
 from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.checks import check_chat
@@ -28,9 +30,13 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key.account_id, "generate")
+    structurer = Structurer(exchange, serving, route, key.account_id)
+    parses = serving.fleet_index().parses_tools(route)
+    calls = await structure_chat(structurer, request, engine_parses=parses)
     blame = Blame("messages", _schema_field(request))
     order = Order(route, _TARGET, shape_chat(request, terms_of(route)), blame)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
+    order.calls = calls
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)
 

@@ -7,6 +7,7 @@ from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
 from tokenmill.protocol.checks import check_completion
 from tokenmill.protocol.shaping import shape_completion
@@ -28,6 +29,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key.account_id, "generate")
+    await Structurer(exchange, serving, route, key.account_id).content(request)
     order = Order(route, _TARGET, shape_completion(request, terms_of(route)), _BLAME)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     exchange.routed_ns = monotonic_ns()

@@ -42,6 +42,7 @@ class Exchange:
         "decoded_ns",
         "engine_id",
         "extra_headers",
+        "grammar_ns",
         "headers",
         "is_cacheable",
         "is_head",
@@ -61,6 +62,7 @@ class Exchange:
         self.began_ns = monotonic_ns()
         self.key_ns = self.body_ns = self.decoded_ns = self.routed_ns = 0
         self.upstream_ns = self.woken_ns = 0
+        self.grammar_ns = 0  # how long the grammar of the answer took; 0: it has none
         self.scope = scope
         self.receive = receive
         self.send = send
@@ -135,15 +137,18 @@ class Exchange:
         body = self.body_ns or key
         decoded = self.decoded_ns or body
         routed = self.routed_ns or decoded
-        own = key - began + routed - body
+        own = key - began + routed - body - self.grammar_ns
         own += monotonic_ns() - (self.woken_ns or routed)
-        return (
+        timing = (
             b"key;dur=%.3f, decode;dur=%.3f, route;dur=%.3f, upstream;dur=%.3f, gateway;dur=%.3f"
             % (
                 (key - began) / 1e6,
                 (decoded - body) / 1e6,
-                (routed - decoded) / 1e6,
+                (routed - decoded - self.grammar_ns) / 1e6,
                 self.upstream_ns / 1e6,
                 own / 1e6,
             )
         )
+        if self.grammar_ns:
+            timing += b", grammar;dur=%.3f" % (self.grammar_ns / 1e6)
+        return timing

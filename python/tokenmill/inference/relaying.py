@@ -24,7 +24,7 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 class Order:
     """What one engine is asked, and how its answer is to be told."""
 
-    __slots__ = ("asked_model", "blame", "body", "is_stream", "route", "target", "usage")
+    __slots__ = ("asked_model", "blame", "body", "calls", "is_stream", "route", "target", "usage")
 
     def __init__(self, route: Route, target: str, body: bytes, blame: Blame) -> None:
         self.route = route
@@ -32,6 +32,7 @@ class Order:
         self.body = body
         self.blame = blame
         self.asked_model: str | None = None
+        self.calls: tuple[list[str], int] | None = None  # tools read out of the text, and how many
         self.is_stream = False
         self.usage = UsageShape.NONE
 
@@ -57,6 +58,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         request_id=exchange.engine_id,
         usage=order.usage,
         model=None if name == order.route.engine_model else name,
+        calls=order.calls,
     )
     with serving.watch(running, exchange.receive) as watch:
         try:

@@ -16,6 +16,7 @@ from tokenmill.inference.client_watch import ClientWatch, WatchClock
 from tokenmill.inference.counting import Counters
 from tokenmill.inference.deadlines import Deadlines
 from tokenmill.inference.exchange import Receive
+from tokenmill.inference.grammars import Grammars
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.protocol.chat import ChatRequest
@@ -47,6 +48,7 @@ class Serving:
         self.segment = segment
         self.forwarder = forwarder
         self.counters = Counters(segment, worker)
+        self.grammars = Grammars(settings.grammar)
         ignore = settings.bounds.unknown_fields == "ignore"
         self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
         self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)

@@ -24,6 +24,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     state: EngineState
     version: str = ""
     api_key: str = ""
+    parses_tools: bool = True  # reads calls out of its answers itself
 
 
 class Route(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ to all others it does not exist.
 
 from collections.abc import Iterable
 
-from tokenmill.engines.recognition import Task
+from tokenmill.engines.recognition import EngineKind, Task
 from tokenmill.errors import ApiError, InvalidRequest, ModelLoading, ModelNotFound, NoEngine
 from tokenmill.models.fleet import Fleet, Route
 
@@ -27,6 +27,11 @@ class FleetIndex:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self._by_name = {(route.account_id, route.id): route for route in fleet.routes}
+        kinds = {engine.slot: engine.kind for engine in fleet.engines}
+        self._parserless = {each.slot for each in fleet.engines if not each.parses_tools}
+        self._kinds = [
+            _kind_of({kinds[slot] for slot in pool if slot in kinds}) for pool in fleet.pools
+        ]
         self._accounts = {route.account_id for route in fleet.routes if route.account_id}
 
     def find(self, name: str, account_id: int) -> Route | None:
@@ -47,6 +52,16 @@ class FleetIndex:
         own = {route.id for route in routes if route.account_id == account_id}
         ranked = [route for route in routes if route.account_id == account_id]
         return ranked + [each for each in routes if not each.account_id and each.id not in own]
+
+    def kind(self, route: Route) -> EngineKind:
+        """What kind of engine answers a route; `openai`, about which nothing is known, where its
+        engines are of several kinds."""
+        return self._kinds[route.pool]
+
+    def parses_tools(self, route: Route) -> bool:
+        """Whether every engine of a route reads tool calls out of its answers itself."""
+        pool = self.fleet.pools[route.pool]
+        return not any(slot in self._parserless for slot in pool)
 
     def can_answer(self) -> bool:
         """Whether some engine serves some model."""
@@ -72,6 +87,10 @@ def resolve(index: FleetIndex, asked: str | None, account_id: int, task: Task) -
 def answer_name(route: Route, asked: str | None) -> str:
     """What an answer calls its model: the name that was asked for, or the one that was found."""
     return route.id if asked is None or asked == AUTO else asked
+
+
+def _kind_of(kinds: set[EngineKind]) -> EngineKind:
+    return kinds.pop() if len(kinds) == 1 else "openai"
 
 
 def _nothing_there(index: FleetIndex) -> ApiError:

@@ -35,6 +35,7 @@ class EngineReport(Struct, frozen=True, kw_only=True):
     version: str = ""
     api_key: str = ""
     account_id: int = 0
+    parses_tools: bool = True
     models: tuple[ServedModel, ...] = ()
 
 
@@ -139,6 +140,7 @@ def _engine(report: EngineReport, slot: int) -> Engine:
         state=report.state,
         version=report.version,
         api_key=report.api_key,
+        parses_tools=report.parses_tools,
     )
 
 

@@ -170,6 +170,9 @@ def _check_response_format(request: ChatRequest, bounds: BodyBounds) -> None:
 
 
 def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> None:
+    for name in ("grammar", "structural_tag"):
+        if getattr(wanted, name) is not None:
+            raise wrong(f"structured_outputs.{name}", "is not supported. Send a schema.")
     kinds = [wanted.regex is not None, wanted.choice is not None, bool(wanted.json_object)]
     if sum(kinds) + is_sent(wanted.json) != 1:
         raise wrong(

@@ -51,8 +51,6 @@ REASONS: dict[str, str] = {
     "guided_grammar": _USE_STRUCTURED,
     "guided_decoding_backend": _USE_STRUCTURED,
     "guided_whitespace_pattern": _USE_STRUCTURED,
-    "structured_outputs.grammar": "The cost of a free grammar is not bounded; send a schema.",
-    "structured_outputs.structural_tag": "Send a schema.",
     "messages[].audio": "Audio is not offered.",
     "messages[].function_call": "It was replaced by `tool_calls`; send those.",
 }

@@ -77,7 +77,7 @@ def shape_chat(request: ChatRequest, terms: RouteTerms) -> bytes:
         request.response_format = None
     if not request.logprobs:
         request.top_logprobs = None
-    _shape_tools(request)
+    shape_tools(request)
     return _ENCODE(request)
 
 
@@ -159,7 +159,7 @@ def _shape_assistant(message: AssistantMessage) -> None:
         call.function.arguments = call.function.arguments or "{}"
 
 
-def _shape_tools(request: ChatRequest) -> None:
+def shape_tools(request: ChatRequest) -> None:
     """Drops what is empty, and turns `allowed_tools` into the subset that it names."""
     if not request.tools:
         request.tools = request.tool_choice = request.parallel_tool_calls = None

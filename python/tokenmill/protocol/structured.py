@@ -45,5 +45,5 @@ class StructuredOutputs(Struct, forbid_unknown_fields=True, omit_defaults=True, 
     choice: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)] | None = None
     json_object: bool | None = None
     disable_any_whitespace: bool | None = None
-    grammar: None = None
-    structural_tag: None = None
+    grammar: str | None = None  # EBNF or Lark; refused from clients
+    structural_tag: str | None = None  # xgrammar's; refused from clients

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use tokenmill_core::calls::CallShape;
 use tokenmill_core::sse::{self, StreamShape};
 use tokenmill_io::forward::{self, Limits, Order, Outbound};
 
@@ -195,11 +196,12 @@ impl Forwarder {
     }
 
     #[pyo3(signature = (
-        pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None
+        pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
+        calls = None
     ))]
     #[expect(
         clippy::too_many_arguments,
-        reason = "the contract: four of them are keyword-only"
+        reason = "the contract: five of them are keyword-only"
     )]
     fn start(
         &self,
@@ -210,12 +212,18 @@ impl Forwarder {
         request_id: &str,
         usage: UsageShape,
         model: Option<String>,
+        calls: Option<(Vec<String>, u32)>,
     ) -> PyResult<Relay> {
         let kind = kind.into();
         let outbound = Outbound::json(target, body, kind, request_id).map_err(Failure::Start)?;
         let shape = StreamShape {
             usage: usage.into(),
             model,
+            calls: calls.map(|(names, calls_max)| CallShape {
+                names,
+                calls_max,
+                seed: request_id.to_owned(),
+            }),
         };
         self.begin(Order {
             pool,

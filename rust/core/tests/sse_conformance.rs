@@ -47,6 +47,7 @@ fn stream(case: &Table) -> AnswerStream {
     let shape = StreamShape {
         usage,
         model: text(case, "model").map(str::to_owned),
+        calls: None,
     };
     let bound = number(case, "event_bytes_max").unwrap_or(1_000_000);
     AnswerStream::new(&shape, usize::try_from(bound).unwrap())

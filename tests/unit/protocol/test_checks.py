@@ -113,6 +113,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     (formatted(None), "response_format.json_schema.schema"),
     ({"structured_outputs": {}}, "structured_outputs"),
     ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
+    ({"structured_outputs": {"grammar": "x"}}, "structured_outputs.grammar"),
     ({"structured_outputs": {"regex": "a" * 513}}, "structured_outputs.regex"),
     ({"structured_outputs": {"choice": ["x"] * 1001}}, "structured_outputs.choice"),
     (

@@ -114,7 +114,6 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"chat_template": "{{x}}"}, "chat_template", "not supported"),
     ({"guided_json": {}}, "guided_json", "Send `structured_outputs`"),
     ({"functions": []}, "functions", "replaced by `tools`"),
-    ({"structured_outputs": {"grammar": "x"}}, "structured_outputs.grammar", "not supported"),
 ]
 
 

@@ -8,13 +8,11 @@ from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.embeddings import EmbeddingRequest
 from tokenmill.protocol.messages import AssistantMessage
 from tokenmill.protocol.refusals import REASONS
-from tokenmill.protocol.structured import StructuredOutputs
 
 PLACES: dict[type[msgspec.Struct], str] = {
     ChatRequest: "",
     CompletionRequest: "",
     EmbeddingRequest: "",
-    StructuredOutputs: "structured_outputs.",
     AssistantMessage: "messages[].",
 }
 

@@ -5,6 +5,7 @@
 
 use super::framer::{Event, FrameError, Framer};
 use super::writer::{DONE, Pieces};
+use crate::calls::{CallRewriter, CallShape};
 use crate::usage::{Chunk, Meter, ScanError, Splice, Usage, quote};
 
 /// Which usage the client asked for; the engine is always asked for all of it.
@@ -26,6 +27,8 @@ pub struct StreamShape {
     pub usage: UsageShape,
     /// The name it knows the model by; `None` leaves the engine's.
     pub model: Option<String>,
+    /// What calls its text may hold; `None` leaves the text as it is.
+    pub calls: Option<CallShape>,
 }
 
 /// How a stream ended.
@@ -71,6 +74,7 @@ struct Rules {
     model: Option<Vec<u8>>,
     meter: Meter,
     chunk: Chunk,
+    calls: Option<CallRewriter>,
     splice: Splice,
     /// By index: whether the choice has finished.
     finished: Vec<Option<bool>>,
@@ -90,6 +94,7 @@ impl AnswerStream {
                 model: shape.model.as_deref().map(quote),
                 meter: Meter::default(),
                 chunk: Chunk::default(),
+                calls: shape.calls.clone().map(CallRewriter::new),
                 splice: Splice::default(),
                 finished: Vec::new(),
                 final_usage: Vec::new(),
@@ -155,7 +160,36 @@ impl Rules {
             self.end = Some(StreamEnd::ErrorEvent(text.to_owned()));
             return;
         }
-        self.take_chunk(event, out);
+        if self.calls.is_some() {
+            self.take_rewritten(event, out);
+        } else {
+            self.take_chunk(event, out);
+        }
+    }
+
+    /// Takes what the calls in a chunk's text make of it: none, one or several chunks.
+    fn take_rewritten(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
+        // Held back or not: the engine has made it.
+        self.sent_tokens |= !self.chunk.choices.is_empty();
+        let rewritten = self.calls.as_mut().map(|calls| calls.chunk(event.data));
+        let chunks = match rewritten {
+            Some(Ok(chunks)) => chunks,
+            Some(Err(error)) => {
+                self.end = Some(StreamEnd::NotJson(error));
+                return;
+            }
+            None => return,
+        };
+        for data in &chunks {
+            if let Err(error) = self.chunk.read(data) {
+                self.end = Some(StreamEnd::NotJson(error));
+            }
+            if self.end.is_some() {
+                return;
+            }
+            let name = event.name;
+            self.take_chunk(Event { name, data }, out);
+        }
     }
 
     fn take_done(&mut self, out: &mut Vec<u8>) {

@@ -20,7 +20,11 @@ fn run(shape: &StreamShape, chunks: &[&[u8]]) -> (String, Option<StreamEnd>, Usa
 }
 
 fn shape(usage: UsageShape) -> StreamShape {
-    StreamShape { usage, model: None }
+    StreamShape {
+        usage,
+        model: None,
+        calls: None,
+    }
 }
 
 #[test]

@@ -11,6 +11,6 @@ mod whole;
 
 pub use chunk::{CHOICES_MAX, Choice, Chunk, Counts, Finish, Member};
 pub use meter::{Meter, Usage};
-pub use scan::{DEPTH_MAX, Key, ScanError, Scanner, Span, quote};
+pub use scan::{DEPTH_MAX, Key, ScanError, Scanner, Span, quote, unquote};
 pub use splice::{Edit, Splice};
 pub use whole::{WholeAnswer, read_whole};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use tokenmill_core::calls::rewrite_whole;
 use tokenmill_core::counters::Counter;
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
 use tokenmill_core::usage::{Usage, WholeAnswer, quote, read_whole};
@@ -278,6 +279,11 @@ impl<'a> Relaying<'a> {
                         return;
                     }
                     whole.body = read.rewritten.unwrap_or(whole.body);
+                    if let Some(calls) = &self.journey.shape.calls
+                        && let Ok(Some(body)) = rewrite_whole(&whole.body, calls)
+                    {
+                        whole.body = body;
+                    }
                 }
                 Err(error) => {
                     let detail = format!("the answer is not a JSON object: {error:?}");

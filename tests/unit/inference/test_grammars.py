@@ -1,0 +1,115 @@
+"""The worker's grammars: kept, made once, bounded by account and in number."""
+
+import asyncio
+
+import pytest
+
+from tokenmill.errors import RateLimited, ServiceUnavailable
+from tokenmill.inference.grammars import Grammars, NewSchemaRate, NoGrammar
+from tokenmill.settings import GrammarSettings
+
+ACCOUNT = 7
+SECOND_NS = 1_000_000_000
+
+
+def schema(number: int) -> bytes:
+    return b'{"const":%d}' % number
+
+
+def test_a_schema_is_compiled_once_and_kept() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=1))
+        first, same = await asyncio.gather(
+            grammars.find(schema(1), ACCOUNT, closed=False),
+            grammars.find(schema(1), ACCOUNT, closed=False),
+        )
+        assert isinstance(first, str)
+        assert first == same == await grammars.find(schema(1), ACCOUNT, closed=False)
+        assert first.startswith("root ::= ")
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_says_where_which_word_and_what_would_mend_it() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings())
+        asked = rb'{"properties":{"a":{"type":"string","pattern":"(x)\\1"}}}'
+        made = await grammars.find(asked, ACCOUNT, closed=False)
+        assert isinstance(made, NoGrammar)
+        assert made.pointer == "/properties/a"
+        assert str(made).startswith("at '#/properties/a', keyword `pattern`: ")
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_closed_and_open_objects_are_two_grammars() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings())
+        asked = b'{"type":"object","properties":{"a":{}}}'
+        opened = await grammars.find(asked, ACCOUNT, closed=False)
+        assert opened != await grammars.find(asked, ACCOUNT, closed=True)
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_new_schemas_of_an_account_are_limited_and_known_ones_are_not() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=2))
+        for number in range(2):
+            await grammars.find(schema(number), ACCOUNT, closed=False)
+        with pytest.raises(RateLimited) as refused:
+            await grammars.find(schema(2), ACCOUNT, closed=False)
+        assert 0 < (refused.value.retry_after_ms or 0) <= 30_000
+        await grammars.find(schema(1), ACCOUNT, closed=False)
+        await grammars.find(schema(2), ACCOUNT + 1, closed=False)
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_to_be_compiled_is_bounded() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(waiting_max=1))
+        first = asyncio.create_task(grammars.find(schema(1), ACCOUNT, closed=False))
+        await asyncio.sleep(0)
+        with pytest.raises(ServiceUnavailable):
+            await grammars.find(schema(2), ACCOUNT, closed=False)
+        await first
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_oldest_grammars_make_room() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(cache_bytes_max=1_000, new_schemas_per_minute_max=9))
+        for number in range(5):
+            await grammars.find(schema(number), ACCOUNT, closed=False)
+        assert grammars.kept_bytes <= 1_000
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_grammar_that_is_too_large_is_none() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(text_bytes_max=10))
+        made = await grammars.find(schema(1), ACCOUNT, closed=False)
+        assert isinstance(made, NoGrammar)
+        assert "larger than 10 bytes" in str(made)
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_minute_of_schemas_may_come_at_once_and_then_they_come_evenly() -> None:
+    rate = NewSchemaRate(4)
+    assert [rate.take(ACCOUNT, 0) for _ in range(4)] == [0, 0, 0, 0]
+    wait_ns = rate.take(ACCOUNT, 0)
+    assert wait_ns == 15 * SECOND_NS
+    assert rate.take(ACCOUNT, wait_ns - 1) == 1
+    assert rate.take(ACCOUNT, wait_ns) == 0
+    assert rate.take(ACCOUNT + 1, 0) == 0
