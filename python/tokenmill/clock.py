@@ -14,3 +14,8 @@ def monotonic_ms() -> int:
 def wall_s() -> int:
     """Seconds since the epoch, for `created` fields and expiry dates only."""
     return int(time.time())
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch, for the times of ledger lines and requests."""
+    return time.time_ns() // 1_000_000

@@ -64,6 +64,10 @@ class ControlClient:
         body = b"" if wish is None else msgspec.json.encode(wish)
         return self._request("POST", path, body, wanted)
 
+    def patch(self, path: str, wish: Struct, wanted: type[T]) -> T:
+        """What control answers to a change. Raises: ControlAway, ControlRefused."""
+        return self._request("PATCH", path, msgspec.json.encode(wish), wanted)
+
     def _request(self, method: str, path: str, body: bytes, wanted: type[T]) -> T:
         connection = _UnixConnection(self._socket_path, self._timeout_s)
         headers = {"content-type": "application/json"} if body else {}

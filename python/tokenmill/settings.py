@@ -149,6 +149,12 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     models: dict[str, str] = field(default_factory=dict)
 
 
+class UsageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long the row of each settled request is kept; sums by the hour stay for ever."""
+
+    rows_kept_days: Annotated[int, Meta(ge=1, le=36_500)] = 90
+
+
 class EmbeddedSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The embedded engine: streams at once, how many may wait, threads of its model."""
 
@@ -216,3 +222,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tier_pro: ProTierSettings = field(default_factory=ProTierSettings)
     tier_internal: InternalTierSettings = field(default_factory=InternalTierSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
+    usage: UsageSettings = field(default_factory=UsageSettings)

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tokenmill import clock
+from tokenmill.accounts import answerer
 from tokenmill.database.upgrade import open_database
-from tokenmill.keys import desk, rules
+from tokenmill.keys import rules
 from tokenmill.keys.commands import keys
 from tokenmill.keys.loading import ensure_local_key
 from tokenmill.keys.local_secret import local_key_path
@@ -140,7 +141,7 @@ def test_a_house_that_holds_the_folder_and_does_not_answer_is_named(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask("list")
-    monkeypatch.setattr(desk, "PATIENCE_MS", 1)
+    monkeypatch.setattr(answerer, "PATIENCE_MS", 1)
     with lock_path(state).open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = run("list")

@@ -7,9 +7,10 @@ from sqlalchemy import event
 
 from tokenmill import clock
 from tokenmill._native import KeyEntry, KeyRefusal, Segment
+from tokenmill.accounts.errors import AccountNotFound
 from tokenmill.database.connection import Database
 from tokenmill.errors import InvalidRequest
-from tokenmill.keys.errors import AccountNotFound, KeyIsOver, KeyNotFound, TooManyKeys
+from tokenmill.keys.errors import KeyIsOver, KeyNotFound, TooManyKeys
 from tokenmill.keys.loading import ensure_local_key, start_keys
 from tokenmill.keys.local_secret import ensure_local_secret, local_key_path
 from tokenmill.keys.registry import KeyRegistry

@@ -1,17 +1,24 @@
 """Control's two listeners: the app on its inherited socket, and metrics on a private port."""
 
 import logging
+from functools import partial
 from typing import cast
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from tokenmill._native import Segment
+from tokenmill.accounts.registry import AccountRegistry
+from tokenmill.accounts.rules import limits_of
+from tokenmill.accounts.store import Account
 from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
+from tokenmill.billing.wallets import LedgerRoad, Wallets
 from tokenmill.child import ChildStart
 from tokenmill.control.app import Routes, create_app
+from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.keeper import Keeper
+from tokenmill.control.ledger_verification import verification_route
 from tokenmill.control.metrics import HouseCollector
 from tokenmill.control.metrics_listener import MetricsListener
 from tokenmill.control.opening import OpenHouse
@@ -19,6 +26,10 @@ from tokenmill.control.status import StatusReader, status_route
 from tokenmill.engines.endpoints import engine_routes
 from tokenmill.keys.endpoints import key_routes
 from tokenmill.keys.registry import KeyRegistry
+from tokenmill.keys.visitors import VisitorFinder
+from tokenmill.settings import Settings
+from tokenmill.usage.reports import UsageReader
+from tokenmill.usage.requests import RequestReader
 
 END_S = 5.0
 """The workers have drained before control is told to stop: what is left here is short."""
@@ -57,9 +68,35 @@ def make_app(
         segment, settings.segment.workers_max, engines.views, lambda: keeper.fleet
     )
     keys = KeyRegistry(house.database, segment, settings.state)
-    admin: list[Routes] = [key_routes(keys), *engine_routes(engines), status_route(status)]
-    app = create_app(admin=admin, public=DOCUMENTATION_ROUTES)
+    parts = make_parts(settings, house, keys, engines)
+    admin: list[Routes] = [
+        key_routes(keys),
+        *engine_routes(engines),
+        status_route(status),
+        private_router(parts),
+        verification_route(house.database),
+    ]
+    dashboard = public_router(parts, VisitorFinder(house.database))
+    app = create_app(admin=admin, public=[*DOCUMENTATION_ROUTES, dashboard])
     return cast("AsgiApp", app)  # Litestar types the same calls by its own names
+
+
+def make_parts(
+    settings: Settings, house: OpenHouse, keys: KeyRegistry, engines: HouseEngines
+) -> DashboardParts:
+    """Who answers the dashboard's routes."""
+
+    def publish(account: Account) -> None:
+        keys.republish(account.id)
+
+    return DashboardParts(
+        accounts=AccountRegistry(house.database, partial(limits_of, settings), publish),
+        keys=keys,
+        wallets=Wallets(house.database, LedgerRoad(house.database)),
+        usage=UsageReader(house.database),
+        requests=RequestReader(house.database),
+        engines=engines,
+    )
 
 
 def make_registry(

@@ -55,6 +55,17 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `read`, where all statements see the same moment. Raises: DatabaseUnavailable."""
+        with self._translated(), self._engine.connect() as plain:
+            options: dict[str, Any] = {_IS_READ: True}
+            if self.address.kind == "postgresql":
+                options["isolation_level"] = "REPEATABLE READ"  # SQLite has no other way
+            connection = plain.execution_options(**options)
+            with connection.begin():
+                yield connection
+
     def close(self) -> None:
         """Closes the connections that nobody uses at the moment."""
         self._engine.dispose()

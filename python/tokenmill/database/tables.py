@@ -7,6 +7,7 @@ compares what the migrations make with what stands here, on both dialects.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -16,12 +17,15 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
         "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
     }
@@ -37,6 +41,10 @@ accounts = Table(
     Column("name", String(100), nullable=False, unique=True),
     Column("tier", String(20), nullable=False),
     Column("created_at_s", BigInteger, nullable=False),
+    # What this account may do instead of what its tier says; null: as the tier.
+    Column("requests_per_min", BigInteger),
+    Column("tokens_per_min", BigInteger),
+    Column("concurrency_max", BigInteger),
     # An id is never given twice: the ids of deleted rows may stand in logs and ledgers.
     sqlite_autoincrement=True,
 )
@@ -54,6 +62,8 @@ keys = Table(
     Column("created_at_s", BigInteger, nullable=False),
     Column("expires_at_s", BigInteger, nullable=False),  # 0: never
     Column("revoked_at_s", BigInteger, nullable=False),  # 0: it was not
+    Column("models", Text, nullable=False, server_default=""),  # allowed ids, a line each; all
+    Column("last_used_at_s", BigInteger, nullable=False, server_default="0"),  # to the minute
     sqlite_autoincrement=True,
 )
 
@@ -62,6 +72,122 @@ engine_assignments = Table(
     metadata,
     Column("engine", String(200), primary_key=True),
     Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
+)
+
+books = Table(
+    "books",
+    metadata,
+    # A place where money is: a customer's wallet, the revenue of a class, grants, refunds, funds.
+    Column("id", Id, primary_key=True),
+    Column("name", String(60), nullable=False, unique=True),
+    Column("account_id", Id, ForeignKey("accounts.id"), index=True),  # null: the house's own
+    # The sum of its transfers so far, kept with each of them: no start has to add them up.
+    Column("balance_nanos", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    # Money that went from one book to another. Rows are added and never changed.
+    Column("id", Id, primary_key=True),
+    Column("kind", String(10), nullable=False),  # usage, top_up, grant, refund
+    Column("from_book_id", Id, ForeignKey("books.id"), nullable=False),
+    Column("to_book_id", Id, ForeignKey("books.id"), nullable=False),
+    Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
+    Column("service_class", String(20), nullable=False),  # of usage; empty for others
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("balance_nanos", BigInteger, nullable=False),  # of the account, after it
+    Column("requests", Integer, nullable=False),  # usage rows that point here
+    Column("created_at_ms", BigInteger, nullable=False),
+    CheckConstraint("amount_nanos >= 0", name="amount"),
+    Index("ix_transfers_account_id_id", "account_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+wallet_credits = Table(
+    "credits",
+    metadata,
+    # Money that somebody gave an account, by the giver's own reference: given once.
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
+    Column("reference", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("transfer_id", Id, ForeignKey("transfers.id"), index=True),  # null: on its way
+    CheckConstraint("amount_nanos > 0", name="amount"),
+    UniqueConstraint("account_id", "reference"),
+    sqlite_autoincrement=True,
+)
+
+usage_names = Table(
+    "usage_names",
+    metadata,
+    # Models and engines by number, since usage has many rows: eight bytes of the name's SHA-256.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+)
+
+usage_rows = Table(
+    "usage_rows",
+    metadata,
+    # A request that was settled, by its ticket in the hot segment of that incarnation. No foreign
+    # keys: the keeper writes thousands a second, and `ledger verify` checks what it wrote.
+    Column("incarnation", BigInteger, primary_key=True, autoincrement=False),
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("transfer_id", BigInteger, nullable=False, index=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("key_id", BigInteger, nullable=False),
+    Column("model", BigInteger, nullable=False),
+    Column("engine", BigInteger, nullable=False),
+    Column("service_class", SmallInteger, nullable=False),
+    Column("endpoint", SmallInteger, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("flags", SmallInteger, nullable=False),
+    Column("began_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, nullable=False),
+    Column("first_byte_ms", BigInteger, nullable=False),  # after the start; -1: none came
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("prompt_price_nanos", BigInteger, nullable=False),
+    Column("completion_price_nanos", BigInteger, nullable=False),
+    Column("cached_price_nanos", BigInteger, nullable=False),
+    Column("reserved_nanos", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("request_id", LargeBinary(12), nullable=False, index=True),
+    Index("ix_usage_rows_account_id_ended_at_ms", "account_id", "ended_at_ms"),
+    sqlite_with_rowid=False,
+)
+
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    # Sums of usage rows by the hour in which they ended; kept for ever.
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hour_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", BigInteger, primary_key=True, autoincrement=False),
+    Column("service_class", SmallInteger, primary_key=True, autoincrement=False),
+    Column("endpoint", SmallInteger, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("failed_requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    # How far something that goes on in steps has come.
+    Column("name", String(60), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 
 # What a start reads: the keys that open something.

@@ -4,24 +4,20 @@ Each command is a question to the desk; this file parses, asks and prints.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
+from tokenmill.accounts.command_line import common_options, print_json, words_for_refusals
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
 from tokenmill.configuration.files import load
-from tokenmill.configuration.problems import SettingsError
-from tokenmill.control_client import ControlAway, ControlRefused
-from tokenmill.errors import ApiError
-from tokenmill.keys.desk import KeyDesk, StateBusy, open_desk
+from tokenmill.keys.desk import KeyDesk, open_desk
 from tokenmill.keys.durations import parse_span_s
 from tokenmill.keys.rules import Scope, scope_names
 from tokenmill.keys.views import CreateKey, KeyView, MadeKey, RotateKey
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 SCOPES = scope_names(sum(Scope))
 
@@ -33,16 +29,6 @@ def keys() -> None:
     Works while tokenmill is up (it then takes effect in every worker at once) and while it is
     down. Secrets are shown once, when a key is made; only their digests are stored.
     """
-
-
-def _common(command: Command) -> Command:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="For programs."),
-        click.option("--config", metavar="FILE", help="A TOML file of settings."),
-        click.option("--state", metavar="DIR", help="The state folder."),
-    ):
-        command = option(command)
-    return command
 
 
 class _Span(click.ParamType[int]):
@@ -65,13 +51,25 @@ class _Span(click.ParamType[int]):
     type=click.Choice(SCOPES),
     help="What it may do; repeatable. Without it: everything.",
 )
+@click.option(
+    "--kind",
+    type=click.Choice(["api", "dashboard", "operator"]),
+    default="api",
+    show_default=True,
+    help="An API key; a token for the account's dashboard; one for all accounts'.",
+)
+@click.option(
+    "--model", "models", multiple=True, help="A model it may use; repeatable. Without it: all."
+)
 @click.option("--expires", type=_Span(), default=None, help="After 12h, 30d, 4w … Default: never.")
-@_common
+@common_options
 def create(
     *,
     name: str,
     account: str,
     scopes: tuple[str, ...],
+    kind: str,
+    models: tuple[str, ...],
     expires: int | None,
     as_json: bool,
     config: str | None,
@@ -82,9 +80,18 @@ def create(
     \b
     Examples:
       tokenmill keys create --name ci --expires 90d
+      tokenmill keys create --account acme --scope inference --model meta-llama/Llama-3.1-8B
+      tokenmill keys create --account acme --kind dashboard
       export OPENAI_API_KEY=$(tokenmill keys create --name ci --json | jq -r .secret)
     """
-    wish = _wish(name=name, account=account, scopes=scopes, expires_in_s=expires or 0)
+    wish = _wish(
+        name=name,
+        account=account,
+        scopes=scopes,
+        kind=kind,
+        models=models,
+        expires_in_s=expires or 0,
+    )
     with _desk(config, state) as desk:
         made = desk.create(wish)
     _print_made(made, as_json)
@@ -92,7 +99,7 @@ def create(
 
 @keys.command("list")
 @click.option("--live", is_flag=True, help="Only keys that open something now.")
-@_common
+@common_options
 def list_keys(live: bool, as_json: bool, config: str | None, state: str | None) -> None:
     """Show the keys, without their secrets.
 
@@ -103,7 +110,7 @@ def list_keys(live: bool, as_json: bool, config: str | None, state: str | None) 
     with _desk(config, state) as desk:
         found = desk.list(is_live_only=live)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         from tokenmill.keys.shown import print_keys
 
@@ -119,7 +126,7 @@ def list_keys(live: bool, as_json: bool, config: str | None, state: str | None) 
     show_default=True,
     help="How long the old key still opens; 0s: not at all.",
 )
-@_common
+@common_options
 def rotate(key: str, overlap: int, as_json: bool, config: str | None, state: str | None) -> None:
     """Replace KEY (its number or name) by a new one and show the new secret, this once.
 
@@ -137,7 +144,7 @@ def rotate(key: str, overlap: int, as_json: bool, config: str | None, state: str
 @keys.command("revoke")
 @click.argument("key")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_common
+@common_options
 def revoke(key: str, yes: bool, as_json: bool, config: str | None, state: str | None) -> None:
     """Revoke KEY (its number or name). From then on every worker refuses it; there is no undo.
 
@@ -152,7 +159,7 @@ def revoke(key: str, yes: bool, as_json: bool, config: str | None, state: str | 
             click.confirm(question, abort=True, err=True)
         revoked = desk.revoke(found.id)
     if as_json:
-        _print_json(revoked)
+        print_json(revoked)
     else:
         click.echo(f"Key {revoked.id} ({revoked.name}, {revoked.shown}) opens nothing any more.")
 
@@ -167,18 +174,8 @@ def _wish(**fields: object) -> CreateKey:
 @contextmanager
 def _desk(config: str | None, state: str | None) -> Iterator[KeyDesk]:
     """Who answers; what goes wrong ends the command with a sentence."""
-    try:
-        settings = load(config, {"state": state}).settings
-        with open_desk(settings) as desk:
-            yield desk
-    except (ControlRefused, SettingsError, StateBusy) as error:
-        raise click.ClickException(str(error)) from error
-    except ControlAway as error:
-        raise click.ClickException(f"tokenmill went away: {error}. Try again.") from error
-    except ApiError as error:
-        raise click.ClickException(error.message) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or 'the state folder'}: {error}") from error
+    with words_for_refusals(), open_desk(load(config, {"state": state}).settings) as desk:
+        yield desk
 
 
 def _find(desk: KeyDesk, wanted: str) -> KeyView:
@@ -197,14 +194,10 @@ def _find(desk: KeyDesk, wanted: str) -> KeyView:
 
 def _print_made(made: MadeKey, as_json: bool) -> None:
     if as_json:
-        _print_json(made)
+        print_json(made)
     elif sys.stdout.isatty():
         from tokenmill.keys.shown import print_made
 
         print_made(made)
     else:
         click.echo(made.secret)  # into a file or a variable: the secret and nothing else
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -9,12 +9,6 @@ class KeyNotFound(NotFound):
     code = "key_not_found"
 
 
-class AccountNotFound(NotFound):
-    """There is no such account."""
-
-    code = "account_not_found"
-
-
 class KeyIsOver(Conflict):
     """The key is revoked or expired already."""
 

@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from tokenmill import clock
 from tokenmill._native import Segment
+from tokenmill.accounts.local_account import local_account
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
-from tokenmill.accounts.store import Account, find_account, insert_account
+from tokenmill.accounts.store import Account
 from tokenmill.database.connection import Database
 from tokenmill.keys import rules, store
 from tokenmill.keys.errors import KeysDoNotFit
 from tokenmill.keys.local_secret import ensure_local_secret, replace_local_secret
+from tokenmill.keys.model_lists import ModelLists
 from tokenmill.keys.registry import fresh_secret
 from tokenmill.keys.store import NewKey
 
@@ -39,6 +41,9 @@ def start_keys(database: Database, segment: Segment, state: Path) -> Loaded:
     """
     now_s = clock.wall_s()
     ensure_local_key(database, state, now_s)
+    # Before the keys: one whose list a worker does not know opens no model at all.
+    with database.read() as connection:
+        ModelLists(state).replace(store.model_lists(connection))
     return load_keys(database, segment, now_s)
 
 
@@ -52,7 +57,7 @@ def ensure_local_key(database: Database, state: Path, now_s: int) -> str:
         if _is_live(connection, secret, now_s):
             return secret
     with database.write() as connection:
-        account = _local_account(connection, now_s)
+        account = local_account(connection, now_s)
         if store.find_digest(connection, rules.digest(secret)) is not None:
             # Revoked or expired, but its file is still there: a revocation that was cut short.
             secret = fresh_secret()
@@ -94,11 +99,6 @@ def _is_live(connection: Connection, secret: str, now_s: int) -> bool:
     return key is not None and (
         rules.key_state(key.revoked_at_s, key.expires_at_s, now_s) == "live"
     )
-
-
-def _local_account(connection: Connection, now_s: int) -> Account:
-    found = find_account(connection, LOCAL_ACCOUNT)
-    return found or insert_account(connection, LOCAL_ACCOUNT, "internal", now_s)
 
 
 def _local_key(account: Account, secret: str, now_s: int) -> NewKey:

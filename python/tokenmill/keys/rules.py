@@ -14,6 +14,9 @@ from typing import Literal
 from tokenmill.ids import BASE62
 
 API_KEY_PREFIX = "pk_live_"
+TOKEN_PREFIX = "dt_live_"
+"""Of dashboard tokens, which open the control plane and no inference. As long as the other one."""
+
 RANDOM_CHARACTERS = 36
 """214 bits: a plain SHA-256 of it can't be undone, and no slow hash is needed."""
 
@@ -36,6 +39,37 @@ class Scope(IntFlag):
 
 
 ALL_SCOPES = Scope.INFERENCE | Scope.BATCHES | Scope.TUNING | Scope.USAGE
+
+
+SOME_MODELS = 0x100
+"""A bit beside the scopes: the key may use the models of its list and no others."""
+
+DASHBOARD = 0x200
+"""A bit beside the scopes: no API key but a dashboard token, never in the hot segment."""
+
+OPERATOR = 0x400
+"""A bit beside DASHBOARD: a token that sees and changes every account."""
+
+KeyKind = Literal["api", "dashboard", "operator"]
+
+_BITS: dict[KeyKind, int] = {"api": 0, "dashboard": DASHBOARD, "operator": DASHBOARD | OPERATOR}
+
+
+def kind_of(scopes: int) -> KeyKind:
+    """What sort of secret has these bits."""
+    if scopes & DASHBOARD:
+        return "operator" if scopes & OPERATOR else "dashboard"
+    return "api"
+
+
+def kind_bits(kind: KeyKind) -> int:
+    """The bits of a sort of secret, beside its scopes."""
+    return _BITS[kind]
+
+
+def prefix_of(kind: KeyKind) -> str:
+    """How secrets of this sort begin."""
+    return API_KEY_PREFIX if kind == "api" else TOKEN_PREFIX
 
 
 def make_secret(random_text: str, prefix: str = API_KEY_PREFIX) -> str:
@@ -94,6 +128,16 @@ def parse_scopes(names: Iterable[str]) -> Scope:
     if not scopes:
         raise ValueError(f"a key needs a scope; there are {', '.join(known)}")
     return scopes
+
+
+def models_text(models: Iterable[str]) -> str:
+    """A list of model ids as the database has it: a line each, sorted."""
+    return "\n".join(sorted(set(models)))
+
+
+def parse_models(text: str) -> tuple[str, ...]:
+    """The model ids of `models_text`."""
+    return tuple(text.split("\n")) if text else ()
 
 
 def key_state(revoked_at_s: int, expires_at_s: int, now_s: int) -> KeyState:

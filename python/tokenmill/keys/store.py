@@ -1,6 +1,6 @@
 """Keys in the database. Each function is one statement in the caller's transaction."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from struct import Struct as Packing
 
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     func,
     insert,
     or_,
@@ -20,6 +21,7 @@ from sqlalchemy import (
 
 from tokenmill.accounts.rules import TIERS
 from tokenmill.database.tables import accounts, keys
+from tokenmill.keys.rules import DASHBOARD, parse_models
 
 PACKED = Packing("<32sQQQHB5x")
 """digest, key id, account id, expiry, scopes, tier: as `Segment.put_keys` takes them."""
@@ -40,6 +42,7 @@ class NewKey(Struct, frozen=True, kw_only=True):
     is_local: bool
     created_at_s: int
     expires_at_s: int
+    models: str = ""  # as of rules.models_text
 
 
 class StoredKey(NewKey, frozen=True, kw_only=True):
@@ -49,11 +52,13 @@ class StoredKey(NewKey, frozen=True, kw_only=True):
     account: str
     tier: str
     revoked_at_s: int
+    last_used_at_s: int
 
 
 def insert_key(connection: Connection, new: NewKey) -> int:
     """The number of the new key. Raises: sqlalchemy.exc.IntegrityError, if its digest is there."""
-    values = {name: getattr(new, name) for name in NewKey.__struct_fields__} | {"revoked_at_s": 0}
+    values = {name: getattr(new, name) for name in NewKey.__struct_fields__}
+    values |= {"revoked_at_s": 0, "last_used_at_s": 0}
     statement = insert(keys).values(values).returning(keys.c.id)
     key_id: int = connection.execute(statement).scalar_one()
     return key_id
@@ -71,9 +76,13 @@ def find_digest(connection: Connection, digest: bytes) -> StoredKey | None:
     return None if row is None else _stored(row)
 
 
-def list_keys(connection: Connection, *, is_live_only: bool, now_s: int) -> list[StoredKey]:
-    """Keys, oldest first."""
+def list_keys(
+    connection: Connection, *, is_live_only: bool, now_s: int, account_id: int | None = None
+) -> list[StoredKey]:
+    """Keys of an account or of all, oldest first."""
     statement = _select().order_by(keys.c.id)
+    if account_id is not None:
+        statement = statement.where(keys.c.account_id == account_id)
     if is_live_only:
         statement = statement.where(
             keys.c.revoked_at_s == 0, or_(keys.c.expires_at_s == 0, keys.c.expires_at_s > now_s)
@@ -96,6 +105,24 @@ def mark_revoked(connection: Connection, key_id: int, now_s: int) -> None:
 def set_expiry(connection: Connection, key_id: int, expires_at_s: int) -> None:
     """The key opens nothing from `expires_at_s`."""
     connection.execute(update(keys).where(keys.c.id == key_id).values(expires_at_s=expires_at_s))
+
+
+def mark_used(connection: Connection, uses: Mapping[int, int]) -> None:
+    """When the keys were used last, in seconds; a use before the known one changes nothing."""
+    if uses:
+        statement = (
+            update(keys)
+            .where(keys.c.id == bindparam("used_id"), keys.c.last_used_at_s < bindparam("used_s"))
+            .values(last_used_at_s=bindparam("used_s"))
+        )
+        values = [{"used_id": key_id, "used_s": used_s} for key_id, used_s in sorted(uses.items())]
+        connection.execute(statement, values)
+
+
+def model_lists(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """The models that keys may use, by key, where there is a list."""
+    statement = select(keys.c.id, keys.c.models).where(keys.c.models != "")
+    return {key_id: parse_models(text) for key_id, text in connection.execute(statement)}
 
 
 def count_loadable(connection: Connection, expired_after_s: int) -> int:
@@ -135,6 +162,7 @@ def pack_loadable(connection: Connection, expired_after_s: int) -> Generator[byt
 def _is_loadable(expired_after_s: int) -> ColumnElement[bool]:
     return and_(
         keys.c.revoked_at_s == 0,
+        keys.c.scopes < DASHBOARD,  # the highest bits there are: tokens are not looked up there
         or_(keys.c.expires_at_s == 0, keys.c.expires_at_s > expired_after_s),
     )
 

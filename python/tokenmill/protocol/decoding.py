@@ -8,6 +8,7 @@ inside schemas, whose bytes are kept, it is refused (`schemas.py`).
 """
 
 import re
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -54,6 +55,17 @@ class BodyDecoder(Generic[T]):
         if b"\\u0000" in body and _NUL.search(body):
             raise InvalidRequest("The body holds a NUL character (\\u0000); remove it.")
         return value
+
+
+def decode_query(pairs: Iterable[tuple[str, str]], model: type[T]) -> T:
+    """The parameters of an address as a Struct; of a name that comes twice the last one counts.
+
+    Raises: InvalidRequest, with the name as `param`.
+    """
+    try:
+        return msgspec.convert(dict(pairs), model, strict=False)
+    except msgspec.ValidationError as error:
+        raise describe_mismatch(str(error), model) from error
 
 
 def _malformed(body: bytes, what: str) -> str:

@@ -120,6 +120,12 @@ ERRORS: dict[int, tuple[str, str, str, str]] = {
         "request_timeout",
         "The request body did not arrive in time.",
     ),
+    409: (
+        "It conflicts with what is there already.",
+        "invalid_request",
+        "conflict",
+        "The key is revoked. Make a new one with `tokenmill keys create`.",
+    ),
     413: (
         "The body is too large.",
         "invalid_request",
@@ -131,6 +137,12 @@ ERRORS: dict[int, tuple[str, str, str, str]] = {
         "invalid_request",
         "unsupported_media_type",
         "Send the body as `Content-Type: application/json`.",
+    ),
+    422: (
+        "It is well-formed and cannot be done.",
+        "invalid_request",
+        "refund_too_large",
+        "More than was billed and not refunded before cannot be refunded.",
     ),
     500: (
         "Our fault; `x-request-id` finds it in the logs.",

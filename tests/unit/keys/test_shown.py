@@ -8,6 +8,10 @@ from tokenmill.keys.views import KeyView
 
 NOW_S = 1_000
 KEY = KeyView(
+    kind="api",
+    account_id=1,
+    models=(),
+    last_used_at_s=0,
     id=1,
     name="ci",
     account="local",

@@ -12,6 +12,12 @@ import msgspec
 from litestar import HttpMethod, Response, route
 from litestar.handlers.base import BaseRouteHandler
 
+from tokenmill.control.documentation.dashboard_routes import (
+    SECURITY,
+    TAGS,
+    dashboard_paths,
+    dashboard_schemas,
+)
 from tokenmill.control.documentation.own_routes import OWN_PATHS
 from tokenmill.control.documentation.page import render_page
 from tokenmill.protocol.openapi import document
@@ -29,7 +35,13 @@ _HEADERS = {
 def whole_document() -> dict[str, Any]:
     """The data plane's description and control's own public routes."""
     described = document()
-    return described | {"paths": described["paths"] | OWN_PATHS}
+    components = described["components"]
+    components["schemas"] |= dashboard_schemas()
+    components["securitySchemes"] |= SECURITY
+    return described | {
+        "paths": described["paths"] | dashboard_paths() | OWN_PATHS,
+        "tags": described["tags"] + TAGS,
+    }
 
 
 @cache

@@ -1,0 +1,43 @@
+"""Accounts as HTTP and the command line speak of them."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from tokenmill.accounts.limits import LimitsView
+
+AccountName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]*$")]
+Bound = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+TierName = Literal["free", "standard", "pro", "premium", "internal"]
+
+
+class AccountView(Struct, frozen=True, kw_only=True):
+    """An account and the limits that hold for it now."""
+
+    id: int
+    name: str
+    tier: str
+    created_at_s: int
+    limits: LimitsView
+
+
+class AccountList(Struct, frozen=True, kw_only=True):
+    """Accounts, oldest first."""
+
+    data: list[AccountView]
+
+
+class CreateAccount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new account. Nothing is in its wallet yet."""
+
+    name: AccountName
+    tier: TierName = "free"
+
+
+class ChangeAccount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another tier, or limits of the account's own: 0 is no limit, null is what the tier says."""
+
+    tier: TierName | UnsetType = UNSET
+    requests_per_min: Bound | UnsetType | None = UNSET
+    tokens_per_min: Bound | UnsetType | None = UNSET
+    concurrency_max: Bound | UnsetType | None = UNSET

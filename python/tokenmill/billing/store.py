@@ -1,0 +1,260 @@
+"""The ledger in the database: books, transfers, credits. All in the caller's transaction.
+
+Rows are added and never changed, but for two things that follow from them: a book's balance, kept
+with each transfer, and which transfer a credit became.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+
+from tokenmill.billing import rules
+from tokenmill.billing.rules import Book, CreditKind, Posting, TransferKind
+from tokenmill.database.statements import in_pieces, upsert, upsert_adding
+from tokenmill.database.tables import books, transfers, wallet_credits
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """A line of the ledger. `balance_nanos` is the account's after it."""
+
+    id: int
+    kind: TransferKind
+    account_id: int
+    service_class: str
+    amount_nanos: int
+    balance_nanos: int
+    requests: int
+    created_at_ms: int
+    reference: str = ""
+    note: str = ""
+
+
+class NewCredit(Struct, frozen=True, kw_only=True):
+    """Money that an account is to be given, by the giver's own reference."""
+
+    account_id: int
+    reference: str
+    kind: CreditKind
+    amount_nanos: int
+    note: str
+    created_at_s: int
+
+
+class Credit(NewCredit, frozen=True, kw_only=True):
+    """A credit as the database has it; without a transfer it is on its way."""
+
+    id: int
+    transfer_id: int | None
+
+
+def post(connection: Connection, postings: Sequence[Posting], now_ms: int) -> list[int]:
+    """Makes the transfers; their numbers, in the order of the postings. Raises: IntegrityError, if
+    an account does not exist."""
+    if not postings:
+        return []
+    rows = _change_books(connection, rules.book_changes(postings))
+    ends = {row.account_id: row.balance_nanos for row in rows if row.account_id is not None}
+    ids = {row.name: row.id for row in rows}
+    after = rules.running_balances(list(postings), ends)
+    values = [
+        {
+            "kind": one.kind,
+            "from_book_id": ids[one.source.name],
+            "to_book_id": ids[one.target.name],
+            "account_id": one.account_id,
+            "service_class": one.service_class,
+            "amount_nanos": one.amount_nanos,
+            "balance_nanos": balance_nanos,
+            "requests": one.requests,
+            "created_at_ms": now_ms,
+        }
+        for one, balance_nanos in zip(postings, after, strict=True)
+    ]
+    statement = insert(transfers).returning(transfers.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, values).scalars())
+
+
+def _change_books(
+    connection: Connection, changes: dict[Book, int]
+) -> Sequence[Row[tuple[int, str, int | None, int]]]:
+    """Adds to the books, which are made where they are missing; the rows after it."""
+    # In the order of their names: two machines that write at once wait, and never for each other.
+    values = [
+        {"name": book.name, "account_id": book.account_id, "balance_nanos": change}
+        for book, change in sorted(changes.items(), key=lambda item: item[0].name)
+    ]
+    statement = upsert_adding(connection, books, ("name",)).returning(
+        books.c.id, books.c.name, books.c.account_id, books.c.balance_nanos
+    )
+    rows: Sequence[Row[tuple[int, str, int | None, int]]]
+    rows = connection.execute(statement, values).all()
+    return rows
+
+
+def balance_nanos(connection: Connection, account_id: int) -> int:
+    """What the account owns; 0 before its first transfer."""
+    found = connection.execute(
+        select(books.c.balance_nanos).where(books.c.account_id == account_id)
+    ).scalar_one_or_none()
+    return int(found or 0)
+
+
+def list_balances(connection: Connection) -> dict[str, int]:
+    """What is in each book, by its name."""
+    rows = connection.execute(select(books.c.name, books.c.balance_nanos))
+    return {name: int(balance) for name, balance in rows}
+
+
+def insert_credit(connection: Connection, new: NewCredit) -> int | None:
+    """Its number; None if the account has a credit of that reference already."""
+    values = {name: getattr(new, name) for name in NewCredit.__struct_fields__}
+    statement = upsert(connection, wallet_credits).values(values)
+    statement = statement.on_conflict_do_nothing(index_elements=["account_id", "reference"])
+    number: int | None = connection.execute(
+        statement.returning(wallet_credits.c.id)
+    ).scalar_one_or_none()
+    return number
+
+
+def find_credit(connection: Connection, account_id: int, reference: str) -> Credit | None:
+    """The account's credit of that reference."""
+    statement = select(wallet_credits).where(
+        wallet_credits.c.account_id == account_id, wallet_credits.c.reference == reference
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else Credit(**row._mapping)
+
+
+def credits_on_their_way(connection: Connection) -> list[Credit]:
+    """Credits that no transfer has made true yet, oldest first."""
+    statement = (
+        select(wallet_credits)
+        .where(wallet_credits.c.transfer_id.is_(None))
+        .order_by(wallet_credits.c.id)
+    )
+    return [Credit(**row._mapping) for row in connection.execute(statement)]
+
+
+def find_credits(connection: Connection, numbers: Iterable[int]) -> dict[int, Credit]:
+    """The credits of these numbers."""
+    found = {}
+    for some in in_pieces(list(numbers)):
+        for row in connection.execute(select(wallet_credits).where(wallet_credits.c.id.in_(some))):
+            found[row.id] = Credit(**row._mapping)
+    return found
+
+
+def link_credits(connection: Connection, made: Sequence[tuple[int, int]]) -> None:
+    """These credits (number, transfer) are part of the ledger now."""
+    if made:
+        statement = (
+            update(wallet_credits)
+            .where(wallet_credits.c.id == bindparam("credit_id"))
+            .values(transfer_id=bindparam("made_id"))
+        )
+        values = [{"credit_id": number, "made_id": transfer} for number, transfer in made]
+        connection.execute(statement, values)
+
+
+def credited_nanos(connection: Connection, account_id: int, kind: CreditKind) -> int:
+    """All that the account was given in this way, whether it is on its way or there."""
+    statement = select(func.sum(wallet_credits.c.amount_nanos)).where(
+        wallet_credits.c.account_id == account_id, wallet_credits.c.kind == kind
+    )
+    return int(connection.execute(statement).scalar_one() or 0)
+
+
+def waiting_nanos(connection: Connection, account_id: int) -> int:
+    """What the account was given that is not in the ledger yet."""
+    statement = select(func.sum(wallet_credits.c.amount_nanos)).where(
+        wallet_credits.c.account_id == account_id, wallet_credits.c.transfer_id.is_(None)
+    )
+    return int(connection.execute(statement).scalar_one() or 0)
+
+
+def list_transfers(
+    connection: Connection, account_id: int, *, before_id: int | None, count_max: int
+) -> list[Transfer]:
+    """Lines of the account's ledger, newest first, older than `before_id`."""
+    statement = (
+        select(
+            transfers.c.id,
+            transfers.c.kind,
+            transfers.c.account_id,
+            transfers.c.service_class,
+            transfers.c.amount_nanos,
+            transfers.c.balance_nanos,
+            transfers.c.requests,
+            transfers.c.created_at_ms,
+            func.coalesce(wallet_credits.c.reference, "").label("reference"),
+            func.coalesce(wallet_credits.c.note, "").label("note"),
+        )
+        .outerjoin(wallet_credits, wallet_credits.c.transfer_id == transfers.c.id)
+        .where(transfers.c.account_id == account_id)
+        .order_by(transfers.c.id.desc())
+        .limit(count_max)
+    )
+    if before_id is not None:
+        statement = statement.where(transfers.c.id < before_id)
+    return [Transfer(**row._mapping) for row in connection.execute(statement)]
+
+
+def summed_books(connection: Connection) -> dict[str, int]:
+    """What the transfers make of each book. Cost: reads all of them."""
+    inward, outward = (
+        dict(
+            connection.execute(
+                select(column, func.sum(transfers.c.amount_nanos)).group_by(column)
+            ).all()
+        )
+        for column in (transfers.c.to_book_id, transfers.c.from_book_id)
+    )
+    names = connection.execute(select(books.c.id, books.c.name)).all()
+    return {
+        name: int(inward.get(number, 0)) - int(outward.get(number, 0)) for number, name in names
+    }
+
+
+def billed_by_class(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
+    """Requests and nanos of usage by account and class. Cost: reads all transfers."""
+    place = (transfers.c.account_id, transfers.c.service_class)
+    statement = (
+        select(*place, func.sum(transfers.c.requests), func.sum(transfers.c.amount_nanos))
+        .where(transfers.c.kind == "usage")
+        .group_by(*place)
+    )
+    rows = connection.execute(statement)
+    return {(account, name): (int(count), int(nanos)) for account, name, count, nanos in rows}
+
+
+def wrong_credits(connection: Connection, count_max: int) -> tuple[int, list[int]]:
+    """How many credits are in the ledger, and some whose transfer is missing or another one."""
+    posted = wallet_credits.c.transfer_id.is_not(None)
+    count = connection.execute(select(func.count()).where(posted)).scalar_one()
+    statement = (
+        select(wallet_credits.c.id)
+        .outerjoin(transfers, transfers.c.id == wallet_credits.c.transfer_id)
+        .where(
+            posted,
+            or_(
+                transfers.c.id.is_(None),
+                transfers.c.account_id != wallet_credits.c.account_id,
+                transfers.c.amount_nanos != wallet_credits.c.amount_nanos,
+                transfers.c.kind != wallet_credits.c.kind,
+            ),
+        )
+        .limit(count_max)
+    )
+    return int(count), list(connection.execute(statement).scalars())
+
+
+def first_transfer_since(connection: Connection, begin_id: int, begin_ms: int) -> int | None:
+    """The first transfer from `begin_id` on that was made at `begin_ms` or later."""
+    statement = (
+        select(transfers.c.id)
+        .where(transfers.c.id >= begin_id, transfers.c.created_at_ms >= begin_ms)
+        .order_by(transfers.c.id)
+        .limit(1)
+    )
+    return connection.execute(statement).scalar_one_or_none()

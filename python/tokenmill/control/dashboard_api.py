@@ -1,0 +1,91 @@
+"""The routes under /api/dashboard, and the same ones for this machine's command line.
+
+A visitor is whoever's token the request brings; on the private socket it is the local operator.
+"""
+
+import asyncio
+
+from litestar import Router, get, post
+from litestar.di import Provide
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import FromPath
+from msgspec import Struct
+
+from tokenmill.accounts.asking import AnyRequest, AskedBy, read_wish
+from tokenmill.accounts.endpoints import account_routes
+from tokenmill.accounts.registry import AccountRegistry
+from tokenmill.accounts.visitor import LOCAL_OPERATOR, Visitor, check_operator
+from tokenmill.billing.endpoints import wallet_routes
+from tokenmill.billing.wallets import Wallets
+from tokenmill.engines.endpoints import EngineRegister
+from tokenmill.engines.views import Assignment, EngineList, EngineView
+from tokenmill.keys.endpoints import dashboard_key_routes
+from tokenmill.keys.registry import KeyRegistry
+from tokenmill.keys.visitors import VisitorFinder
+from tokenmill.protocol.decoding import BodyDecoder
+from tokenmill.usage.endpoints import usage_routes
+from tokenmill.usage.reports import UsageReader
+from tokenmill.usage.requests import RequestReader
+
+PUBLIC_PATH = "/api/dashboard"
+PRIVATE_PATH = "/dashboard"
+
+_ASSIGN = BodyDecoder(Assignment)
+
+
+class DashboardParts(Struct, frozen=True, kw_only=True):
+    """Who answers for what."""
+
+    accounts: AccountRegistry
+    keys: KeyRegistry
+    wallets: Wallets
+    usage: UsageReader
+    requests: RequestReader
+    engines: EngineRegister
+
+
+def public_router(parts: DashboardParts, finder: VisitorFinder) -> Router:
+    """The routes for whoever has a token."""
+
+    async def find_visitor(request: AnyRequest) -> Visitor:
+        authorization = request.headers.get("authorization")
+        return await asyncio.to_thread(finder.find, authorization)
+
+    return _router(PUBLIC_PATH, parts, Provide(find_visitor))
+
+
+def private_router(parts: DashboardParts) -> Router:
+    """The same routes, to be placed under /control."""
+
+    async def local_operator() -> Visitor:
+        return LOCAL_OPERATOR
+
+    return _router(PRIVATE_PATH, parts, Provide(local_operator))
+
+
+def _router(path: str, parts: DashboardParts, visitor: Provide) -> Router:
+    handlers: list[BaseRouteHandler] = [
+        *account_routes(parts.accounts),
+        *dashboard_key_routes(parts.keys, parts.accounts),
+        *wallet_routes(parts.wallets),
+        *usage_routes(parts.usage, parts.requests),
+        *_engine_routes(parts.engines),
+    ]
+    return Router(path=path, route_handlers=handlers, dependencies={"visitor": visitor})
+
+
+def _engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:
+    @get("/engines")
+    async def list_engines(visitor: AskedBy) -> EngineList:
+        check_operator(visitor)
+        return EngineList(register.views())
+
+    @post("/engines/{name:str}/assign", status_code=200)
+    async def assign_engine(
+        name: FromPath[str], request: AnyRequest, visitor: AskedBy
+    ) -> EngineView:
+        check_operator(visitor)
+        wish = await read_wish(request, _ASSIGN)
+        return await register.assign(name, wish.account)
+
+    return [list_engines, assign_engine]

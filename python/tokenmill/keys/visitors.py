@@ -1,0 +1,51 @@
+"""Whose secret it is that a request to the control plane brings: looked up in the database.
+
+The hot segment is for inference; dashboard tokens never stand there. What is no secret of ours is
+refused before the database is asked, and all refusals of unknown ones read alike.
+"""
+
+from collections.abc import Callable
+
+from tokenmill import clock
+from tokenmill.accounts.errors import NotAllowed
+from tokenmill.accounts.visitor import Visitor
+from tokenmill.database.connection import Database
+from tokenmill.errors import InvalidApiKey
+from tokenmill.keys import rules, store
+from tokenmill.keys.rules import API_KEY_PREFIX, DASHBOARD, OPERATOR, TOKEN_PREFIX, Scope
+
+_CHALLENGE = {"www-authenticate": "Bearer"}
+_HOW = "Send `Authorization: Bearer dt_live_…`; `tokenmill keys create --kind dashboard` makes one."
+
+
+class VisitorFinder:
+    """Finds the visitor behind a secret; from any thread."""
+
+    def __init__(self, database: Database, *, now_s: Callable[[], int] = clock.wall_s) -> None:
+        self._database = database
+        self._now_s = now_s
+
+    def find(self, authorization: str | None) -> Visitor:
+        """The visitor. Raises: InvalidApiKey, NotAllowed, DatabaseUnavailable."""
+        if not authorization:
+            raise InvalidApiKey(f"No dashboard token provided. {_HOW}", headers=_CHALLENGE)
+        scheme, _, rest = authorization.partition(" ")
+        secret = rest.strip().encode("utf-8", "replace")
+        is_ours = any(rules.is_well_formed(secret, each) for each in (TOKEN_PREFIX, API_KEY_PREFIX))
+        if scheme.lower() != "bearer" or not is_ours:
+            raise InvalidApiKey(f"Invalid dashboard token provided. {_HOW}", headers=_CHALLENGE)
+        with self._database.read() as connection:
+            key = store.find_digest(connection, rules.digest(secret.decode()))
+        state = key and rules.key_state(key.revoked_at_s, key.expires_at_s, self._now_s())
+        if key is None or state != "live":
+            reason = f": it is {state}" if key is not None else ""
+            raise InvalidApiKey(f"Invalid dashboard token provided{reason}.", headers=_CHALLENGE)
+        is_token = bool(key.scopes & DASHBOARD)
+        if not is_token and not key.scopes & Scope.USAGE:
+            raise NotAllowed("This key has no scope `usage`. Send a dashboard token (dt_live_…).")
+        return Visitor(
+            account_id=key.account_id,
+            key_id=key.id,
+            may_change=is_token,
+            is_operator=bool(key.scopes & OPERATOR),
+        )

@@ -1,0 +1,191 @@
+"""Questions about usage, answered from the sums by the hour. Blocks; one account at a time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
+
+from tokenmill import clock
+from tokenmill.database.connection import Database
+from tokenmill.database.statements import in_pieces
+from tokenmill.database.tables import keys, usage_hours, usage_names
+from tokenmill.errors import InvalidRequest
+from tokenmill.money import dollars_text
+from tokenmill.usage.periods import DAY_S, period_start, shown_time, span_of
+from tokenmill.usage.rules import CLASSES, ENDPOINTS
+from tokenmill.usage.views import (
+    DIMENSIONS,
+    LINES_MAX,
+    Dimension,
+    UsageLine,
+    UsageQuery,
+    UsageReport,
+    UsageTotal,
+)
+
+_SUMS = (
+    "requests",
+    "failed_requests",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "amount_nanos",
+)
+_COLUMNS = {
+    "model": usage_hours.c.model,
+    "key": usage_hours.c.key_id,
+    "class": usage_hours.c.service_class,
+    "endpoint": usage_hours.c.endpoint,
+}
+
+Sums = list[int]
+
+
+class UsageReader:
+    """Reports of usage; from any thread."""
+
+    def __init__(self, database: Database, *, now_s: Callable[[], int] = clock.wall_s) -> None:
+        self._database = database
+        self._now_s = now_s
+
+    def report(self, account_id: int, query: UsageQuery) -> UsageReport:
+        """Sums by period and the dimensions asked for, oldest first.
+
+        Raises: InvalidRequest, DatabaseUnavailable.
+        """
+        group = parse_group(query.group)
+        begin_s, end_s = span_of(query, self._now_s())
+        with self._database.read() as connection:
+            statement = _statement(account_id, query, group, (begin_s, end_s))
+            rows = connection.execute(statement).all()
+            if len(rows) > LINES_MAX:
+                raise InvalidRequest(
+                    f"The report has more than {LINES_MAX} lines: ask for a shorter span, a coarser"
+                    " `by` or fewer dimensions in `group`.",
+                    param="by",
+                )
+            names = _Names(connection, rows, group)
+        sums = _merged(rows, query, group, begin_s)
+        lines = [_line(names, query, group, key, total) for key, total in sums.items()]
+        return UsageReport(
+            account_id=account_id,
+            from_=shown_time(begin_s, "hour"),
+            to=shown_time(end_s, "hour"),
+            by=query.by,
+            group=group,
+            data=lines,
+            total=_total(list(sums.values())),
+        )
+
+
+def parse_group(text: str) -> list[Dimension]:
+    """The dimensions in `text`. Raises: InvalidRequest."""
+    wanted = [part for part in text.split(",") if part]
+    unknown = [part for part in wanted if part not in DIMENSIONS]
+    if unknown:
+        listed = ", ".join(DIMENSIONS)
+        message = f"There is no dimension '{unknown[0]}'; there are {listed}."
+        raise InvalidRequest(message, param="group")
+    return [each for each in DIMENSIONS if each in wanted]
+
+
+def _statement(
+    account_id: int, query: UsageQuery, group: Sequence[str], span: tuple[int, int]
+) -> Select[Any]:
+    hour = usage_hours.c.hour_s
+    start: ColumnElement[Any] = hour
+    if query.by in ("day", "month"):
+        start = hour - hour % DAY_S
+    elif query.by == "total":
+        start = literal(0)
+    chosen = [start.label("start"), *(_COLUMNS[each] for each in group)]
+    statement = select(*chosen, *(func.sum(usage_hours.c[name]).label(name) for name in _SUMS))
+    statement = statement.where(
+        usage_hours.c.account_id == account_id, hour >= span[0], hour < span[1]
+    )
+    if query.model is not None:
+        known = select(usage_names.c.number).where(usage_names.c.name == query.model)
+        statement = statement.where(usage_hours.c.model.in_(known))
+    if query.key is not None:
+        statement = statement.where(usage_hours.c.key_id == query.key)
+    if query.class_ is not None:
+        statement = statement.where(usage_hours.c.service_class == CLASSES.index(query.class_))
+    if query.endpoint is not None:
+        statement = statement.where(usage_hours.c.endpoint == ENDPOINTS.index(query.endpoint))
+    places = [start] if query.by != "total" else []
+    places += [_COLUMNS[each] for each in group]
+    if places:
+        statement = statement.group_by(*places).order_by(*places)
+    return statement.limit(LINES_MAX + 1)
+
+
+def _merged(
+    rows: Sequence[Row[Any]], query: UsageQuery, group: Sequence[str], begin_s: int
+) -> dict[tuple[int, ...], Sums]:
+    """Sums by period and dimensions; a month is put together from its days."""
+    found: dict[tuple[int, ...], Sums] = {}
+    for row in rows:
+        start = begin_s if query.by == "total" else period_start(int(row[0]), query.by)
+        key = (start, *(int(part) for part in row[1 : 1 + len(group)]))
+        values = [int(value or 0) for value in row[1 + len(group) :]]
+        if not values[0]:
+            continue  # a sum of nothing
+        total = found.get(key)
+        found[key] = (
+            values if total is None else [a + b for a, b in zip(total, values, strict=True)]
+        )
+    return found
+
+
+class _Names:
+    """What the numbers of a report are called."""
+
+    def __init__(
+        self, connection: Connection, rows: Sequence[Row[Any]], group: Sequence[str]
+    ) -> None:
+        self.models: dict[int, str] = {}
+        self.keys: dict[int, str] = {}
+        if "model" in group:
+            self.models = {row.number: row.name for row in connection.execute(select(usage_names))}
+        if "key" in group:
+            at = 1 + list(group).index("key")
+            wanted = {int(row[at]) for row in rows}
+            for some in in_pieces(sorted(wanted)):
+                named = select(keys.c.id, keys.c.name).where(keys.c.id.in_(some))
+                self.keys |= {row.id: row.name for row in connection.execute(named)}
+
+
+def _line(
+    names: _Names, query: UsageQuery, group: Sequence[str], key: tuple[int, ...], total: Sums
+) -> UsageLine:
+    place = dict(zip(group, key[1:], strict=True))
+    model, key_id = place.get("model"), place.get("key")
+    by = "hour" if query.by == "total" else query.by
+    return UsageLine(
+        start=shown_time(key[0], by),
+        model=None if model is None else names.models.get(model, f"#{model}"),
+        key=key_id,
+        key_name=None if key_id is None else names.keys.get(key_id, ""),
+        class_=CLASSES[place["class"]] if "class" in place else None,
+        endpoint=ENDPOINTS[place["endpoint"]] if "endpoint" in place else None,
+        requests=total[0],
+        failed_requests=total[1],
+        prompt_tokens=total[2],
+        completion_tokens=total[3],
+        cached_tokens=total[4],
+        cost_nanos=total[5],
+        cost=dollars_text(total[5]),
+    )
+
+
+def _total(sums: Sequence[Sums]) -> UsageTotal:
+    total = [sum(column) for column in zip(*sums, strict=True)] or [0] * len(_SUMS)
+    return UsageTotal(
+        requests=total[0],
+        failed_requests=total[1],
+        prompt_tokens=total[2],
+        completion_tokens=total[3],
+        cached_tokens=total[4],
+        cost_nanos=total[5],
+        cost=dollars_text(total[5]),
+    )

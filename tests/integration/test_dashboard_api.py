@@ -1,0 +1,352 @@
+"""The dashboard's routes: what they answer, what they refuse, and whom they know."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dashboard import Dashboard, Tenant, open_dashboard
+from tests.support.ledger import make_keeper
+from tests.support.memory_cells import NOW_MS, MemoryCells, Request
+from tokenmill.control.documentation.dashboard_routes import OPERATIONS
+from tokenmill.control.documentation.endpoints import whole_document
+from tokenmill.database.upgrade import open_database
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
+    database = open_database("", tmp_path)
+    with open_dashboard(database, tmp_path) as opened:
+        yield opened
+    database.close()
+
+
+@pytest.fixture
+def acme(dashboard: Dashboard) -> Tenant:
+    return dashboard.tenant("acme")
+
+
+@pytest.fixture
+def operator(dashboard: Dashboard) -> Tenant:
+    tenant = dashboard.tenant("house", "internal")
+    tenant.token = tenant.make("operator").secret
+    return tenant
+
+
+_INCARNATIONS = itertools.count(1)
+
+
+def bill(dashboard: Dashboard, account_id: int, count: int = 3, **fields: Any) -> int:
+    """Settled requests of the account in the ledger; what they cost."""
+    cells = MemoryCells(next(_INCARNATIONS))
+    request = Request(account_id=account_id, **fields)
+    for _ in range(count):
+        cells.settle(request)
+    make_keeper(dashboard.database, cells).flush_all()
+    return count * request.amount_nanos
+
+
+def test_a_new_account_is_free_and_owns_nothing(acme: Tenant) -> None:
+    account = acme.ask("GET", "/account").json()
+    assert (account["name"], account["tier"]) == ("acme", "free")
+    assert account["limits"]["requests_per_min"] == {"max": 20, "set_by": "tier"}
+    assert account["limits"]["tokens_per_min"] == {"max": 40_000, "set_by": "tier"}
+    wallet = acme.ask("GET", "/wallet").json()
+    assert wallet["balance"] == wallet["available"] == {"nanos": 0, "dollars": "0.00"}
+    assert acme.ask("GET", "/transactions").json() == {"data": [], "next_before": None}
+
+
+@pytest.mark.parametrize(
+    ("tier", "requests", "tokens"),
+    [
+        ("standard", 60, 150_000),
+        ("pro", 200, 500_000),
+        ("premium", 200, 500_000),  # another word for pro
+        ("internal", None, None),
+    ],
+)
+def test_tiers_change_the_limits(
+    acme: Tenant, operator: Tenant, tier: str, requests: int | None, tokens: int | None
+) -> None:
+    changed = operator.ask("PATCH", f"/accounts/{acme.id}", json={"tier": tier})
+    assert changed.status_code == 200, changed.text
+    limits = acme.ask("GET", "/limits").json()
+    assert limits["requests_per_min"]["max"] == requests
+    assert limits["tokens_per_min"]["max"] == tokens
+
+
+def test_an_account_may_have_limits_of_its_own(acme: Tenant, operator: Tenant) -> None:
+    path = f"/accounts/{acme.id}"
+    operator.ask("PATCH", path, json={"requests_per_min": 7, "tokens_per_min": 0})
+    limits = acme.ask("GET", "/limits").json()
+    assert limits["requests_per_min"] == {"max": 7, "set_by": "account"}
+    assert limits["tokens_per_min"] == {"max": None, "set_by": "account"}
+    operator.ask("PATCH", path, json={"requests_per_min": None, "tier": "pro"})
+    limits = acme.ask("GET", "/limits").json()
+    assert limits["requests_per_min"] == {"max": 200, "set_by": "tier"}
+    assert limits["tokens_per_min"] == {"max": None, "set_by": "account"}
+
+
+def test_the_life_of_a_key(acme: Tenant) -> None:
+    wish = {"name": "ci", "models": ["b", "a"], "scopes": ["inference"], "expires_in_s": 3_600}
+    made = acme.ask("POST", "/keys", json=wish)
+    assert made.status_code == 201
+    secret, key = made.json()["secret"], made.json()["key"]
+    assert secret.startswith("pk_live_")
+    assert (key["kind"], key["models"], key["scopes"]) == ("api", ["a", "b"], ["inference"])
+    assert secret not in acme.ask("GET", "/keys").text
+    rotated = acme.ask("POST", f"/keys/{key['id']}/rotate", json={"overlap_s": 60}).json()
+    assert (rotated["key"]["models"], rotated["key"]["name"]) == (["a", "b"], "ci")
+    revoked = acme.ask("DELETE", f"/keys/{key['id']}")
+    assert (revoked.status_code, revoked.json()["state"]) == (200, "revoked")
+    states = [each["state"] for each in acme.ask("GET", "/keys").json()["data"]]
+    assert states == ["live", "revoked", "live"]
+
+
+def test_a_revoked_token_opens_nothing(acme: Tenant) -> None:
+    made = acme.make("dashboard")
+    assert acme.ask("GET", "/keys", made.secret).status_code == 200
+    acme.ask("DELETE", f"/keys/{made.key.id}")
+    refused = acme.ask("GET", "/keys", made.secret)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("given", ["", "Bearer ", "Basic abc", "Bearer dt_live_x", "Bearer ' OR 1"])
+def test_what_is_no_token_is_a_401(dashboard: Dashboard, given: str) -> None:
+    headers = {"authorization": given} if given else {}
+    answer = dashboard.client.get("/api/dashboard/wallet", headers=headers)
+    assert answer.status_code == 401
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_an_api_key_reads_with_its_scope_and_changes_nothing(acme: Tenant) -> None:
+    reader = acme.make(scopes=("usage",)).secret
+    other = acme.make(scopes=("inference",)).secret
+    for path in ("/usage", "/wallet", "/limits", "/transactions", "/requests", "/keys"):
+        assert acme.ask("GET", path, reader).status_code == 200
+        assert acme.ask("GET", path, other).status_code == 403
+    refused = acme.ask("POST", "/keys", reader, json={})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+
+
+def test_funds_come_once_for_a_reference(acme: Tenant, operator: Tenant) -> None:
+    path = f"/accounts/{acme.id}/funds"
+    wish = {"amount_nanos": 25_000_000_000, "reference": "invoice 7", "note": "thanks"}
+    first = operator.ask("POST", path, json=wish)
+    assert (first.status_code, first.json()["state"]) == (201, "posted")
+    assert operator.ask("POST", path, json=wish).json() == first.json()
+    assert acme.ask("GET", "/wallet").json()["balance"]["dollars"] == "25.00"
+    other = operator.ask("POST", path, json=wish | {"amount_nanos": 1})
+    error = other.json()["error"]
+    assert (other.status_code, error["code"], error["param"]) == (
+        409,
+        "reference_taken",
+        "reference",
+    )
+    [line] = acme.ask("GET", "/transactions").json()["data"]
+    assert (line["kind"], line["reference"], line["note"]) == ("top_up", "invoice 7", "thanks")
+    assert line["balance"]["nanos"] == 25_000_000_000
+
+
+def test_a_refund_is_at_most_what_was_billed(
+    dashboard: Dashboard, acme: Tenant, operator: Tenant
+) -> None:
+    costs = bill(dashboard, acme.id)
+    path = f"/accounts/{acme.id}/refunds"
+    too_much = operator.ask("POST", path, json={"amount_nanos": costs + 1, "reference": "a"})
+    error = too_much.json()["error"]
+    assert (too_much.status_code, error["code"], error["param"]) == (
+        422,
+        "refund_too_large",
+        "amount_nanos",
+    )
+    assert (
+        operator.ask("POST", path, json={"amount_nanos": costs, "reference": "b"}).json()["kind"]
+        == "refund"
+    )
+    again = operator.ask("POST", path, json={"amount_nanos": 1, "reference": "c"})
+    assert again.status_code == 422
+    assert acme.ask("GET", "/wallet").json()["balance"]["nanos"] == 0
+
+
+def test_transactions_are_paged(acme: Tenant, operator: Tenant) -> None:
+    for number in range(5):
+        wish = {"amount_nanos": number + 1, "reference": f"{number}", "kind": "grant"}
+        operator.ask("POST", f"/accounts/{acme.id}/funds", json=wish)
+    seen: list[int] = []
+    page = acme.ask("GET", "/transactions?limit=2").json()
+    while True:
+        seen += [line["amount"]["nanos"] for line in page["data"]]
+        if page["next_before"] is None:
+            break
+        page = acme.ask("GET", f"/transactions?limit=2&before={page['next_before']}").json()
+    assert seen == [5, 4, 3, 2, 1]
+
+
+def test_usage_equals_the_ledger_to_the_nano(dashboard: Dashboard, acme: Tenant) -> None:
+    costs = bill(dashboard, acme.id, 3, model=5, prompt_tokens=7, price_nanos=3)
+    costs += bill(dashboard, acme.id, 2, ended_ms=NOW_MS + 86_400_000, endpoint=2, status=502)
+    days = "from=2023-11-01&to=2023-12-01"
+    report = acme.ask("GET", f"/usage?{days}&group=class,model").json()
+    assert [(line["start"], line["class"], line["requests"]) for line in report["data"]] == [
+        ("2023-11-14", "realtime", 3),
+        ("2023-11-15", "embeddings", 2),
+    ]
+    assert report["total"]["cost_nanos"] == costs
+    assert report["total"]["failed_requests"] == 2
+    lines = acme.ask("GET", "/transactions").json()["data"]
+    assert -sum(line["amount"]["nanos"] for line in lines) == costs
+    for by in ("total", "month", "day", "hour"):
+        grouped = acme.ask("GET", f"/usage?{days}&by={by}&group=key,endpoint").json()
+        assert grouped["total"] == report["total"]
+        assert sum(line["cost_nanos"] for line in grouped["data"]) == costs
+
+
+def test_usage_as_csv_has_the_same_total(dashboard: Dashboard, acme: Tenant) -> None:
+    costs = bill(dashboard, acme.id)
+    answer = acme.ask("GET", "/usage?from=2023-11-01&to=2023-12-01&group=key&format=csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    head, line, total = answer.text.splitlines()
+    assert head.startswith("start,key,key_name,requests,")
+    assert line.startswith("2023-11-14,1,")
+    assert total.split(",")[-2] == str(costs)
+
+
+def test_the_life_of_a_request(dashboard: Dashboard, acme: Tenant, operator: Tenant) -> None:
+    bill(dashboard, acme.id, 1, request_id=bytes(range(12)))
+    name = "req_000102030405060708090a0b"
+    for tenant in (acme, operator):
+        found = tenant.ask("GET", f"/requests/{name}").json()
+        assert (found["id"], found["cost_nanos"], found["status"]) == (name, 3_000, 200)
+        assert (found["reserved_nanos"], found["first_byte_after_ms"]) == (6_000, 40)
+    [line] = acme.ask("GET", "/transactions").json()["data"]
+    assert found["transfer_id"] == line["id"]
+    assert acme.ask("GET", "/requests").json()["data"] == [found]
+
+
+WRONG: list[tuple[str, str, dict[str, Any] | None, str]] = [
+    # method, path, body, the field that is named
+    ("POST", "/keys", {"name": ""}, "name"),
+    ("POST", "/keys", {"nmae": "x"}, "nmae"),
+    ("POST", "/keys", {"kind": "root"}, "kind"),
+    ("POST", "/keys", {"scopes": ["admin"]}, "scopes[0]"),
+    ("POST", "/keys", {"models": [""]}, "models[0]"),
+    ("POST", "/keys", {"expires_in_s": -1}, "expires_in_s"),
+    ("POST", "/accounts", {"name": "x", "tier": "gold"}, "tier"),
+    ("POST", "/accounts", {}, "name"),
+    ("POST", "/accounts", {"name": "house"}, "name"),
+    ("PATCH", "/accounts/1", {"requests_per_min": -1}, "requests_per_min"),
+    ("POST", "/accounts/1/funds", {"amount_nanos": 0, "reference": "x"}, "amount_nanos"),
+    ("POST", "/accounts/1/funds", {"amount_nanos": 1.5, "reference": "x"}, "amount_nanos"),
+    ("POST", "/accounts/1/funds", {"amount_nanos": 10**16, "reference": "x"}, "amount_nanos"),
+    ("POST", "/accounts/1/funds", {"amount_nanos": 1}, "reference"),
+    ("POST", "/accounts/1/funds", {"amount_nanos": 1, "reference": ""}, "reference"),
+    ("POST", "/accounts/1/refunds", {"amount_nanos": 1, "reference": "x", "a": 1}, "a"),
+    ("GET", "/usage?from=yesterday", None, "from"),
+    ("GET", "/usage?from=2023-11-02&to=2023-11-01", None, "from"),
+    ("GET", "/usage?by=week", None, "by"),
+    ("GET", "/usage?group=colour", None, "group"),
+    ("GET", "/usage?class=fast", None, "class"),
+    ("GET", "/usage?key=x", None, "key"),
+    ("GET", "/usage?format=xml", None, "format"),
+    ("GET", "/transactions?limit=0", None, "limit"),
+    ("GET", "/transactions?limit=1001", None, "limit"),
+    ("GET", "/requests?before=soon", None, "before"),
+    ("GET", "/wallet?acount=1", None, "acount"),
+    ("POST", "/engines/x/assign", {"account": 1}, "account"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "param"), WRONG)
+def test_a_wrong_field_is_named(
+    operator: Tenant, method: str, path: str, body: dict[str, Any] | None, param: str
+) -> None:
+    answer = operator.ask(method, path, json=body)
+    assert answer.status_code in (400, 409), answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["param"] == param
+
+
+def test_the_document_describes_every_route_and_no_other(dashboard: Dashboard) -> None:
+    described = {(one.method.upper(), one.path) for one in OPERATIONS}
+    served = {
+        (method, route.path.removeprefix("/api/dashboard").replace(":int", "").replace(":str", ""))
+        for route in dashboard.client.app.routes
+        if route.path.startswith("/api/dashboard")
+        for method in route.methods - {"OPTIONS", "HEAD"}
+    }
+    assert served == described
+    assert {"/api/dashboard/wallet", "/api/dashboard/keys"} <= whole_document()["paths"].keys()
+
+
+def test_what_belongs_to_another_account_is_not_there(dashboard: Dashboard, acme: Tenant) -> None:
+    """Every route of the document that can name somebody's thing, asked with a stranger's token."""
+    stranger = dashboard.tenant("stranger")
+    key = acme.make().key
+    bill(dashboard, acme.id, 1, request_id=bytes(range(12)))
+    names = {
+        "account_id": acme.id,
+        "key_id": key.id,
+        "request_id": "req_000102030405060708090a0b",
+        "name": "engine",
+    }
+    bodies = {
+        "AddFunds": {"amount_nanos": 1, "reference": "x"},
+        "RefundFunds": {"amount_nanos": 1, "reference": "x"},
+    }
+    asked = 0
+    for path, item in whole_document()["paths"].items():
+        if not path.startswith("/api/dashboard"):
+            continue
+        for method, operation in item.items():
+            if method == "servers":
+                continue
+            parameters = {each["name"]: each["in"] for each in operation["parameters"]}
+            is_named = {"account", "account_id", "key_id", "request_id"} & parameters.keys()
+            short = path.removeprefix("/api/dashboard").format(**names)
+            content = operation.get("requestBody", {}).get("content", {})
+            wish = str(content.get("application/json", {}).get("schema")).rpartition("/")[2][:-2]
+            query = {"account": acme.id} if parameters.get("account") == "query" else {}
+            answer = stranger.ask(method, short, params=query, json=bodies.get(wish, {}))
+            assert answer.status_code == (404 if is_named else 403), (method, path, answer.text)
+            asked += bool(is_named)
+    assert asked >= 15
+    assert [each["state"] for each in acme.ask("GET", "/keys").json()["data"]] == ["live"] * 2
+    assert acme.ask("GET", "/transactions").json()["data"][0]["kind"] == "usage"
+
+
+def test_operators_see_every_account(acme: Tenant, operator: Tenant) -> None:
+    assert {each["name"] for each in operator.ask("GET", "/accounts").json()["data"]} == {
+        "acme",
+        "house",
+    }
+    for path in ("/account", "/wallet", "/usage", "/keys", "/transactions", "/limits"):
+        assert operator.ask("GET", f"{path}?account={acme.id}").status_code == 200
+        assert operator.ask("GET", f"{path}?account=999").status_code in (200, 404)
+    made = operator.ask("POST", "/accounts", json={"name": "new"})
+    assert (made.status_code, made.json()["tier"]) == (201, "free")
+    assert operator.ask("POST", "/accounts/999/funds", json={}).status_code == 400
+
+
+def test_only_operators_make_operators(acme: Tenant, operator: Tenant) -> None:
+    assert acme.ask("POST", "/keys", json={"kind": "operator"}).status_code == 403
+    made = operator.ask("POST", "/keys", json={"kind": "operator"}).json()
+    assert (made["key"]["kind"], made["secret"][:8]) == ("operator", "dt_live_")
+    mine = acme.ask("POST", "/keys", json={"kind": "dashboard"}).json()
+    assert acme.ask("GET", "/wallet", mine["secret"]).status_code == 200
+
+
+def test_the_command_line_asks_the_same_routes_without_a_token(
+    dashboard: Dashboard, acme: Tenant
+) -> None:
+    client = dashboard.client
+    assert client.get(f"/control/dashboard/wallet?account={acme.id}").status_code == 200
+    missing = client.get("/control/dashboard/wallet")
+    assert (missing.status_code, missing.json()["error"]["param"]) == (400, "account")
+    outside = client.get(
+        f"/control/dashboard/wallet?account={acme.id}", headers={"x-tokenmill-relayed": "1"}
+    )
+    assert outside.status_code == 404
