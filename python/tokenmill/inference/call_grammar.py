@@ -13,8 +13,9 @@ from msgspec import Struct
 CALLS_MAX = 8
 """Calls of one answer that must call: without an end a model at a high temperature goes on."""
 
+OPEN_MARK = "<tool_call>"
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\b(root|r\d+)\b')
-_OPEN = '<tool_call>\n{"name": "%s", "arguments": '
+_OPEN = OPEN_MARK + '\n{"name": "%s", "arguments": '
 _CLOSE = "}\n</tool_call>"
 
 
@@ -32,12 +33,12 @@ def calls_text(tools: Sequence[CallRule], calls_max: int, content: str | None = 
     some_call = " | ".join(f"call{index}" for index in range(len(tools)))
     rules += [*chain, f"calls{calls_max} ::= call", f"call ::= {some_call}"]
     for index, tool in enumerate(tools):
-        opening, closing = _literal(_OPEN % tool.name), _literal(_CLOSE)
+        opening, closing = map(_literal, call_parts(tool.name))
         rules.append(f"call{index} ::= {opening} t{index}_root {closing}")
     parts = ["\n".join(rules) + "\n"]
-    parts += [_renamed(tool.arguments, f"t{index}_") for index, tool in enumerate(tools)]
+    parts += [renamed(tool.arguments, f"t{index}_") for index, tool in enumerate(tools)]
     if content is not None:
-        parts.append(_renamed(content, "content_"))
+        parts.append(renamed(content, "content_"))
     return "".join(parts)
 
 
@@ -47,20 +48,25 @@ def calls_tag(tools: Sequence[CallRule]) -> str:
     tags = [
         {
             "type": "tag",
-            "begin": _OPEN % tool.name,
+            "begin": call_parts(tool.name)[0],
             "content": {"type": "grammar", "grammar": tool.arguments},
             "end": _CLOSE,
         }
         for tool in tools
     ]
-    tag = {"type": "triggered_tags", "triggers": ["<tool_call>"], "tags": tags}
+    tag = {"type": "triggered_tags", "triggers": [OPEN_MARK], "tags": tags}
     return json.dumps({"type": "structural_tag", "format": tag}, separators=(",", ":"))
+
+
+def call_parts(name: str) -> tuple[str, str]:
+    """What stands before and after the arguments of a call."""
+    return _OPEN % name, _CLOSE
 
 
 def _literal(text: str) -> str:
     return '"' + text.replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _renamed(grammar: str, prefix: str) -> str:
+def renamed(grammar: str, prefix: str) -> str:
     """`grammar` with every rule under a name of its own."""
     return _NAME.sub(lambda met: prefix + met[1] if met[1] else met[0], grammar)

@@ -1,7 +1,7 @@
 """Which tools an answer may or must call, and who reads the calls out of it.
 
-A call that is demanded is forced by our grammar and read here; where the model decides, a vLLM's
-own parser reads, if it has one, else ours. The embedded engine does both itself.
+A call that is demanded is forced by our grammar and read here; where the model decides, the
+engine's own parser reads, if it has one, else ours.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from msgspec import Raw
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.call_grammar import CALLS_MAX, CallRule, calls_tag, calls_text
 from tokenmill.inference.grammars import NoGrammar
-from tokenmill.inference.structure import ANY_OBJECT, Structurer, set_grammar, unsupported
+from tokenmill.inference.lark import calls_lark
+from tokenmill.inference.structure import ANY_OBJECT, Structurer, unsupported
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.messages import is_sent
 from tokenmill.protocol.shaping import shape_tools
@@ -30,6 +31,7 @@ together on the event loop."""
 
 _calls_text = lru_cache(maxsize=64)(calls_text)
 _calls_tag = lru_cache(maxsize=64)(calls_tag)
+_calls_lark = lru_cache(maxsize=64)(calls_lark)
 
 
 async def structure_chat(
@@ -41,30 +43,52 @@ async def structure_chat(
     Raises: InvalidRequest with code `unsupported_schema`, RateLimited, ServiceUnavailable.
     """
     shape_tools(request)
-    if not request.tools or request.tool_choice == "none" or not structurer.takes_grammars:
-        await structurer.content(request)
+    if request.tool_choice == "none":
+        # A model that is not told of tools calls none; engines differ in what they tell.
+        request.tools = request.tool_choice = request.parallel_tool_calls = None
+    if not request.tools or not structurer.takes_grammars:
+        await structurer.enforce_content(request)
         return None
     calls_max = 1 if request.parallel_tool_calls is False else CALLS_MAX
     forced = _forced(request)
     if forced is not None:
         calls_max = 1 if isinstance(request.tool_choice, NamedToolChoice) else calls_max
         rules = await _rules(structurer, forced)
-        set_grammar(request, _calls_text(rules, calls_max))
+        structurer.set_grammar(request, _calls_text(rules, calls_max), "tools")
         return _read_here(request, [each.name for each in rules], calls_max)
-    await structurer.content(request)
-    wanted = request.structured_outputs
-    if wanted is not None and wanted.grammar is not None:
+    wanted = await structurer.content(request)
+    if wanted is not None:
         rules = await _rules(structurer, request.tools)
-        set_grammar(request, _calls_text(rules, calls_max, wanted.grammar))
-    elif wanted is not None or engine_parses:
-        return None
+        structurer.set_grammar(request, _calls_text(rules, calls_max, wanted), "tools")
+        is_ours = True
+    elif request.structured_outputs is not None:
+        is_ours = False
     else:
-        if any(each.function.strict for each in request.tools):
-            rules = await _rules(structurer, request.tools)
-            request.structured_outputs = StructuredOutputs(structural_tag=_calls_tag(rules))
-        if request.skip_special_tokens is None:
-            request.skip_special_tokens = False  # the marks of calls may be such tokens
+        is_ours = await _keep_strict(structurer, request, engine_parses=engine_parses)
+    if not is_ours:
+        return None
     return _read_here(request, [each.function.name for each in request.tools], calls_max)
+
+
+async def _keep_strict(
+    structurer: Structurer, request: ChatRequest, *, engine_parses: bool
+) -> bool:
+    """Whether we read the calls of an answer in free text; those of strict tools are enforced."""
+    tools = request.tools or []
+    is_strict = any(each.function.strict for each in tools)
+    if structurer.kind == "embedded":
+        if is_strict:
+            text = _calls_lark(await _rules(structurer, tools))
+            request.structured_outputs = StructuredOutputs(grammar=text)
+        return is_strict
+    if engine_parses:  # and enforces strict tools in the format that its model knows
+        return False
+    if is_strict:
+        tag = _calls_tag(await _rules(structurer, tools))
+        request.structured_outputs = StructuredOutputs(structural_tag=tag)
+    if request.skip_special_tokens is None:
+        request.skip_special_tokens = False  # the marks of calls may be such tokens
+    return True
 
 
 def _read_here(request: ChatRequest, names: list[str], calls_max: int) -> Calls:
@@ -90,7 +114,8 @@ async def _rules(structurer: Structurer, tools: Sequence[Tool]) -> tuple[CallRul
         path = f"tools[{index}].function.parameters"
         given = function.parameters
         schema = _object_schema(bytes(given), path) if is_sent(given) else _NO_ARGUMENTS
-        closed = bool(function.strict) and structurer.settings.strict_closes_objects
+        # Strict or not: a function that is called with what it does not declare fails.
+        closed = structurer.settings.strict_closes_objects
         made = await structurer.find(schema, closed=closed)
         if isinstance(made, NoGrammar):
             if function.strict:

@@ -29,7 +29,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key.account_id, "generate")
-    await Structurer(exchange, serving, route, key.account_id).content(request)
+    await Structurer(exchange, serving, route, key.account_id).enforce_content(request)
     order = Order(route, _TARGET, shape_completion(request, terms_of(route)), _BLAME)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     exchange.routed_ns = monotonic_ns()

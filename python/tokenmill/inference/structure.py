@@ -1,7 +1,7 @@
 """What an answer must look like, turned into what the engines of its route enforce exactly.
 
-A vLLM gets a grammar that was compiled here, so that what is not supported is refused by name and
-nothing is dropped without a word. The embedded engine and engines of other makes get the schema.
+A vLLM and the embedded engine get a grammar that was compiled here, so that what is not supported
+is refused by name and nothing is dropped without a word. Engines of other makes get the schema.
 """
 
 import re
@@ -12,6 +12,7 @@ from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.grammars import NoGrammar
+from tokenmill.inference.lark import TEXT_BYTES_MAX, lark
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
 from tokenmill.protocol.chat import ChatRequest
@@ -31,7 +32,7 @@ from tokenmill.protocol.structured import (
 
 SCHEMA_HEADER = b"x-tokenmill-schema"
 """`enforced`: no other answer is possible. `instructed`: JSON is certain, the schema was told to
-the model, and why follows. `engine`: it is up to an engine that takes schemas, not grammars."""
+the model, and why follows. `engine`: it is up to an engine of another make."""
 
 ANY_OBJECT = b'{"type":"object"}'
 ANY_JSON = b"{}"
@@ -57,26 +58,58 @@ class Structurer:
 
     def __init__(self, exchange: Exchange, serving: Serving, route: Route, account_id: int) -> None:
         self.settings = serving.settings.grammar
-        self.takes_grammars = serving.fleet_index().kind(route) == "vllm"
+        self.kind = serving.fleet_index().kind(route)
         self._exchange = exchange
         self._grammars = serving.grammars
         self._account_id = account_id
 
-    async def content(self, request: Request) -> None:
-        """Replaces `response_format`, or the schema in `structured_outputs`, by a grammar.
+    @property
+    def takes_grammars(self) -> bool:
+        """Whether the engines enforce grammars of ours."""
+        return self.kind != "openai"
+
+    def set_grammar(self, request: Request, text: str, path: str) -> None:
+        """Makes `text`, which is EBNF, what the engine enforces. Raises: InvalidRequest."""
+        if self.kind == "embedded":
+            if len(text) > TEXT_BYTES_MAX:
+                message = f"The grammar of `{path}` is too large for this engine."
+                raise InvalidRequest(message, param=path, code="unsupported_schema")
+            text = lark(text)
+        if isinstance(request, ChatRequest):
+            request.response_format = None
+        request.structured_outputs = StructuredOutputs(grammar=text)
+
+    async def enforce_content(self, request: Request) -> None:
+        """Replaces what the answer must look like by a grammar. Raises: as `content`."""
+        text = await self.content(request)
+        if text is not None:
+            self.set_grammar(request, text, "response_format")
+
+    async def content(self, request: Request) -> str | None:
+        """The grammar, in EBNF, of what `response_format` or `structured_outputs` ask for; None
+        where the engine is to see to it.
 
         Raises: InvalidRequest with code `unsupported_schema`, RateLimited, ServiceUnavailable.
         """
         wanted = request.response_format if isinstance(request, ChatRequest) else None
+        if not self.takes_grammars:
+            if isinstance(wanted, JsonSchemaFormat):
+                self.tell(b"engine")
+            return None
         if isinstance(wanted, JsonSchemaFormat):
-            await self._schema(request, wanted)
-        elif isinstance(wanted, JsonObjectFormat):
-            await self._enforce(request, ANY_OBJECT, "response_format")
-        elif (extra := request.structured_outputs) is not None:
-            if is_sent(extra.json):
-                await self._enforce(request, bytes(extra.json), "structured_outputs.json")
-            elif extra.json_object:
-                await self._enforce(request, ANY_OBJECT, "structured_outputs.json_object")
+            return await self._schema(request, wanted)
+        if isinstance(wanted, JsonObjectFormat):
+            return await self._exact(ANY_OBJECT, "response_format")
+        extra = request.structured_outputs
+        return None if extra is None else await self._extra(extra)
+
+    async def _extra(self, extra: StructuredOutputs) -> str | None:
+        """The grammar of vLLM's way to ask."""
+        if is_sent(extra.json):
+            return await self._exact(bytes(extra.json), "structured_outputs.json")
+        if extra.json_object:
+            return await self._exact(ANY_OBJECT, "structured_outputs.json_object")
+        return None
 
     async def find(self, schema: bytes, *, closed: bool = False) -> str | NoGrammar:
         """The grammar of a schema, with the time it took on the exchange's clock."""
@@ -90,50 +123,36 @@ class Structurer:
         word = how if isinstance(how, bytes) else _why(how)
         self._exchange.extra_headers.append((SCHEMA_HEADER, word))
 
-    async def _schema(self, request: Request, wanted: JsonSchemaFormat) -> None:
+    async def _schema(self, request: Request, wanted: JsonSchemaFormat) -> str:
         schema = bytes(wanted.json_schema.schema)
-        if not self.takes_grammars:
-            self.tell(b"engine")
-            return
         if wanted.json_schema.strict:
             closed = self.settings.strict_closes_objects
-            await self._enforce(request, schema, _SCHEMA_PATH, closed=closed)
-            return
+            return await self._exact(schema, _SCHEMA_PATH, closed=closed)
         made = await self.find(schema)
         if isinstance(made, str):
             self.tell(b"enforced")
-            set_grammar(request, made)
-            return
+            return made
         self.tell(made)
-        any_value = await self.find(ANY_OBJECT if _is_object(schema) else ANY_JSON)
-        if isinstance(any_value, str):
-            set_grammar(request, any_value)
         if isinstance(request, ChatRequest):
             _instruct(request.messages, _INSTRUCTION + schema.decode())
+        return await self._some(ANY_OBJECT if _is_object(schema) else ANY_JSON, _SCHEMA_PATH)
 
-    async def _enforce(
-        self, request: Request, schema: bytes, path: str, *, closed: bool = False
-    ) -> None:
-        if not self.takes_grammars:
-            return
+    async def _exact(self, schema: bytes, path: str, *, closed: bool = False) -> str:
+        text = await self._some(schema, path, closed=closed)
+        self.tell(b"enforced")
+        return text
+
+    async def _some(self, schema: bytes, path: str, *, closed: bool = False) -> str:
         made = await self.find(schema, closed=closed)
         if isinstance(made, NoGrammar):
             raise unsupported(made, path)
-        self.tell(b"enforced")
-        set_grammar(request, made)
+        return made
 
 
 def unsupported(made: NoGrammar, path: str) -> InvalidRequest:
     """The refusal of a schema at `path`."""
     message = f"The schema in `{path}` cannot be enforced exactly, {made}"
     return InvalidRequest(message, param=path, code="unsupported_schema")
-
-
-def set_grammar(request: Request, text: str) -> None:
-    """Makes `text` what the engine enforces."""
-    if isinstance(request, ChatRequest):
-        request.response_format = None
-    request.structured_outputs = StructuredOutputs(grammar=text)
 
 
 def _why(made: NoGrammar) -> bytes:

@@ -88,11 +88,12 @@ async def _plan(service: Service, request: ChatRequest, request_id: str) -> _Pla
         min_tokens=request.min_tokens,
         keeps_blank=grammar is not None,
     )
+    reads_calls = bool(tools) and request.tool_choice != "none"
     fingerprint = wanted.repeatable_fingerprint
     return _Plan(
         wanted=wanted,
         identity=identify("chatcmpl", name, request_id, repeatable_fingerprint=fingerprint),
-        readers=[_reader(request, reads_calls=bool(tools)) for _ in range(request.choices)],
+        readers=[_reader(request, reads_calls=reads_calls) for _ in range(request.choices)],
         has_usage_chunk=bool(options and options.include_usage),
         has_running_usage=bool(options and options.continuous_usage_stats),
     )

@@ -59,7 +59,7 @@ class StructuredOutputs(Struct, forbid_unknown_fields=True):
     regex: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
     choice: Annotated[list[Name], Meta(min_length=1, max_length=1_000)] | None = None
     json_object: bool | None = None
-    grammar: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
+    grammar: Annotated[str, Meta(min_length=1, max_length=524_288)] | None = None
     structural_tag: str | None = None
 
 

@@ -37,7 +37,11 @@ For each function call, return a json object with function name and arguments wi
 
 
 def offered_tools(request: ChatRequest) -> list[Tool]:
-    """The tools that the model may call in this answer. Raises: BadRequest."""
+    """The tools that the model is told of. Raises: BadRequest.
+
+    With `tool_choice: "none"` it is told of none, unless a grammar speaks: that may be one of calls
+    which whoever asks reads out of the text.
+    """
     choice = request.tool_choice
     if not request.tools:
         if choice not in (None, "none", "auto"):
@@ -51,7 +55,8 @@ def offered_tools(request: ChatRequest) -> list[Tool]:
             f"`tool_choice` names `{choice.function.name}`, which is not among the tools",
             param="tool_choice",
         )
-    return [] if choice == "none" else request.tools
+    has_grammar = request.structured_outputs is not None and request.structured_outputs.grammar
+    return [] if choice == "none" and not has_grammar else request.tools
 
 
 def answer_grammar(
@@ -62,7 +67,7 @@ def answer_grammar(
     Raises: BadRequest for a forced call together with a format.
     """
     choice = request.tool_choice
-    if not tools:
+    if not tools or choice == "none":
         return wanted
     if choice in (None, "auto"):
         return None if wanted is None else _calls_or(tools, wanted)
