@@ -8,10 +8,13 @@ import pytest
 
 from tests.support.house import House, run_house, scratch_folder
 from tests.support.postgresql import PostgresqlServer, postgresql_server
+from tests.support.real_vllm import chat_vllm, embed_vllm, vllm_house, vllm_servers
 from tokenmill._native import Segment
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.state_folder import segment_path
+
+__all__ = ["chat_vllm", "embed_vllm", "vllm_house", "vllm_servers"]
 
 
 @pytest.fixture(scope="session", name="postgresql")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import llama_index_python, node_folder
+from tests.support.clients import client_python, node_folder
 from tests.support.house import House
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -103,7 +103,7 @@ def command_for(name: str, script: Path) -> list[str]:
         return ["bash", str(script)]
     if name.endswith(".mjs"):
         return ["node", str(script)]
-    python = llama_index_python() if "llama_index" in name else Path(sys.executable)
+    python = client_python("openai2") if "llama_index" in name else Path(sys.executable)
     return [str(python), str(script)]
 
 
