@@ -1,0 +1,120 @@
+"""An engine in vLLM's manner that streams at a steady pace from one thread, for load on a gateway.
+
+    python benches/load/pacing_engine.py --pause-ms 20
+
+Prints its port and serves until it is killed. `max_tokens` of a request is how many words it makes,
+one each pause; a JSON answer comes after all of them.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+from typing import Any, cast
+
+import uvloop
+
+MODEL = "paced-chat"
+CARD = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm", "max_model_len": 4096}
+GETS: dict[str, Any] = {
+    "/version": {"version": "0.32.0"},
+    "/health": {},
+    "/v1/models": {"object": "list", "data": [CARD]},
+}
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+
+
+def whole(status: int, body: Any) -> bytes:
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+
+
+def chunk(data: Any) -> bytes:
+    event = b"data: %s\n\n" % (data if isinstance(data, bytes) else json.dumps(data).encode())
+    return b"%x\r\n%s\r\n" % (len(event), event)
+
+
+def answer(choices: list[Any], made: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": 3, "completion_tokens": made, "total_tokens": 3 + made}
+    return {"id": "chatcmpl-1", "created": 1, "model": MODEL, "choices": choices, "usage": usage}
+
+
+class Connection(asyncio.Protocol):
+    """One connection; a client that goes stops its stream."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+        self.received = b""
+        self.timer: asyncio.TimerHandle | None = None
+        self.loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        end = self.received.find(b"\r\n\r\n") + 4
+        if end < 4:
+            return
+        head = self.received[:end].decode("latin-1").lower()
+        _, _, length = head.partition("content-length:")
+        size = int(length.split("\r\n")[0]) if length else 0
+        if len(self.received) < end + size:
+            return
+        body, self.received = self.received[end : end + size], self.received[end + size :]
+        method, target, _ = head.split(" ", 2)
+        if method == "get":
+            found = GETS.get(target)
+            status = 405 if target == "/v1/chat/completions" else 404 if found is None else 200
+            self.transport.write(whole(status, found or {"detail": "Not Found"}))
+            return
+        asked = json.loads(body)
+        count = asked.get("max_tokens") or 5
+        if asked.get("stream"):
+            self.transport.write(STREAM_HEAD)
+            self.stream(1, count)
+        else:
+            self.timer = self.loop.call_later(self.pause_s * count, self.finish, count)
+
+    def finish(self, count: int) -> None:
+        message = {"role": "assistant", "content": "word " * count}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        self.transport.write(whole(200, answer([choice], count)))
+
+    def stream(self, made: int, count: int) -> None:
+        finish = "stop" if made == count else None
+        choice = {"index": 0, "delta": {"content": f"w{made} "}, "finish_reason": finish}
+        frames = chunk(answer([choice], made))
+        if made == count:
+            frames += chunk(answer([], count)) + chunk(b"[DONE]") + b"0\r\n\r\n"
+        else:
+            self.timer = self.loop.call_later(self.pause_s, self.stream, made + 1, count)
+        self.transport.write(frames)
+
+
+async def serve(pause_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(pause_s), "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    reader = argparse.ArgumentParser(description="A steady engine.")
+    reader.add_argument("--pause-ms", type=float, default=20)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    uvloop.run(serve(reader.parse_args().pause_ms / 1000))
+
+
+if __name__ == "__main__":
+    main()

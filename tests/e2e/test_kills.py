@@ -1,0 +1,133 @@
+"""SIGKILL at random instants under 50 streams, over and over: nobody's stream ends silently.
+
+`TOKENMILL_TEST_KILL_ROUNDS` says how often (a round for each kind of process unless it is set), and
+`TOKENMILL_TEST_KILL_SEED` where the dice begin. How long it took until a new request was answered
+is printed, not asserted: the machine may be busy.
+"""
+
+import contextlib
+import os
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.chat import PATH, Stream, Streamed, body
+from tests.support.house import House, is_running, run_house
+from tests.support.waiting import eventually
+
+VICTIMS = ("gateway.worker", "control", "engines.embedded", "supervisor")
+ROUNDS = int(os.environ.get("TOKENMILL_TEST_KILL_ROUNDS", len(VICTIMS)))
+SEED = int(os.environ.get("TOKENMILL_TEST_KILL_SEED", "7"))
+STREAMS = 50
+WORDS = 60
+SPREAD_S = 1.5
+"""Within it a kill falls: at connections, first bytes, mid-streams and last bytes alike."""
+
+
+def is_silent(seen: Streamed) -> bool:
+    """Whether a stream looked whole to its client and was not."""
+    return not (seen.is_done or seen.error or seen.broke)
+
+
+def is_told(seen: Streamed) -> bool:
+    """Whether it was whole, or its client was told that it is not."""
+    return seen.is_whole or (not seen.is_done and (seen.error is not None or bool(seen.broke)))
+
+
+Law = Callable[[Streamed], bool]
+LAWS: dict[str, Law] = {
+    # A killed worker's own streams are cut; those of the other go on.
+    "gateway.worker": lambda seen: seen.is_whole or (bool(seen.broke) and not seen.is_done),
+    "control": lambda seen: seen.is_whole,
+    # Its streams end with an error event, or are refused with a status.
+    "engines.embedded": lambda seen: seen.is_whole or (seen.error is not None and not seen.broke),
+    # The children finish what they have; who comes later is refused by the system.
+    "supervisor": is_told,
+}
+
+
+@contextlib.contextmanager
+def one_house_after_another(folder: Path) -> Iterator[Callable[[], House]]:
+    """A house, and again one at the same address whenever the last one is dead."""
+    with contextlib.ExitStack() as running:
+        houses: list[House] = []
+
+        def current() -> House:
+            if houses and is_running(houses[-1].process.pid):
+                return houses[-1]
+            port = houses[-1].url.rpartition(":")[2] if houses else "0"
+            # The log is the folder's: a house of its own folder each, with one state.
+            place = folder / str(len(houses))
+            place.mkdir()
+            (folder / "kept").mkdir(exist_ok=True)
+            (place / "state").symlink_to(folder / "kept")
+            house = run_house(place, "--workers", "2", "--port", port, wants_model=False)
+            houses.append(running.enter_context(house))
+            return houses[-1]
+
+        yield current
+
+
+def answered(client: httpx.Client) -> bool:
+    try:
+        return client.post(PATH, json=body(1)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def kill(house: House, victim: str) -> None:
+    if victim == "supervisor":
+        house.process.kill()
+        house.process.wait()
+    else:
+        house.kill_child(victim)
+
+
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+def test_whatever_is_killed_at_whatever_instant_no_stream_ends_silently(folder: Path) -> None:
+    dice = random.Random(SEED)
+    back_s: dict[str, list[float]] = defaultdict(list)
+    fates: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    with one_house_after_another(folder) as current:
+        for number in range(ROUNDS):
+            victim = VICTIMS[number % len(VICTIMS)]
+            house = current()
+            with house.client() as fresh:
+                eventually(lambda: answered(fresh), "it serves", within_s=30)
+            eventually(lambda: len(house.children("gateway.worker")) == 2, "2 workers", within_s=30)  # noqa: B023
+            with house.client(limits=httpx.Limits(max_connections=STREAMS)) as client:
+                streams = [Stream(client, WORDS) for _ in range(STREAMS)]
+                time.sleep(dice.uniform(0, SPREAD_S))  # the dice are what is tested
+                kill(house, victim)
+                killed = time.monotonic()
+                with current().client() as fresh:
+                    eventually(lambda: answered(fresh), "it serves again", within_s=30)
+                back_s[victim].append(time.monotonic() - killed)
+                seen = [stream.wait(60) for stream in streams]
+            for each in seen:
+                assert not is_silent(each), (victim, each)
+                assert LAWS[victim](each), (victim, each)
+                fates[victim][_fate(each)] += 1
+    for victim, times in back_s.items():
+        middle, worst = statistics.median(times), max(times)
+        print(
+            f"{victim}: {len(times)} kills, answers again after {middle:.2f} s (median),"
+            f" {worst:.2f} s (worst); streams: {dict(fates[victim])}"
+        )
+
+
+def _fate(seen: Streamed) -> str:
+    if seen.is_whole:
+        return "whole"
+    return "cut" if seen.broke else "error"
+
+
+def test_a_stream_that_looks_whole_and_is_not_would_be_noticed() -> None:
+    assert is_silent(Streamed(status=200, events=[{}]))
+    assert not is_told(Streamed(status=200, is_done=True, broke="reset"))
