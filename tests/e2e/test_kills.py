@@ -81,6 +81,12 @@ def answered(client: httpx.Client) -> bool:
         return False
 
 
+def wait_until_whole(house: House) -> None:
+    with house.client() as client:
+        eventually(lambda: answered(client), "it serves", within_s=30)
+    eventually(lambda: len(house.children("gateway.worker")) == 2, "two workers", within_s=30)
+
+
 def kill(house: House, victim: str) -> None:
     if victim == "supervisor":
         house.process.kill()
@@ -98,9 +104,7 @@ def test_whatever_is_killed_at_whatever_instant_no_stream_ends_silently(folder: 
         for number in range(ROUNDS):
             victim = VICTIMS[number % len(VICTIMS)]
             house = current()
-            with house.client() as fresh:
-                eventually(lambda: answered(fresh), "it serves", within_s=30)
-            eventually(lambda: len(house.children("gateway.worker")) == 2, "2 workers", within_s=30)  # noqa: B023
+            wait_until_whole(house)
             with house.client(limits=httpx.Limits(max_connections=STREAMS)) as client:
                 streams = [Stream(client, WORDS) for _ in range(STREAMS)]
                 time.sleep(dice.uniform(0, SPREAD_S))  # the dice are what is tested

@@ -18,7 +18,7 @@ _CHARSETS = (b"", b"utf-8", b"utf8")
 async def read_json(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines) -> bytes:
     """The body of a request that must be JSON.
 
-    Raises: UnsupportedMediaType, RequestTooLarge, RequestTimeout, ClientGone.
+    Raises: UnsupportedMediaType, RequestTooLarge, RequestTimeout, InvalidRequest, ClientGone.
     """
     _check_type(exchange)
     return await read_body(exchange, bounds, deadlines)
@@ -27,7 +27,7 @@ async def read_json(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines
 async def read_body(exchange: Exchange, bounds: BodyBounds, deadlines: Deadlines) -> bytes:
     """The body, at most `body_bytes_max` long, and in by the deadline: a base, and time by size.
 
-    Raises: RequestTooLarge, RequestTimeout, ClientGone.
+    Raises: RequestTooLarge, RequestTimeout, InvalidRequest, ClientGone.
     """
     declared = _declared_length(exchange)
     if declared > bounds.body_bytes_max:
@@ -52,7 +52,7 @@ async def _collect(exchange: Exchange, bounds: BodyBounds, declared: int) -> byt
     receive = exchange.receive
     message = await receive()
     if message["type"] != "http.request":
-        raise ClientGone
+        raise _ended_early(exchange, declared)
     first: bytes = message.get("body", b"")
     if len(first) == declared or not message.get("more_body", False):
         if len(first) > bounds.body_bytes_max:
@@ -65,13 +65,24 @@ async def _collect(exchange: Exchange, bounds: BodyBounds, declared: int) -> byt
             raise _too_large(bounds)
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise _ended_early(exchange, declared)
         piece: bytes = message.get("body", b"")
         pieces.append(piece)
         size += len(piece)
     if size > bounds.body_bytes_max:
         raise _too_large(bounds)
     return b"".join(pieces)
+
+
+def _ended_early(exchange: Exchange, declared: int) -> Exception:
+    """Why a body has no end: its client went, or its chunks are none, which look the same here.
+
+    Who has gone does not read the answer; who sent nonsense must not be told of a fault of ours.
+    """
+    if declared >= 0 or b"transfer-encoding" not in exchange.headers:
+        return ClientGone()
+    exchange.must_close = True
+    return InvalidRequest("The chunks of the body are malformed, or it ended too early.")
 
 
 def _declared_length(exchange: Exchange) -> int:

@@ -25,7 +25,14 @@ CLOSE = (b"connection", b"close")
 _NO_STORE = (b"cache-control", b"no-store")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SINGLE = frozenset(
-    (b"authorization", b"content-type", b"content-encoding", b"host", b"x-request-id")
+    (
+        b"authorization",
+        b"content-type",
+        b"content-encoding",
+        b"host",
+        b"transfer-encoding",
+        b"x-request-id",
+    )
 )
 
 
@@ -80,7 +87,11 @@ class Exchange:
         self.is_cacheable = False  # the answer says itself how long it may be kept
 
     def check_headers(self) -> None:
-        """Raises: InvalidRequest, for a missing Host or a header that may come once only."""
+        """Raises: InvalidRequest, for a missing Host, a header that may come once only, or a body
+        whose end another reader could see elsewhere. Its connection closes."""
+        coding = self.headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise InvalidRequest("The only Transfer-Encoding of a request can be chunked.")
         # The server in front puts an empty Host where there is none.
         if not self.headers.get(b"host") and self.scope["http_version"] == "1.1":
             self.must_close = True
@@ -89,6 +100,7 @@ class Exchange:
             seen: set[bytes] = set()
             for name, _ in self.scope["headers"]:
                 if name in seen and name in _SINGLE:
+                    self.must_close = True
                     raise InvalidRequest(f"The header {name.decode('latin-1')} came twice.")
                 seen.add(name)
 
