@@ -29,7 +29,7 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = serving.route(asked, key.account_id, "generate")
+    route = serving.route(asked, key, "generate")
     structurer = Structurer(exchange, serving, route, key.account_id)
     parses = serving.fleet_index().parses_tools(route)
     calls = await structure_chat(structurer, request, engine_parses=parses)

@@ -28,7 +28,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = serving.route(asked, key.account_id, "generate")
+    route = serving.route(asked, key, "generate")
     await Structurer(exchange, serving, route, key.account_id).enforce_content(request)
     order = Order(route, _TARGET, shape_completion(request, terms_of(route)), _BLAME)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage

@@ -47,7 +47,7 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     check_embedding(request, bounds)
     exchange.decoded_ns = monotonic_ns()
     asked = request.model
-    route = serving.route(asked, key.account_id, "embed")
+    route = serving.route(asked, key, "embed")
     for param, text in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
         await _check_count(exchange, serving, route, param, text)
     order = Order(route, _TARGET, shape_embedding(request, terms_of(route)), _BLAME)

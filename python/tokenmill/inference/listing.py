@@ -7,6 +7,7 @@ from tokenmill.inference.authorise import authorise
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
+from tokenmill.models.lookup import is_allowed
 from tokenmill.protocol.models import Model, ModelList
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -16,7 +17,9 @@ async def models(exchange: Exchange, serving: Serving) -> None:
     """Answers with the list; empty while nothing runs. Raises: ApiError."""
     key = authorise(exchange, serving)
     routes = serving.fleet_index().visible(key.account_id)
-    listed = ModelList(object="list", data=[_model(each, each.id) for each in routes])
+    allowed = serving.allowed_models(key)
+    shown = [_model(each, each.id) for each in routes if is_allowed(each, None, allowed)]
+    listed = ModelList(object="list", data=shown)
     await exchange.answer(200, [JSON_TYPE], _ENCODE(listed))
 
 
@@ -24,7 +27,7 @@ async def model(exchange: Exchange, serving: Serving, model_id: str) -> None:
     """Answers with one model; an alias is shown under its own name. Raises: ApiError."""
     key = authorise(exchange, serving)
     route = serving.fleet_index().find(model_id, key.account_id)
-    if route is None:
+    if route is None or not is_allowed(route, model_id, serving.allowed_models(key)):
         raise ModelNotFound(f"The model '{model_id[:128]}' does not exist.", param="model")
     await exchange.answer(200, [JSON_TYPE], _ENCODE(_model(route, model_id)))
 

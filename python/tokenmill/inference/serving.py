@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 
-from tokenmill._native import Forwarder, Relay, Segment
+from tokenmill._native import Forwarder, KeyEntry, Relay, Segment
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading
 from tokenmill.inference.client_watch import ClientWatch, WatchClock
@@ -17,6 +17,8 @@ from tokenmill.inference.counting import Counters
 from tokenmill.inference.deadlines import Deadlines
 from tokenmill.inference.exchange import Receive
 from tokenmill.inference.grammars import Grammars
+from tokenmill.keys.model_lists import ModelLists
+from tokenmill.keys.rules import SOME_MODELS
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.protocol.chat import ChatRequest
@@ -53,6 +55,7 @@ class Serving:
         self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
         self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)
         self.embedding_decoder = BodyDecoder(EmbeddingRequest, ignore_unknown=ignore)
+        self._lists = ModelLists(settings.state)
         self._control_url = f"unix:{control_socket}"
         self._index = FleetIndex(Fleet())
         self._generation = 0
@@ -97,9 +100,14 @@ class Serving:
             await asyncio.sleep(_READY_POLL_S)
             waited += _READY_POLL_S
 
-    def route(self, asked: str | None, account_id: int, task: Task) -> Route:
+    def allowed_models(self, key: KeyEntry) -> frozenset[str] | None:
+        """The models that the key may use; None: every one that its account sees."""
+        return self._lists.models_of(key.key_id) if key.scopes & SOME_MODELS else None
+
+    def route(self, asked: str | None, key: KeyEntry, task: Task) -> Route:
         """The route that answers. Raises: ApiError, where there is none."""
-        found = resolve(self.fleet_index(), asked, account_id, task)
+        allowed = self.allowed_models(key)
+        found = resolve(self.fleet_index(), asked, key.account_id, task, allowed)
         if isinstance(found, ApiError):
             raise found
         return found

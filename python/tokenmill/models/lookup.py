@@ -5,10 +5,17 @@ stands for a model and is what the answer calls it. A dedicated route is there f
 to all others it does not exist.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from tokenmill.engines.recognition import EngineKind, Task
-from tokenmill.errors import ApiError, InvalidRequest, ModelLoading, ModelNotFound, NoEngine
+from tokenmill.errors import (
+    ApiError,
+    InvalidRequest,
+    ModelLoading,
+    ModelNotFound,
+    NoEngine,
+    PermissionDenied,
+)
 from tokenmill.models.fleet import Fleet, Route
 
 AUTO = "auto"
@@ -68,11 +75,20 @@ class FleetIndex:
         return bool(self.fleet.routes)
 
 
-def resolve(index: FleetIndex, asked: str | None, account_id: int, task: Task) -> Route | ApiError:
-    """The route for what was asked, or why there is none. `auto` never means an adapter."""
+def resolve(
+    index: FleetIndex,
+    asked: str | None,
+    account_id: int,
+    task: Task,
+    allowed: Container[str] | None = None,
+) -> Route | ApiError:
+    """The route for what was asked, or why there is none. `auto` never means an adapter.
+
+    With `allowed`, other models than those are refused, and `auto` means one of them.
+    """
     if asked is None or asked == AUTO:
         for each in index.visible(account_id):
-            if each.task == task and not each.parent:
+            if each.task == task and not each.parent and is_allowed(each, None, allowed):
                 return each
         return _nothing_there(index)
     route = index.find(asked, account_id)
@@ -81,7 +97,15 @@ def resolve(index: FleetIndex, asked: str | None, account_id: int, task: Task) -
     if route.task != task:
         message = f"The model '{asked[:128]}' {_ELSEWHERE[task]}."
         return InvalidRequest(message, param="model")
+    if not is_allowed(route, asked, allowed):
+        message = f"This key may not use the model '{asked[:128]}'."
+        return PermissionDenied(message, param="model")
     return route
+
+
+def is_allowed(route: Route, asked: str | None, allowed: Container[str] | None) -> bool:
+    """Whether a key with this list may use the route, by its own name or the one asked for."""
+    return allowed is None or route.id in allowed or (asked is not None and asked in allowed)
 
 
 def answer_name(route: Route, asked: str | None) -> str:

@@ -3,7 +3,14 @@
 import pytest
 
 from tokenmill.engines.recognition import Task
-from tokenmill.errors import ApiError, InvalidRequest, ModelLoading, ModelNotFound, NoEngine
+from tokenmill.errors import (
+    ApiError,
+    InvalidRequest,
+    ModelLoading,
+    ModelNotFound,
+    NoEngine,
+    PermissionDenied,
+)
 from tokenmill.models.fleet import Engine, Fleet, Route
 from tokenmill.models.lookup import FleetIndex, answer_name, resolve
 
@@ -126,3 +133,17 @@ def test_a_long_name_is_cut_in_the_message() -> None:
 def test_an_empty_fleet_can_answer_nothing() -> None:
     assert INDEX.can_answer()
     assert not FleetIndex(Fleet(engines=(LOADING,))).can_answer()
+
+
+def test_a_key_with_a_list_uses_its_models_and_no_others() -> None:
+    allowed = frozenset({"small", "gpt"})
+    auto = resolve(INDEX, None, ANNA, "generate", allowed)
+    assert isinstance(auto, Route) and auto.id == "small"
+    aliased = resolve(INDEX, "gpt", ANNA, "generate", allowed)  # listed by its alias
+    assert isinstance(aliased, Route) and aliased.id == "big/model"
+    for asked in ("big/model", "lora"):
+        answer = resolve(INDEX, asked, ANNA, "generate", allowed)
+        assert isinstance(answer, PermissionDenied)
+        assert (answer.code, answer.param) == ("model_not_allowed", "model")
+    assert isinstance(resolve(INDEX, None, ANNA, "embed", allowed), NoEngine)
+    assert isinstance(resolve(INDEX, "small", ANNA, "generate", frozenset()), PermissionDenied)
