@@ -219,6 +219,10 @@ def test_the_life_of_a_request(dashboard: Dashboard, acme: Tenant, operator: Ten
     name = "req_000102030405060708090a0b"
     for tenant in (acme, operator):
         found = tenant.ask("GET", f"/requests/{name}").json()
+        assert (found["model"], found["engine"]) == (
+            "meta-llama/Llama-3.1-8B-Instruct",
+            "vllm-8000",
+        )
         assert (found["id"], found["cost_nanos"], found["status"]) == (name, 3_000, 200)
         assert (found["reserved_nanos"], found["first_byte_after_ms"]) == (6_000, 40)
     [line] = acme.ask("GET", "/transactions").json()["data"]

@@ -17,6 +17,7 @@ from tests.support.ledger import (
     total,
 )
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request
+from tests.support.postgresql import PostgresqlServer, outage
 from tests.support.waiting import eventually
 from tokenmill.control import ledger_keeper
 from tokenmill.database.connection import Database
@@ -231,6 +232,31 @@ def test_a_locked_database_is_waited_for(
     said = [record.message for record in caplog.records if "ledger waits" in record.message]
     assert len(said) == 1
     database.close()
+
+
+def test_a_postgresql_that_goes_and_comes_back_is_waited_for(
+    postgresql: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut in mid-flush, whenever that is: the commit may or may not have been made."""
+    monkeypatch.setattr(ledger_keeper, "RETRY_S", 0.01)
+    with postgresql.empty_database() as url:
+        database = open_database(url, tmp_path)
+        accounts, cells = make_accounts(database, 3), MemoryCells()
+        keeper = make_keeper(database, cells)
+        keeper.start()
+        costs = count = 0
+        for _ in range(3):
+            for _ in range(5):
+                costs, count = costs + settle_some(cells, accounts), count + 12
+            with outage(url, url):
+                failures = keeper.failures
+                costs, count = costs + settle_some(cells, accounts), count + 12
+                eventually(lambda before=failures: keeper.failures > before, "it tries")
+                assert cells.settled
+            eventually(lambda: not cells.settled, "the cells are in the ledger")
+        keeper.stop(10)
+        check(database, cells, costs, count)
+        database.close()
 
 
 def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Accounts, keepers and sums for tests of the ledger: they build and read, facts stand in tests."""
 
 import gc
+from collections.abc import Iterable
 
 from sqlalchemy import Engine, event, select
 
@@ -17,6 +18,23 @@ class Crash(BaseException):
     """The process ends here: nothing catches this."""
 
 
+class FewNames:
+    """One model, number 77, and engines whose number is their slot and a thousand."""
+
+    def __init__(self) -> None:
+        self._waiting = {77: "meta-llama/Llama-3.1-8B-Instruct", 1_000: "vllm-8000"}
+
+    def engine_number(self, slot: int) -> int:
+        return slot + 1_000
+
+    def waiting(self) -> dict[int, str]:
+        return dict(self._waiting)
+
+    def mark_written(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._waiting.pop(number, None)
+
+
 def make_accounts(database: Database, count: int) -> list[int]:
     """New accounts; their numbers."""
     with database.write() as connection:
@@ -27,7 +45,7 @@ def make_accounts(database: Database, count: int) -> list[int]:
 
 def make_keeper(database: Database, cells: CellSegment) -> LedgerKeeper:
     """A keeper that has just started."""
-    return LedgerKeeper(database, cells, lambda slot: slot + 1_000, now_ms=lambda: NOW_MS)
+    return LedgerKeeper(database, cells, FewNames(), now_ms=lambda: NOW_MS)
 
 
 def give(database: Database, cells: MemoryCells, account_id: int, nanos: int, name: str) -> bool:
@@ -83,7 +101,8 @@ class CrashPoint:
 
     def __exit__(self, *_: object) -> None:
         event.remove(self._engine, self._name, self._count)
-        gc.collect()  # a process that ends leaves no cursor behind that locks SQLite's file
+        if self.has_crashed:
+            gc.collect()  # a process that ends leaves no cursor behind that locks SQLite's file
 
     def _count(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
         self._left -= not statement.startswith("BEGIN")  # nothing can be lost there

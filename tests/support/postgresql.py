@@ -53,6 +53,20 @@ class PostgresqlServer:
             run(self._url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@contextmanager
+def outage(server_url: str, url: str) -> Iterator[None]:
+    """The database is away: its connections are cut and new ones refused until the end."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    elsewhere = with_database(server_url, "postgres")
+    run(elsewhere, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    try:
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+        run(elsewhere, f"{cut}'{name}'")
+        yield
+    finally:
+        run(elsewhere, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
 def run(url: str, statement: str) -> None:
     """Runs one statement in no transaction, which is how databases are made and dropped."""
     connection = open_connection(parse_server(url.partition("://")[2]))

@@ -5,14 +5,27 @@ with each transfer, and which transfer a credit became.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 
 from tokenmill.billing import rules
 from tokenmill.billing.rules import Book, CreditKind, Posting, TransferKind
-from tokenmill.database.statements import in_pieces, upsert, upsert_adding
+from tokenmill.database.statements import add_many, in_pieces, insert_counted, upsert
 from tokenmill.database.tables import books, transfers, wallet_credits
+
+_TRANSFER_COLUMNS = (
+    "kind",
+    "from_book_id",
+    "to_book_id",
+    "account_id",
+    "service_class",
+    "amount_nanos",
+    "balance_nanos",
+    "requests",
+    "created_at_ms",
+)
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
@@ -58,38 +71,32 @@ def post(connection: Connection, postings: Sequence[Posting], now_ms: int) -> li
     ids = {row.name: row.id for row in rows}
     after = rules.running_balances(list(postings), ends)
     values = [
-        {
-            "kind": one.kind,
-            "from_book_id": ids[one.source.name],
-            "to_book_id": ids[one.target.name],
-            "account_id": one.account_id,
-            "service_class": one.service_class,
-            "amount_nanos": one.amount_nanos,
-            "balance_nanos": balance_nanos,
-            "requests": one.requests,
-            "created_at_ms": now_ms,
-        }
+        (
+            one.kind,
+            ids[one.source.name],
+            ids[one.target.name],
+            one.account_id,
+            one.service_class,
+            one.amount_nanos,
+            balance_nanos,
+            one.requests,
+            now_ms,
+        )
         for one, balance_nanos in zip(postings, after, strict=True)
     ]
-    statement = insert(transfers).returning(transfers.c.id, sort_by_parameter_order=True)
-    return list(connection.execute(statement, values).scalars())
+    return insert_counted(connection, transfers, _TRANSFER_COLUMNS, values)
 
 
-def _change_books(
-    connection: Connection, changes: dict[Book, int]
-) -> Sequence[Row[tuple[int, str, int | None, int]]]:
+def _change_books(connection: Connection, changes: dict[Book, int]) -> list[Row[Any]]:
     """Adds to the books, which are made where they are missing; the rows after it."""
     # In the order of their names: two machines that write at once wait, and never for each other.
-    values = [
-        {"name": book.name, "account_id": book.account_id, "balance_nanos": change}
-        for book, change in sorted(changes.items(), key=lambda item: item[0].name)
-    ]
-    statement = upsert_adding(connection, books, ("name",)).returning(
-        books.c.id, books.c.name, books.c.account_id, books.c.balance_nanos
-    )
-    rows: Sequence[Row[tuple[int, str, int | None, int]]]
-    rows = connection.execute(statement, values).all()
-    return rows
+    ordered = sorted(changes.items(), key=lambda item: item[0].name)
+    values = [(book.name, book.account_id, change) for book, change in ordered]
+    add_many(connection, books, ("name", "account_id", "balance_nanos"), values, ("name",))
+    found: list[Row[Any]] = []
+    for names in in_pieces([name for name, _, _ in values]):
+        found += connection.execute(select(books).where(books.c.name.in_(names)))
+    return found
 
 
 def balance_nanos(connection: Connection, account_id: int) -> int:

@@ -6,7 +6,8 @@ full it keeps trying: cells stay where they are, and when none is free the worke
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,7 @@ from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.keys.store import mark_used
 from tokenmill.usage.rules import UsageRow
+from tokenmill.usage.store import add_names
 
 FLUSH_S = 0.05
 RETRY_S = 0.25
@@ -36,20 +38,28 @@ class CellSegment(Protocol):
     def free_cells(self, packed: bytes, /) -> int: ...
 
 
+class Names(Protocol):
+    """What numbers of models and engines mean."""
+
+    def engine_number(self, slot: int) -> int: ...
+    def waiting(self) -> dict[int, str]: ...
+    def mark_written(self, numbers: Iterable[int]) -> None: ...
+
+
 class LedgerKeeper:
-    """Takes settled cells to the ledger. `flush` may be called by one thread at a time."""
+    """Takes settled cells to the ledger; from any thread, one flush after the other."""
 
     def __init__(
         self,
         database: Database,
         segment: CellSegment,
-        engine_number: Callable[[int], int],
+        names: Names,
         *,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self._database = database
         self._segment = segment
-        self._engine_number = engine_number
+        self._names = names
         self._now_ms = now_ms
         self._may_be_known = True  # what an earlier keeper wrote may not be freed yet
         self._stuck: set[bytes] = set()
@@ -96,6 +106,12 @@ class LedgerKeeper:
             self._has_flushed.notify_all()
         return count
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is flushed or freed meanwhile: for whoever compares segment and ledger."""
+        with self._turn:
+            yield
+
     def wait_for_flush(self, timeout_s: float) -> None:
         """Returns after the next flush, or the time."""
         with self._has_flushed:
@@ -108,10 +124,12 @@ class LedgerKeeper:
 
     def _write(self, packed: bytes) -> bytes:
         """The records that are in the ledger now; a bad one is found by halving and left."""
-        settled = decode_cells(packed, self._segment.incarnation, self._engine_number)
-        uses = self._new_uses(settled.rows)
+        incarnation = self._segment.incarnation
+        settled = decode_cells(packed, incarnation, self._names.engine_number)
+        uses, names = self._new_uses(settled.rows), self._names.waiting()
         try:
             with self._database.write() as connection:
+                add_names(connection, names)
                 write_flush(connection, settled, self._now_ms(), may_be_known=self._may_be_known)
                 mark_used(connection, uses)
         except DatabaseUnavailable:
@@ -128,6 +146,7 @@ class LedgerKeeper:
             return self._write(packed[:half]) + self._write(packed[half:])
         self._may_be_known = False
         self._last_uses.update(uses)
+        self._names.mark_written(names)
         return packed
 
     def _new_uses(self, rows: list[UsageRow]) -> dict[int, int]:
@@ -148,6 +167,7 @@ class LedgerKeeper:
     def _run(self) -> None:
         while not self._is_ending.is_set():
             pause_s = FLUSH_S
+            self._names.waiting()  # a model that leaves before the next flush keeps its name
             try:
                 if self.flush() >= CELLS_AT_ONCE:
                     continue  # there is more

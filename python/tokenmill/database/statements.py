@@ -1,4 +1,8 @@
-"""Statements that SQLite and PostgreSQL both know and SQLAlchemy writes for each by itself."""
+"""Statements that SQLAlchemy has no common words for, or is too slow at: many rows at once.
+
+Rows are tuples, written by the driver's own means: SQLAlchemy looks at each value, and a
+row a message would wait for PostgreSQL's answer each time. There one array a column is sent.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,6 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 NUMBERS_AT_ONCE = 500
 
+Rows = Sequence[tuple[Any, ...]]
+
 
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT for `table` that takes ON CONFLICT, in the connection's dialect."""
@@ -15,18 +21,63 @@ def upsert(connection: Connection, table: Table) -> Any:
     return make(table)
 
 
-def upsert_adding(connection: Connection, table: Table, key: tuple[str, ...]) -> Any:
-    """An INSERT that adds its other whole numbers to the row that has the same `key` already."""
-    statement = upsert(connection, table)
-    sums = {
-        column.name: column + statement.excluded[column.name]
-        for column in table.columns
-        if column.name.endswith(("_nanos", "_tokens", "requests"))
-    }
-    return statement.on_conflict_do_update(index_elements=list(key), set_=sums)
+def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Rows) -> None:
+    """Inserts rows of values in the order of `columns`. Raises: IntegrityError."""
+    _insert(connection, table, columns, rows)
 
 
-def in_pieces(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+def add_many(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Rows, key: Sequence[str]
+) -> None:
+    """The same, but a row whose `key` is there already has its sums added to those there."""
+    sums = ", ".join(
+        f"{name} = {table.name}.{name} + excluded.{name}" for name in columns if _is_sum(name)
+    )
+    _insert(
+        connection, table, columns, rows, f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+    )
+
+
+def insert_counted(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Rows
+) -> list[int]:
+    """The numbers (`id`) of the new rows, in the order of the rows; they rise."""
+    if connection.dialect.name != "sqlite":
+        return sorted(_insert(connection, table, columns, rows, "RETURNING id"))
+    # Nobody else writes during a transaction that does.
+    last = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {table.name}").scalar_one()
+    _insert(connection, table, columns, rows)
+    text = f"SELECT id FROM {table.name} WHERE id > ? ORDER BY id"
+    return list(connection.exec_driver_sql(text, (last,)).scalars())
+
+
+def in_pieces(numbers: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The numbers, some hundreds a piece: an IN (…) takes no more than that well."""
     for start in range(0, len(numbers), NUMBERS_AT_ONCE):
         yield numbers[start : start + NUMBERS_AT_ONCE]
+
+
+def _insert(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Rows, ending: str = ""
+) -> list[int]:
+    """Numbers, where `ending` asks for them."""
+    if not rows:
+        return []
+    names = ", ".join(columns)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        text = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {ending}"
+        connection.exec_driver_sql(text, list(rows))
+        return []
+    types = [table.c[name].type.compile(connection.dialect) for name in columns]
+    arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind in types)
+    text = (
+        f"INSERT INTO {table.name} ({names}) SELECT {names}"
+        f" FROM unnest({arrays}) WITH ORDINALITY AS row ({names}, place) ORDER BY place {ending}"
+    )
+    result = connection.exec_driver_sql(text, tuple(map(list, zip(*rows, strict=True))))
+    return list(result.scalars()) if result.returns_rows else []
+
+
+def _is_sum(name: str) -> bool:
+    return name.endswith(("_nanos", "_tokens", "requests"))

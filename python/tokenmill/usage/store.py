@@ -3,9 +3,9 @@ caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, tuple_
+from sqlalchemy import Connection, delete, func, or_, select, tuple_
 
-from tokenmill.database.statements import in_pieces, upsert, upsert_adding
+from tokenmill.database.statements import add_many, in_pieces, insert_many, upsert
 from tokenmill.database.tables import marks, transfers, usage_hours, usage_names, usage_rows
 from tokenmill.usage.rules import CLASSES, HourKey, UsageRow
 
@@ -57,23 +57,19 @@ def insert_rows(
 
     Raises: IntegrityError, if a ticket has a row already.
     """
-    values = [
-        dict(zip(_ROW_COLUMNS, (transfers[row.account_id, row.service_class], *row), strict=True))
-        for row in rows
-    ]
-    if values:
-        connection.execute(insert(usage_rows), values)
+    insert_many(
+        connection,
+        usage_rows,
+        _ROW_COLUMNS,
+        [(transfers[row[2], row[6]], *row) for row in rows],  # by account and class
+    )
 
 
 def add_hours(connection: Connection, sums: Mapping[HourKey, Sequence[int]]) -> None:
     """Adds to the sums by the hour."""
-    if not sums:
-        return
     # In the order of their keys, as books are: writers wait for each other in one direction only.
-    values = [
-        dict(zip(_HOUR_COLUMNS, (*key, *total), strict=True)) for key, total in sorted(sums.items())
-    ]
-    connection.execute(upsert_adding(connection, usage_hours, HourKey._fields), values)
+    rows = [(*key, *total) for key, total in sorted(sums.items())]
+    add_many(connection, usage_hours, _HOUR_COLUMNS, rows, HourKey._fields)
 
 
 def billed_nanos(connection: Connection, account_id: int) -> int:
