@@ -50,7 +50,7 @@ class GenerationRequest(
     stop_token_ids: Annotated[list[TokenId], Meta(max_length=128)] | None = None
     top_k: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
     min_p: Probability | None = None
-    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0.01, le=2)] | None = None  # 0 overflows
     min_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     ignore_eos: bool | None = None
     bad_words: Annotated[list[str], Meta(max_length=64)] | None = None

@@ -73,6 +73,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"temperature": 2.1}, "temperature", "a number between 0 and 2"),
     ({"temperature": "hot"}, "temperature", "is a string. It must be a number between 0 and 2"),
     ({"top_p": -0.1}, "top_p", "a number between 0 and 1"),
+    ({"repetition_penalty": 5e-324}, "repetition_penalty", "a number between 0.01 and 2"),
     ({"n": 0}, "n", "an integer between 1 and 128"),
     ({"n": 129}, "n", "an integer between 1 and 128"),
     ({"n": True}, "n", "is a boolean"),
