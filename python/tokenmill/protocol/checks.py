@@ -14,6 +14,7 @@ from tokenmill.protocol.generation import GenerationRequest
 from tokenmill.protocol.messages import (
     AssistantMessage,
     ToolCall,
+    ToolMessage,
     is_sent,
 )
 from tokenmill.protocol.schemas import check_arguments, check_schema
@@ -37,11 +38,17 @@ def check_chat(request: ChatRequest, bounds: BodyBounds) -> None:
     _check_generation(request, bounds)
     if len(request.messages) > bounds.messages_max:
         raise wrong("messages", f"may hold at most {bounds.messages_max} messages.")
+    call_ids: set[str] = set()
     for index, message in enumerate(request.messages):
         if message.__class__ is AssistantMessage or isinstance(message, AssistantMessage):
             _check_assistant(message, f"messages[{index}]", bounds)
+            if message.tool_calls:
+                call_ids = _ids_of(message.tool_calls, f"messages[{index}]")
         elif message.content == []:
             raise wrong(f"messages[{index}].content", "must not be an empty array.")
+        elif isinstance(message, ToolMessage) and message.tool_call_id not in call_ids:
+            path = f"messages[{index}].tool_call_id"
+            raise wrong(path, "is not the id of one of the latest `tool_calls` before it.")
     if request.top_logprobs and not request.logprobs:
         raise wrong("top_logprobs", "needs `logprobs` to be true.")
     limit, newer = request.max_tokens, request.max_completion_tokens
@@ -151,6 +158,13 @@ def _check_assistant(message: AssistantMessage, path: str, bounds: BodyBounds) -
         raise wrong(f"{path}.content", "is required unless there are `tool_calls`.")
     for index, call in enumerate(calls or ()):
         _check_call(call, f"{path}.tool_calls[{index}].function", bounds)
+
+
+def _ids_of(calls: list[ToolCall], path: str) -> set[str]:
+    ids = {call.id for call in calls}
+    if len(ids) != len(calls):
+        raise wrong(f"{path}.tool_calls", "must have different ids.")
+    return ids
 
 
 def _check_call(call: ToolCall, path: str, bounds: BodyBounds) -> None:
