@@ -75,15 +75,13 @@ async def _keep_strict(
 ) -> bool:
     """Whether we read the calls of an answer in free text; those of strict tools are enforced."""
     tools = request.tools or []
-    is_strict = any(each.function.strict for each in tools)
-    if structurer.kind == "embedded":
-        if is_strict:
-            text = _calls_lark(await _rules(structurer, tools))
-            request.structured_outputs = StructuredOutputs(grammar=text)
-        return is_strict
+    if structurer.kind == "embedded":  # whose models write the form that is enforced
+        text = _calls_lark(await _rules(structurer, tools))
+        request.structured_outputs = StructuredOutputs(grammar=text)
+        return True
     if engine_parses:  # and enforces strict tools in the format that its model knows
         return False
-    if is_strict:
+    if any(each.function.strict for each in tools):
         tag = _calls_tag(await _rules(structurer, tools))
         request.structured_outputs = StructuredOutputs(structural_tag=tag)
     if request.skip_special_tokens is None:

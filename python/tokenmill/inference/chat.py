@@ -30,10 +30,10 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key, "generate")
+    blame = Blame("messages", _schema_field(request))  # before it becomes a grammar
     structurer = Structurer(exchange, serving, route, key.account_id)
     parses = serving.fleet_index().parses_tools(route)
     calls = await structure_chat(structurer, request, engine_parses=parses)
-    blame = Blame("messages", _schema_field(request))
     order = Order(route, _TARGET, shape_chat(request, terms_of(route)), blame)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     order.calls = calls

@@ -11,6 +11,12 @@ import msgspec
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.exchange import Exchange
+from tokenmill.inference.extras import (
+    REGEX_TEXT_BYTES_MAX,
+    choice_text,
+    refused_regex,
+    regex_schema,
+)
 from tokenmill.inference.grammars import NoGrammar
 from tokenmill.inference.lark import TEXT_BYTES_MAX, lark
 from tokenmill.inference.serving import Serving
@@ -83,7 +89,9 @@ class Structurer:
         """Replaces what the answer must look like by a grammar. Raises: as `content`."""
         text = await self.content(request)
         if text is not None:
-            self.set_grammar(request, text, "response_format")
+            is_extra = request.structured_outputs is not None
+            path = "structured_outputs" if is_extra else "response_format"
+            self.set_grammar(request, text, path)
 
     async def content(self, request: Request) -> str | None:
         """The grammar, in EBNF, of what `response_format` or `structured_outputs` ask for; None
@@ -109,6 +117,14 @@ class Structurer:
             return await self._exact(bytes(extra.json), "structured_outputs.json")
         if extra.json_object:
             return await self._exact(ANY_OBJECT, "structured_outputs.json_object")
+        if extra.choice is not None:
+            return choice_text(extra.choice)
+        if extra.regex is not None:
+            made = await self.find(regex_schema(extra.regex))
+            if isinstance(made, NoGrammar):
+                raise refused_regex(made.reason)
+            if len(made) > REGEX_TEXT_BYTES_MAX:
+                raise refused_regex("it has too many states; shorten its repetitions.")
         return None
 
     async def find(self, schema: bytes, *, closed: bool = False) -> str | NoGrammar:

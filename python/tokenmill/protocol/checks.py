@@ -17,6 +17,7 @@ from tokenmill.protocol.messages import (
     ToolMessage,
     is_sent,
 )
+from tokenmill.protocol.patterns import is_costly
 from tokenmill.protocol.schemas import check_arguments, check_schema
 from tokenmill.protocol.structured import JsonSchemaFormat, StructuredOutputs
 from tokenmill.protocol.tools import AllowedToolsChoice, NamedToolChoice, Tool
@@ -197,10 +198,18 @@ def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> 
         check_schema(bytes(wanted.json), "structured_outputs.json", bounds)
     if wanted.regex is not None and len(wanted.regex.encode()) > bounds.regex_bytes_max:
         raise wrong("structured_outputs.regex", f"may hold at most {bounds.regex_bytes_max} bytes.")
-    if wanted.choice is not None and len(wanted.choice) > bounds.enum_values_max:
-        raise wrong(
-            "structured_outputs.choice", f"may hold at most {bounds.enum_values_max} choices."
-        )
+    if wanted.regex is not None and is_costly(wanted.regex):
+        raise wrong("structured_outputs.regex", "has too many repetitions.")
+    if wanted.choice is not None:
+        _check_choices(wanted.choice, bounds)
+
+
+def _check_choices(choices: list[str], bounds: BodyBounds) -> None:
+    path = "structured_outputs.choice"
+    if len(choices) > bounds.enum_values_max:
+        raise wrong(path, f"may hold at most {bounds.enum_values_max} choices.")
+    if sum(len(each.encode()) for each in choices) > bounds.schema_bytes_max:
+        raise wrong(path, f"may hold at most {bounds.schema_bytes_max} bytes together.")
 
 
 def _check_name(name: str, path: str) -> None:

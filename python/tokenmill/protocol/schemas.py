@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tokenmill.errors import InvalidRequest
+from tokenmill.protocol.patterns import is_costly
 from tokenmill.settings import BodyBounds
 
 _INTEGER_END = 2**63
@@ -118,6 +119,8 @@ def _check_keywords(node: dict[str, Any], param: str, bounds: BodyBounds) -> Non
         patterns.extend(by_pattern)
     if any(len(each.encode()) > bounds.regex_bytes_max for each in patterns):
         raise _too_large(param, f"it uses a pattern of more than {bounds.regex_bytes_max} bytes")
+    if any(is_costly(each) for each in patterns):
+        raise _too_large(param, "it uses a pattern with too many repetitions")
     reference = node.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
         raise _too_large(param, "it uses a `$ref` that leads out of the schema")
