@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from tokenmill._native import Forwarder, Segment
-from tokenmill.asgi_server import AsgiServer
+from tokenmill.asgi_server import AsgiServer, ServerBounds
 from tokenmill.gateway.app import App, build_app
 from tokenmill.gateway.worker import forward_limits
 from tokenmill.keys.rules import ALL_SCOPES, Scope, digest, make_secret
@@ -122,7 +122,8 @@ async def running_gateway(
     app = build_app(settings, segment, forwarder, WORKER, str(control))
     listener = listen_tcp("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    server = AsgiServer(app, listener.detach())
+    bounds = ServerBounds(header_read_ms=settings.http.header_read_ms)
+    server = AsgiServer(app, listener.detach(), bounds)
     running = asyncio.create_task(server.run())
     url = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
