@@ -1,5 +1,6 @@
 """A reload under load loses no request, with kept connections and with fresh ones."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -7,12 +8,15 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import StartHouse
 from tests.support.chat import PATH, body, start_streams
 from tests.support.house import House, house_command, house_environment, run_house
 from tests.support.paced_engine import PacedEngine
 from tests.support.waiting import eventually
+
+HANGUPS_S = int(os.environ.get("TOKENMILL_TEST_HANGUPS_S", "6"))
 
 
 class Load:
@@ -87,6 +91,25 @@ def test_a_reload_under_load_loses_no_request(start_house: StartHouse) -> None:
     print(f"{load.answered} requests answered, {len(load.failures)} failed")
     assert load.failures == []
     assert before & set(house.family()) == {house.process.pid}
+    assert house.stop() == 0
+
+
+@pytest.mark.timeout(90 + HANGUPS_S)
+def test_hangups_every_two_seconds_under_load_fail_no_request(start_house: StartHouse) -> None:
+    house = start_house("--workers", "2")
+    load = Load(house, kept=4, fresh=2)
+    eventually(lambda: load.answered > 20, "the load runs", within_s=30)
+    ends = time.monotonic() + HANGUPS_S
+    hangups = 0
+    while time.monotonic() < ends:
+        house.process.send_signal(signal.SIGHUP)
+        hangups += 1
+        time.sleep(2)  # the pace is what is tested
+    answered = load.answered
+    eventually(lambda: load.answered > answered + 20, "the load goes on", within_s=30)
+    load.stop()
+    print(f"{hangups} hangups, {load.answered} requests answered, {len(load.failures)} failed")
+    assert load.failures == []
     assert house.stop() == 0
 
 
