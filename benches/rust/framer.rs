@@ -65,7 +65,7 @@ fn bench(criterion: &mut Criterion) {
     };
     let mut out = Vec::with_capacity(joined.len() * 2);
     let mut group = criterion.benchmark_group("chunks");
-    group.throughput(Throughput::Elements(CHUNK_COUNT as u64));
+    group.throughput(Throughput::Bytes(joined.len() as u64));
     group.bench_function("framed, burst", |run| run.iter(|| frame(black_box(&burst))));
     group.bench_function("framed, paced", |run| run.iter(|| frame(black_box(&paced))));
     group.bench_function("metered, burst", |run| {

@@ -32,6 +32,9 @@ learns to go elsewhere; a connection that is idle for longer is closed while it 
 END_MARGIN_S = 2.0
 """For the error events to leave after the drain deadline."""
 _POLL_S = 0.02
+GARBAGE_OBJECTS = 20_000
+"""Objects that may be there beyond the last look for garbage: some megabytes, and one look for
+hundreds of requests instead of one for ten."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +81,11 @@ class Worker:
         self._server = AsgiServer(self._app, listen_fd, bounds)
         running = asyncio.create_task(self._server.run())
         self._beating = asyncio.create_task(self._beat())
-        # What start-up made stays: the collector need not walk it again.
+        # What start-up made stays: the collector need not walk it again. A request leaves little
+        # behind that is not freed by its counts, so looking for the rest can wait.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
         return running
 
     async def leave(self, running: "asyncio.Task[None]", stop: StopSignal) -> bool:

@@ -50,11 +50,9 @@ class Counters:
         self._ends |= {reason: COUNTERS.index(name) for reason, name in _OWN_ENDS.items()}
         tokens = _by_label("tokens_total", labelled)
         self._tokens = (tokens["prompt"], tokens["completion"], tokens["cached"])
-        self._relayed = (
-            COUNTERS.index("tokenmill_frames_total"),
-            COUNTERS.index("tokenmill_wakeups_total"),
-            COUNTERS.index("tokenmill_downstream_bytes_total"),
-        )
+        self._frames = COUNTERS.index("tokenmill_frames_total")
+        self._wakeups = COUNTERS.index("tokenmill_wakeups_total")
+        self._body_bytes = COUNTERS.index("tokenmill_downstream_bytes_total")
         self._streams = COUNTERS.index("tokenmill_streams_total")
         self._request_bytes = COUNTERS.index("tokenmill_request_bytes_total")
         self._disconnects = COUNTERS.index("tokenmill_client_disconnects_total")
@@ -95,10 +93,11 @@ class Counters:
 
     def relayed(self, frames: int, wakeups: int, body_bytes: int) -> None:
         """So many events went to a client, in so many parts, of so many bytes together."""
-        amounts = zip(self._relayed, (frames, wakeups, body_bytes), strict=True)
-        for index, amount in amounts:
-            if amount:
-                self._segment.count(self._worker, index, amount)
+        count, worker = self._segment.count, self._worker
+        if frames:
+            count(worker, self._frames, frames)
+        count(worker, self._wakeups, wakeups)
+        count(worker, self._body_bytes, body_bytes)
 
     def used(self, usage: Usage) -> None:
         """An engine's last word on the tokens of a request, whatever became of its answer."""

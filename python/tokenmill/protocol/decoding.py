@@ -52,7 +52,8 @@ class BodyDecoder(Generic[T]):
             raise InvalidRequest(f"The body is not UTF-8 (byte {error.start}).") from error
         except RecursionError as error:
             raise InvalidRequest(_TOO_DEEP) from error
-        if b"\\u0000" in body and _NUL.search(body):
+        # One byte is found many times faster than six, and most bodies hold no backslash.
+        if b"\\" in body and b"\\u0000" in body and _NUL.search(body):
             raise InvalidRequest("The body holds a NUL character (\\u0000); remove it.")
         return value
 

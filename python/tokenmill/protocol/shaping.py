@@ -32,20 +32,6 @@ FACTORY_TOKENS_DEFAULT = 1_024
 _TOP_P_MIN = 1e-6
 """In place of 0, which is a published value that engines refuse: the likeliest token alone."""
 
-_UNSENT_FIELDS = (
-    "max_completion_tokens",
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prediction",
-    "modalities",
-    "verbosity",
-)
-
 
 class RouteTerms(Struct, frozen=True, kw_only=True):
     """What a route says about the requests it takes."""
@@ -70,8 +56,7 @@ def shape_chat(request: ChatRequest, terms: RouteTerms) -> bytes:
         request.max_tokens = newer
     _apply_limit(request, terms, "max_tokens" if newer is None else "max_completion_tokens")
     _apply_defaults(request, terms)
-    for name in _UNSENT_FIELDS:
-        setattr(request, name, None)
+    _drop_unsent(request)
     request.messages = [_engine_message(each) for each in request.messages]
     if isinstance(request.response_format, TextFormat):
         request.response_format = None
@@ -79,6 +64,14 @@ def shape_chat(request: ChatRequest, terms: RouteTerms) -> bytes:
         request.top_logprobs = None
     shape_tools(request)
     return _ENCODE(request)
+
+
+def _drop_unsent(request: ChatRequest) -> None:
+    """Takes out what says nothing to an engine. Written out: it runs for every request."""
+    request.max_completion_tokens = request.user = request.metadata = request.store = None
+    request.service_tier = request.safety_identifier = None
+    request.prompt_cache_key = request.prompt_cache_retention = None
+    request.prediction = request.modalities = request.verbosity = None
 
 
 def shape_completion(request: CompletionRequest, terms: RouteTerms) -> bytes:
