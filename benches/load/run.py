@@ -22,7 +22,7 @@ from typing import Any
 
 from build import ROOT, Built, build, build_for_smoke
 from cases import CASES, OPEN_STREAMS, Case, wrong_answer
-from peers import GATEWAY, KINDS, Kind, LeftOut, Server, start
+from peers import GATEWAY, GATEWAY_OF_TWO, KINDS, Kind, LeftOut, Server, start
 from tables import summarise, tables
 
 RESULTS = ROOT / "benches" / "results"
@@ -165,6 +165,8 @@ def measure(
 def _can(kind: Kind, case: Case) -> bool:
     if kind.is_slow:
         return not case.pace_ms and case.prompt_bytes < 1_000
+    if kind is GATEWAY_OF_TWO:
+        return case.prompt_bytes < 1_000 and not case.has_usage
     return kind.streams or not case.is_stream
 
 
@@ -172,7 +174,7 @@ def main() -> None:
     """Builds, measures, prints tables, writes the results file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of one load")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of one load")
     parser.add_argument("--only", nargs="+", help="servers", default=[])
     parser.add_argument("--cases", nargs="+", default=[])
     parser.add_argument("--smoke", action="store_true", help="once, briefly; writes nothing")
