@@ -57,11 +57,13 @@ fn bench(criterion: &mut Criterion) {
         usage: UsageShape::Continuous,
         model: None,
         calls: None,
+        price: None,
     };
     let stripped = StreamShape {
         usage: UsageShape::None,
         model: Some("mine".to_owned()),
         calls: None,
+        price: None,
     };
     let mut out = Vec::with_capacity(joined.len() * 2);
     let mut group = criterion.benchmark_group("chunks");

@@ -6,12 +6,15 @@ they say otherwise. Times are CLOCK_MONOTONIC milliseconds unless the name says 
 
 from asyncio import Future
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, final, overload
 
 __all__ = [
+    "CELL_BYTES",
+    "CELL_FORMAT",
     "COUNTERS",
     "HISTOGRAMS",
     "VERSION",
+    "AccountView",
     "AnswerKind",
     "CompiledSchema",
     "End",
@@ -22,9 +25,13 @@ __all__ = [
     "Head",
     "KeyEntry",
     "KeyRefusal",
+    "Payer",
+    "RefusalKind",
+    "Refused",
     "Relay",
     "SchemaRefusal",
     "Segment",
+    "Tariff",
     "Usage",
     "UsageShape",
     "Whole",
@@ -34,6 +41,19 @@ __all__ = [
 ]
 
 VERSION: Final[str]
+
+CELL_BYTES: Final[int]
+"""Bytes of a record of `Segment.settled_cells`."""
+
+CELL_FORMAT: Final[str]
+"""Its `struct` format. Eight bytes each, signed: ticket, reference (credits), account, key, model
+number, amount in nanos (what the balance changes by), reserved nanos, nanos a token of the prompt,
+of the cached prompt, of the completion, wall ms of start and of end, ms to the first byte (-1: none
+came), ms to the end, tokens estimated. Four each: tokens of the prompt, cached, made. Two each:
+status, engine slot (65535: none). One each: kind (1 debit, 2 credit), class (0 real-time, 1 batch
+in an hour, 2 in a day), endpoint (0 chat, 1 completions, 2 embeddings), flags (1 streamed,
+2 metered by the engine, 4 prompt estimated from its bytes, 8 its worker died). Then twelve bytes of
+the request id: `req_` and their hexadecimal."""
 
 COUNTERS: Final[tuple[str, ...]]
 """Names of the counters of the hot segment, by index: what `Segment.count` takes and `totals`
@@ -76,14 +96,100 @@ class WorkerState:
     def __int__(self) -> int: ...
 
 @final
+class RefusalKind:
+    """Why a request is not admitted."""
+
+    NO_ACCOUNT: ClassVar[RefusalKind]
+    DISABLED: ClassVar[RefusalKind]
+    REQUESTS: ClassVar[RefusalKind]  # requests a minute; come back after retry_after_ms
+    TOKENS: ClassVar[RefusalKind]  # tokens a minute; come back after retry_after_ms
+    NEVER_FITS: ClassVar[RefusalKind]  # more tokens than the account may use in a minute
+    CONCURRENCY: ClassVar[RefusalKind]
+    BALANCE: ClassVar[RefusalKind]  # missing_nanos are
+    NO_CELL: ClassVar[RefusalKind]  # the ledger is behind, or the house is full
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Refused:
+    """A request or credit that is not admitted: nothing was taken."""
+
+    kind: Final[RefusalKind]
+    retry_after_ms: Final[int]
+    """Then, and no millisecond earlier, there is room, unless others take it; 0: no time helps."""
+    missing_nanos: Final[int]
+
+@final
+class Tariff:
+    """What a route's tokens cost, in nanos each, and what its cells say of it (see CELL_FORMAT)."""
+
+    def __new__(
+        cls,
+        *,
+        model: int,
+        service_class: int,
+        endpoint: int,
+        prompt_nanos: int,
+        cached_nanos: int,
+        completion_nanos: int,
+    ) -> Tariff: ...
+
+@final
+class Payer:
+    """Who pays for one request: the account of a key.
+
+    Held are `prompt_tokens_max` and `completion_tokens_max` at the tariff's prices. A call for one
+    whole answer that the client abandons is billed `prompt_tokens_min`. `enforce` off: limits and
+    balance refuse nothing, and `Relay.overlooked` tells what they would have."""
+
+    def __new__(
+        cls,
+        entry: KeyEntry,
+        tariff: Tariff,
+        *,
+        prompt_tokens_max: int,
+        completion_tokens_max: int,
+        tokens_estimate: int,
+        prompt_tokens_min: int,
+        enforce: bool,
+    ) -> Payer: ...
+
+@final
+class AccountView:
+    """An account at one moment. Limits of 0 are none; what remains of those is 0 too."""
+
+    available_nanos: Final[int]  # neither spent nor held
+    in_flight: Final[int]
+    is_enabled: Final[bool]
+    concurrency_max: Final[int]
+    weight: Final[int]
+    requests_per_min: Final[int]
+    requests_remaining: Final[int]
+    requests_reset_ms: Final[int]  # until the bucket is full again
+    tokens_per_min: Final[int]
+    tokens_remaining: Final[int]
+    tokens_reset_ms: Final[int]
+
+@final
 class Segment:
     """The hot segment: one file-backed shared mapping, atomics only. Unmapped when dropped."""
 
     @staticmethod
-    def create(path: str, *, keys_max: int, workers_max: int, engines_max: int) -> Segment:
+    def create(
+        path: str,
+        *,
+        keys_max: int,
+        workers_max: int,
+        engines_max: int,
+        accounts_max: int = 1_024,
+        cells_max: int = 1_024,
+    ) -> Segment:
         """The segment at `path`: attached if one of this layout, size and boot is there, else made
-        anew (fully allocated on disk, then renamed into place). Its keys are not ready either way.
-        Slots, counters and generation of an attached one stay: whoever creates clears its slots.
+        anew (fully allocated on disk, then renamed into place). Its keys and accounts are not ready
+        either way. Slots, counters, generation, balances and cells of an attached one stay: whoever
+        creates clears its slots. One of other sizes is kept as `PATH.previous`: its cells may not
+        be in the ledger yet.
 
         Raises: OSError (disk full names the bytes needed), ValueError (sizes).
         """
@@ -158,6 +264,74 @@ class Segment:
         """Counts into a bucket, the sum and the count of `HISTOGRAMS[histogram]`."""
     def totals(self) -> list[int]:
         """By index of COUNTERS; buckets of histograms are cumulative, as Prometheus wants them."""
+
+    # Accounts: balances in whole nanos (billionths of a dollar), at most 288e15 either way. One
+    # writer (control). How money and deaths go together: rust/core/src/wallet/mod.rs.
+    @property
+    def incarnation(self) -> int:
+        """63 random bits of this file: with a ticket of it, unlike any other ticket ever."""
+    @property
+    def accounts_max(self) -> int:
+        """Account numbers are below it."""
+    @property
+    def cells_max(self) -> int: ...
+    @property
+    def accounts_ready(self) -> bool:
+        """Whether control has loaded the accounts since the house was started."""
+    def set_accounts_ready(self) -> None: ...
+    def put_account(
+        self,
+        account_id: int,
+        *,
+        requests_per_min: int,
+        tokens_per_min: int,
+        concurrency_max: int,
+        weight: int,
+        opening_nanos: int,
+        enabled: bool = True,
+    ) -> bool:
+        """Makes the account, or changes what it may do (0: no limit). Whether it is new in this
+        segment: only then its balance becomes `opening_nanos`, the ledger's balance. Raises:
+        ValueError (amount), MemoryError (no room for the number: raise `segment.accounts_max`)."""
+    def put_accounts(self, packed: bytes) -> int:
+        """`put_account` for many: records of `struct` format `<QqIIIHB1x` (account, opening nanos,
+        requests/min, tokens/min, concurrency, weight, enabled). Returns how many; leaves the GIL.
+        Raises: as put_account."""
+    def reset_balance(self, account_id: int, nanos: int) -> bool:
+        """Sets the balance; false, and nothing done, while anything of the account is under way or
+        not freed yet. Raises: ValueError."""
+    def account(self, account_id: int) -> AccountView | None: ...
+    def audit(self, account_id: int) -> tuple[int, int, int] | None:
+        """(available, held, unposted) at one instant: available + held is the ledger's balance +
+        unposted, which is what cells not freed yet have changed it by. None: no such account, or it
+        never stood still. Not while cells are freed or credits posted. Leaves the GIL."""
+
+    # Cells: a request or credit until the ledger has it.
+    def credit(self, account_id: int, nanos: int, *, reference: int, wall_ms: int) -> int | Refused:
+        """Adds to a balance (below 0: takes from it, if it covers that); the ticket. One process.
+        Raises: ValueError."""
+    def open_credits(self) -> list[int]:
+        """References of all credits that are applied and not freed. After `rescue_control`, one
+        that is neither here nor in the ledger never happened."""
+    def settled_cells(self, max: int) -> bytes:  # noqa: A002
+        """At most `max` records (CELL_FORMAT). They stay: the next call gives them again, with the
+        same tickets, until they are freed."""
+    def free_cells(self, packed: bytes) -> int:
+        """Frees the cells of these records, which are in the ledger for good; how many were not
+        free. Raises: ValueError (not whole records)."""
+    def open_cells(self) -> int: ...
+    def rescue(self, worker: int) -> int:
+        """Ends all that a dead worker had under way, billed on the last usage received; how many.
+        Only for whoever holds the lock of the worker's slot."""
+    def rescue_control(self) -> int:
+        """The same for credits of a control process that died; for its successor, at its start."""
+
+    # Limits.
+    def take_request(self, account_id: int) -> Refused | None:
+        """Takes the permit for one request a minute. Exact over any number of processes."""
+    def limit_headers(self, account_id: int, wall_s: int) -> list[tuple[bytes, bytes]]:
+        """`x-ratelimit-*` for what is limited of the account; the reset of the first set is seconds
+        since the epoch, those of the others are durations."""
 
 @final
 class AnswerKind:
@@ -275,6 +449,7 @@ class Forwarder:
         """The descriptor that is readable when relays are ready: `add_reader(fd, dispatch)`."""
     def dispatch(self) -> None:
         """Resolves the futures of all ready relays, each with None."""
+    @overload
     def start(
         self,
         pool: int,
@@ -286,6 +461,7 @@ class Forwarder:
         usage: UsageShape = ...,
         model: str | None = None,
         calls: tuple[Sequence[str], int] | None = None,
+        payer: None = None,
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried
         while no byte has come back and the failure proves that nothing was done. `model`: what the
@@ -295,6 +471,23 @@ class Forwarder:
 
         Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
         (closed, or after a fork)."""
+    @overload
+    def start(
+        self,
+        pool: int,
+        target: str,
+        body: bytes,
+        *,
+        kind: AnswerKind,
+        request_id: str,
+        usage: UsageShape = ...,
+        model: str | None = None,
+        calls: tuple[Sequence[str], int] | None = None,
+        payer: Payer,
+    ) -> Relay | Refused:
+        """The same for a request that somebody pays for: it is admitted first (tokens a minute,
+        concurrency, balance), or refused and nothing happened. What it holds is settled on the last
+        usage received before its end is seen, whatever end that is; dropping the relay settles."""
     def start_plain(
         self,
         pool: int,
@@ -323,6 +516,12 @@ class Relay:
         """The client went: the upstream connection is closed at once. Idempotent; no End comes."""
     def usage(self) -> Usage:
         """The last usage received so far."""
+    @property
+    def cost_nanos(self) -> int:
+        """What was billed; 0 before the end, and where nobody pays."""
+    @property
+    def overlooked(self) -> Refused | None:
+        """What would have refused it, where nothing is enforced."""
     @property
     def engine(self) -> int:
         """Slot of the engine that answers or was last tried; -1 before one was chosen."""

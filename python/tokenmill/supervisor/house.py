@@ -196,6 +196,7 @@ class House:
 
     def _bury(self, child: Spawned, status: int, now_ms: int) -> None:
         if child.role == "worker":
+            self.equipment.segment.rescue(child.slot)
             self.equipment.segment.set_worker_state(child.slot, WorkerState.FREE)
         how = {"child": child.label, "how": how_it_ended(status), "child_pid": child.process.pid}
         if child.phase == "leaving":

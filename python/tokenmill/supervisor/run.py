@@ -121,6 +121,8 @@ def _make_segment(settings: Settings) -> Segment:
             keys_max=sizes.keys_max,
             workers_max=sizes.workers_max,
             engines_max=sizes.engines_max,
+            accounts_max=sizes.accounts_max,
+            cells_max=sizes.cells_max,
         )
     except (OSError, ValueError) as error:
         raise Refused(f"cannot make the hot segment in {settings.state}: {error}") from error

@@ -33,6 +33,7 @@ class Slots:
                 continue
             descriptor = self._lock(slot)
             if descriptor is not None:
+                self._segment.rescue(slot)  # the lock proves that its last worker is dead
                 self._segment.set_worker_state(slot, WorkerState.STARTING)
                 return slot, descriptor
         raise SlotError(f"all {self._workers_max} places for workers are taken")
@@ -43,6 +44,7 @@ class Slots:
             is_marked = self._segment.worker_state(slot) != WorkerState.FREE
             descriptor = self._lock(slot) if is_marked else None
             if descriptor is not None:
+                self._segment.rescue(slot)
                 self._segment.set_worker_state(slot, WorkerState.FREE)
                 os.close(descriptor)
 

@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokenmill_core::calls::CallShape;
 use tokenmill_core::sse::{self, StreamShape};
-use tokenmill_io::forward::{self, Limits, Order, Outbound};
+use tokenmill_io::forward::{self, Limits, Order, Outbound, Started};
 
 use crate::errors::Failure;
+use crate::money::{Payer, Refused};
 use crate::relay::Relay;
 use crate::segment::Segment;
 
@@ -137,6 +138,13 @@ impl Waiters {
     }
 }
 
+/// What became of an order.
+#[derive(IntoPyObject)]
+pub enum Start {
+    Relay(Relay),
+    Refused(Refused),
+}
+
 /// A worker's native I/O thread and its connections to engines.
 #[pyclass(frozen, module = "tokenmill._native")]
 pub struct Forwarder {
@@ -197,7 +205,7 @@ impl Forwarder {
 
     #[pyo3(signature = (
         pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
-        calls = None
+        calls = None, payer = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -213,7 +221,9 @@ impl Forwarder {
         usage: UsageShape,
         model: Option<String>,
         calls: Option<(Vec<String>, u32)>,
-    ) -> PyResult<Relay> {
+        payer: Option<&Payer>,
+    ) -> PyResult<Start> {
+        let is_streamed = kind == AnswerKind::Stream;
         let kind = kind.into();
         let outbound = Outbound::json(target, body, kind, request_id).map_err(Failure::Start)?;
         let shape = StreamShape {
@@ -224,12 +234,14 @@ impl Forwarder {
                 calls_max,
                 seed: request_id.to_owned(),
             }),
+            price: payer.map(Payer::price),
         };
         self.begin(Order {
             pool,
             outbound,
             kind,
             shape,
+            admission: payer.map(|payer| payer.admission(request_id, is_streamed)),
         })
     }
 
@@ -244,7 +256,7 @@ impl Forwarder {
         target: &str,
         headers: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         body: &[u8],
-    ) -> PyResult<Relay> {
+    ) -> PyResult<Start> {
         let headers: Vec<(&[u8], &[u8])> = headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
@@ -255,6 +267,7 @@ impl Forwarder {
             outbound,
             kind: forward::AnswerKind::Plain,
             shape: StreamShape::default(),
+            admission: None,
         })
     }
 
@@ -264,9 +277,11 @@ impl Forwarder {
 }
 
 impl Forwarder {
-    fn begin(&self, order: Order) -> PyResult<Relay> {
-        let relay = self.inner.start(order).map_err(Failure::Start)?;
-        Ok(Relay::new(relay, Arc::clone(&self.waiters)))
+    fn begin(&self, order: Order) -> PyResult<Start> {
+        Ok(match self.inner.start(order).map_err(Failure::Start)? {
+            Started::Relay(relay) => Start::Relay(Relay::new(relay, Arc::clone(&self.waiters))),
+            Started::Refused(refusal) => Start::Refused(refusal.into()),
+        })
     }
 
     fn lock_ready(&self) -> MutexGuard<'_, Vec<u64>> {

@@ -3,6 +3,7 @@
 mod errors;
 mod forwarder;
 mod grammar;
+mod money;
 mod relay;
 mod segment;
 
@@ -19,6 +20,8 @@ mod _native {
         CompiledSchema, GrammarOptions, SchemaRefusal, compile_schema, explain_schema,
     };
     #[pymodule_export]
+    use crate::money::{AccountView, Payer, RefusalKind, Refused, Tariff};
+    #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]
     use crate::segment::{KeyEntry, KeyRefusal, Segment, WorkerState};
@@ -29,6 +32,8 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("CELL_BYTES", crate::money::CELL_BYTES)?;
+        module.add("CELL_FORMAT", crate::money::CELL_FORMAT)?;
         module.add("COUNTERS", PyTuple::new(module.py(), NAMES)?)?;
         module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms"))
     }

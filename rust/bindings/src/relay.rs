@@ -8,6 +8,7 @@ use tokenmill_core::usage;
 use tokenmill_io::forward::{self, Item};
 
 use crate::forwarder::Waiters;
+use crate::money::Refused;
 
 /// How a relay ended.
 #[pyclass(eq, eq_int, hash, frozen, module = "tokenmill._native")]
@@ -148,6 +149,16 @@ impl Relay {
 
     fn usage(&self) -> Usage {
         self.inner.usage().into()
+    }
+
+    #[getter]
+    fn cost_nanos(&self) -> i64 {
+        self.inner.cost_nanos()
+    }
+
+    #[getter]
+    fn overlooked(&self) -> Option<Refused> {
+        self.inner.overlooked().map(Into::into)
     }
 
     #[getter]

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
 use tokenmill_core::counters::{Counter, Histogram};
 use tokenmill_core::keys::{self, Digest, EXPIRES_AT_S_MAX, KeyRecord, TableFull};
-use tokenmill_core::segment::{AttachError, LAYOUT_VERSION, SizeError, Sizes};
+use tokenmill_core::segment::Sizes;
+use tokenmill_core::wallet::{CONTROL, Terms};
 use tokenmill_io::segment::{self, SegmentError};
+
+use crate::errors;
+use crate::money::{self, AccountView, Refused};
 
 /// Bytes of a record of `put_keys`: digest 32, key id 8, account id 8, expiry 8, scopes 2, tier 1,
 /// and 5 unused; little-endian.
@@ -42,8 +47,8 @@ impl From<keys::KeyRefusal> for KeyRefusal {
 /// A live key as the hot segment knows it.
 #[pyclass(frozen, get_all, module = "tokenmill._native")]
 pub struct KeyEntry {
-    key_id: u64,
-    account_id: u64,
+    pub(crate) key_id: u64,
+    pub(crate) account_id: u64,
     tier: u8,
     scopes: u16,
 }
@@ -90,6 +95,12 @@ enum Found {
     Refusal(KeyRefusal),
 }
 
+#[derive(IntoPyObject)]
+enum Credited {
+    Ticket(u64),
+    Refused(Refused),
+}
+
 /// The hot segment: one file-backed shared mapping, atomics only.
 #[pyclass(frozen, module = "tokenmill._native")]
 pub struct Segment {
@@ -99,18 +110,24 @@ pub struct Segment {
 #[pymethods]
 impl Segment {
     #[staticmethod]
-    #[pyo3(signature = (path, *, keys_max, workers_max, engines_max))]
+    #[pyo3(signature = (
+        path, *, keys_max, workers_max, engines_max, accounts_max = 1_024, cells_max = 1_024
+    ))]
     fn create(
         py: Python<'_>,
         path: PathBuf,
         keys_max: usize,
         workers_max: usize,
         engines_max: usize,
+        accounts_max: usize,
+        cells_max: usize,
     ) -> PyResult<Self> {
         let sizes = Sizes {
             keys_max,
             workers_max,
             engines_max,
+            accounts_max,
+            cells_max,
         };
         Self::wrap(py.detach(move || segment::Segment::create(&path, sizes)))
     }
@@ -289,11 +306,157 @@ impl Segment {
     fn totals(&self) -> Vec<u64> {
         self.inner.totals()
     }
+
+    #[getter]
+    fn incarnation(&self) -> u64 {
+        self.inner.incarnation()
+    }
+
+    #[getter]
+    fn accounts_max(&self) -> usize {
+        self.inner.layout().sizes().accounts_max
+    }
+
+    #[getter]
+    fn cells_max(&self) -> usize {
+        self.inner.layout().sizes().cells_max
+    }
+
+    #[getter]
+    fn accounts_ready(&self) -> bool {
+        self.inner.accounts_ready()
+    }
+
+    fn set_accounts_ready(&self) {
+        self.inner.set_accounts_ready();
+    }
+
+    #[pyo3(signature = (
+        account_id, *, requests_per_min, tokens_per_min, concurrency_max, weight, opening_nanos,
+        enabled = true
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only: one account of Python's"
+    )]
+    fn put_account(
+        &self,
+        account_id: u64,
+        requests_per_min: u32,
+        tokens_per_min: u32,
+        concurrency_max: u32,
+        weight: u16,
+        opening_nanos: i64,
+        enabled: bool,
+    ) -> PyResult<bool> {
+        let terms = Terms {
+            requests_per_min,
+            tokens_per_min,
+            concurrency_max,
+            weight,
+            is_enabled: enabled,
+        };
+        let opening = money::check_nanos(opening_nanos)?;
+        self.inner
+            .put_account(account_id, &terms, opening)
+            .map_err(money::no_room)
+    }
+
+    fn put_accounts(&self, py: Python<'_>, packed: &[u8]) -> PyResult<usize> {
+        let accounts = money::unpack_accounts(packed)?;
+        py.detach(|| {
+            for (account_id, terms, opening) in &accounts {
+                self.inner
+                    .put_account(*account_id, terms, *opening)
+                    .map_err(money::no_room)?;
+            }
+            Ok(accounts.len())
+        })
+    }
+
+    fn reset_balance(&self, account_id: u64, nanos: i64) -> PyResult<bool> {
+        let nanos = money::check_nanos(nanos)?;
+        Ok(self.inner.reset_balance(account_id, nanos))
+    }
+
+    fn account(&self, account_id: u64) -> Option<AccountView> {
+        self.inner.account(account_id).map(Into::into)
+    }
+
+    fn audit(&self, py: Python<'_>, account_id: u64) -> Option<(i64, i64, i64)> {
+        py.detach(|| self.inner.audit(account_id))
+            .map(|audit| (audit.available, audit.held, audit.unposted))
+    }
+
+    #[pyo3(signature = (account_id, nanos, *, reference, wall_ms))]
+    fn credit(
+        &self,
+        account_id: u64,
+        nanos: i64,
+        reference: u64,
+        wall_ms: u64,
+    ) -> PyResult<Credited> {
+        let nanos = money::check_nanos(nanos)?;
+        Ok(
+            match self.inner.credit(account_id, nanos, reference, wall_ms) {
+                Ok(ticket) => Credited::Ticket(ticket),
+                Err(refusal) => Credited::Refused(refusal.into()),
+            },
+        )
+    }
+
+    fn open_credits(&self, py: Python<'_>) -> Vec<u64> {
+        py.detach(|| self.inner.open_credits())
+    }
+
+    fn settled_cells<'py>(&self, py: Python<'py>, max: usize) -> Bound<'py, PyBytes> {
+        let packed = py.detach(|| {
+            let mut packed = Vec::new();
+            for record in self.inner.settled(max) {
+                money::pack_record(&record, &mut packed);
+            }
+            packed
+        });
+        PyBytes::new(py, &packed)
+    }
+
+    fn free_cells(&self, packed: &[u8]) -> PyResult<usize> {
+        let tickets = money::tickets(packed)?;
+        let is_freed = |ticket: &&u64| self.inner.free_cell(**ticket);
+        Ok(tickets.iter().filter(is_freed).count())
+    }
+
+    fn open_cells(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.inner.open_cells())
+    }
+
+    fn rescue(&self, py: Python<'_>, worker: usize) -> PyResult<usize> {
+        let worker = self.checked_worker(worker)?;
+        let owner = u16::try_from(worker).map_err(|_| PyIndexError::new_err("worker slot"))?;
+        Ok(py.detach(|| self.inner.rescue(owner)))
+    }
+
+    fn rescue_control(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.inner.rescue(CONTROL))
+    }
+
+    fn take_request(&self, account_id: u64) -> Option<Refused> {
+        self.inner.take_request(account_id).err().map(Into::into)
+    }
+
+    fn limit_headers<'py>(
+        &self,
+        py: Python<'py>,
+        account_id: u64,
+        wall_s: u64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        money::limit_headers(py, self.inner.account(account_id).as_ref(), wall_s)
+    }
 }
 
 impl Segment {
     fn wrap(made: Result<segment::Segment, SegmentError>) -> PyResult<Self> {
-        let segment = made.map_err(segment_error)?;
+        let segment = made.map_err(errors::segment_error)?;
         Ok(Self {
             inner: Arc::new(segment),
         })
@@ -356,55 +519,4 @@ fn table_full(full: TableFull) -> PyErr {
         "the hot segment holds {} live keys and no more: raise segment.keys_max and start again",
         full.keys_max
     ))
-}
-
-fn segment_error(error: SegmentError) -> PyErr {
-    match error {
-        SegmentError::Io {
-            error,
-            needed_bytes: 0,
-        } => error.into(),
-        SegmentError::Io {
-            error,
-            needed_bytes,
-        } => {
-            let reason = format!("the hot segment needs {needed_bytes} bytes on disk: {error}");
-            match error.raw_os_error() {
-                Some(number) => PyOSError::new_err((number, reason)),
-                None => PyOSError::new_err(reason),
-            }
-        }
-        SegmentError::Size(SizeError { name, value, bound }) => {
-            PyValueError::new_err(format!("{name} is 1 to {bound}, not {value}"))
-        }
-        SegmentError::Attach(error) => PyValueError::new_err(attach_message(error)),
-    }
-}
-
-fn attach_message(error: AttachError) -> String {
-    match error {
-        AttachError::TooShort { found_bytes } => {
-            format!("not a hot segment: {found_bytes} bytes are truncated before the header's end")
-        }
-        AttachError::OtherMagic => "not a hot segment: the magic word is missing".to_owned(),
-        AttachError::DamagedHeader => "the hot segment's header is damaged".to_owned(),
-        AttachError::OtherLayout { found } => format!(
-            "the hot segment has another layout version: {found} (this tokenmill has \
-             {LAYOUT_VERSION}, or another list of counters)"
-        ),
-        AttachError::OtherBoot => {
-            "the hot segment has another boot id: it is of before the machine was restarted"
-                .to_owned()
-        }
-        AttachError::BadSizes(SizeError { name, value, bound }) => {
-            format!("the hot segment's {name} is {value}; it is 1 to {bound}")
-        }
-        AttachError::OtherLength {
-            expected_bytes,
-            found_bytes,
-        } => format!(
-            "the hot segment is truncated or grown: {found_bytes} bytes where its header says \
-             {expected_bytes}"
-        ),
-    }
 }

@@ -10,3 +10,4 @@ pub mod routing;
 pub mod segment;
 pub mod sse;
 pub mod usage;
+pub mod wallet;

@@ -48,6 +48,7 @@ fn stream(case: &Table) -> AnswerStream {
         usage,
         model: text(case, "model").map(str::to_owned),
         calls: None,
+        price: None,
     };
     let bound = number(case, "event_bytes_max").unwrap_or(1_000_000);
     AnswerStream::new(&shape, usize::try_from(bound).unwrap())

@@ -28,6 +28,13 @@ pub fn monotonic_ms() -> u64 {
     monotonic_ns() / 1_000_000
 }
 
+/// Milliseconds since the epoch, for people and the ledger: it may jump, so it decides nothing.
+pub fn wall_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

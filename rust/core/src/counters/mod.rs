@@ -90,7 +90,9 @@ const REQUESTS: usize = 0;
 const ENGINE_ERRORS: usize = REQUESTS + 6 * STATUS_CLASSES;
 const KEY_REFUSALS: usize = ENGINE_ERRORS + 11;
 const SINGLES: usize = KEY_REFUSALS + 6;
-const HISTOGRAMS: usize = SINGLES + 13;
+/// Refusals by reason, then what would have been refused: counted by name, from Python.
+const REFUSALS: usize = SINGLES + 13;
+const HISTOGRAMS: usize = REFUSALS + 16;
 /// Buckets with the open one, the sum, the count.
 const HISTOGRAM_WORDS: usize = BUCKETS_MS.len() + 3;
 
@@ -246,6 +248,18 @@ mod tests {
         assert_eq!(name(sum), "tokenmill_duration_milliseconds_sum");
         assert_eq!(name(count), "tokenmill_duration_milliseconds_count");
         assert_eq!(count.index() + 1, Counter::COUNT);
+    }
+
+    #[test]
+    fn refusals_stand_behind_the_single_counters() {
+        assert_eq!(
+            NAMES[REFUSALS],
+            r#"tokenmill_refusals_total{reason="no_account"}"#
+        );
+        assert_eq!(
+            NAMES[HISTOGRAMS - 1],
+            r#"tokenmill_shadow_refusals_total{reason="no_cell"}"#
+        );
     }
 
     #[test]

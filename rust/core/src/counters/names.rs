@@ -2,7 +2,7 @@
 //! stands where, and its tests hold the two together.
 
 /// Names of all counters, by index, as Prometheus samples.
-pub const NAMES: [&str; 86] = [
+pub const NAMES: [&str; 102] = [
     r#"tokenmill_requests_total{endpoint="chat_completions",status="2xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="3xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="4xx"}"#,
@@ -57,6 +57,22 @@ pub const NAMES: [&str; 86] = [
     "tokenmill_upstream_bytes_total",
     "tokenmill_downstream_bytes_total",
     "tokenmill_request_bytes_total",
+    r#"tokenmill_refusals_total{reason="no_account"}"#,
+    r#"tokenmill_refusals_total{reason="disabled"}"#,
+    r#"tokenmill_refusals_total{reason="requests"}"#,
+    r#"tokenmill_refusals_total{reason="tokens"}"#,
+    r#"tokenmill_refusals_total{reason="never_fits"}"#,
+    r#"tokenmill_refusals_total{reason="concurrency"}"#,
+    r#"tokenmill_refusals_total{reason="balance"}"#,
+    r#"tokenmill_refusals_total{reason="no_cell"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="no_account"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="disabled"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="requests"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="tokens"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="never_fits"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="concurrency"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="balance"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="no_cell"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="5"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="10"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="25"}"#,

@@ -9,7 +9,7 @@ use crate::keys::crc32;
 const MAGIC: u64 = u64::from_le_bytes(*b"tknmill\n");
 
 /// Words that `check_header` reads, and their bytes.
-const CHECKED_WORDS: usize = 10;
+const CHECKED_WORDS: usize = 13;
 /// Bytes that [`check_header`] wants to see.
 pub const HEADER_BYTES: usize = CHECKED_WORDS * WORD_BYTES;
 
@@ -47,8 +47,18 @@ pub enum AttachError {
     },
 }
 
+/// What a good header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Where things lie.
+    pub layout: Layout,
+    /// 63 random bits: no other segment has them.
+    pub incarnation: u64,
+}
+
 /// The words that begin a segment of this layout and boot.
-pub fn header_words(layout: &Layout, boot: BootId) -> [u64; CHECKED_WORDS] {
+pub fn header_words(header: &Header, boot: BootId) -> [u64; CHECKED_WORDS] {
+    let layout = &header.layout;
     let sizes = layout.sizes();
     let (first_half, second_half) = boot_words(boot);
     let mut words = [
@@ -61,17 +71,20 @@ pub fn header_words(layout: &Layout, boot: BootId) -> [u64; CHECKED_WORDS] {
         sizes.engines_max as u64,
         u64::from(counters::names_checksum()),
         layout.total_bytes() as u64,
+        sizes.accounts_max as u64,
+        sizes.cells_max as u64,
+        header.incarnation,
         0,
     ];
     words[CHECKED_WORDS - 1] = words_checksum(&words);
     words
 }
 
-/// The layout of a file that begins with `start` and is `file_bytes` long.
+/// The header of a file that begins with `start` and is `file_bytes` long.
 ///
 /// # Errors
 /// [`AttachError`], the most telling reason first.
-pub fn check_header(start: &[u8], file_bytes: u64, boot: BootId) -> Result<Layout, AttachError> {
+pub fn check_header(start: &[u8], file_bytes: u64, boot: BootId) -> Result<Header, AttachError> {
     let (eights, _) = start.as_chunks::<WORD_BYTES>();
     let Some(eights) = eights.first_chunk::<CHECKED_WORDS>() else {
         return Err(AttachError::TooShort {
@@ -99,6 +112,8 @@ pub fn check_header(start: &[u8], file_bytes: u64, boot: BootId) -> Result<Layou
         keys_max: size(words[4]),
         workers_max: size(words[5]),
         engines_max: size(words[6]),
+        accounts_max: size(words[9]),
+        cells_max: size(words[10]),
     };
     let layout = Layout::new(sizes).map_err(AttachError::BadSizes)?;
     let expected_bytes = layout.total_bytes() as u64;
@@ -108,7 +123,10 @@ pub fn check_header(start: &[u8], file_bytes: u64, boot: BootId) -> Result<Layou
             found_bytes: file_bytes,
         });
     }
-    Ok(layout)
+    Ok(Header {
+        layout,
+        incarnation: words[11],
+    })
 }
 
 fn boot_words(boot: BootId) -> (u64, u64) {
@@ -141,12 +159,21 @@ mod tests {
             keys_max: 100,
             workers_max: 3,
             engines_max: 5,
+            accounts_max: 7,
+            cells_max: 16,
         })
         .unwrap()
     }
 
+    fn whole() -> Header {
+        Header {
+            layout: layout(),
+            incarnation: 77,
+        }
+    }
+
     fn header() -> Vec<u8> {
-        header_words(&layout(), BOOT)
+        header_words(&whole(), BOOT)
             .iter()
             .flat_map(|word| word.to_le_bytes())
             .collect()
@@ -158,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_header_gives_its_layout_back() {
-        assert_eq!(check_header(&header(), file_bytes(), BOOT), Ok(layout()));
+        assert_eq!(check_header(&header(), file_bytes(), BOOT), Ok(whole()));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::word;
 use crate::counters::Counter;
 use crate::keys::{SLOT_WORDS, slots_for};
+use crate::wallet::{ACCOUNT_WORDS, CELL_WORDS, CELLS_BOUND, Map};
 
 pub(super) const WORD_BYTES: usize = 8;
 /// Words of a cache line: what different processes write stays apart by this.
@@ -15,6 +17,7 @@ const WORKER_WORDS: usize = LINE_WORDS;
 const KEYS_BOUND: usize = 1 << 28;
 const WORKERS_BOUND: usize = 1 << 10;
 const ENGINES_BOUND: usize = 1 << 12;
+const ACCOUNTS_BOUND: usize = 1 << 20;
 
 /// How much a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub struct Sizes {
     pub workers_max: usize,
     /// Engine slots.
     pub engines_max: usize,
+    /// Account numbers are below it.
+    pub accounts_max: usize,
+    /// Cells.
+    pub cells_max: usize,
 }
 
 /// A size is zero or over its bound.
@@ -57,6 +64,8 @@ pub struct Layout {
     in_flight: usize,
     counters: usize,
     keys: usize,
+    accounts: usize,
+    cells: usize,
     total: usize,
 }
 
@@ -69,17 +78,23 @@ impl Layout {
         check("keys_max", sizes.keys_max, KEYS_BOUND)?;
         check("workers_max", sizes.workers_max, WORKERS_BOUND)?;
         check("engines_max", sizes.engines_max, ENGINES_BOUND)?;
+        check("accounts_max", sizes.accounts_max, ACCOUNTS_BOUND)?;
+        check("cells_max", sizes.cells_max, CELLS_BOUND)?;
         let workers = PAGE_WORDS;
         let in_flight = workers + sizes.workers_max * WORKER_WORDS;
         let counters = in_flight + sizes.engines_max * lines(sizes.workers_max);
         let keys = pages(counters + sizes.workers_max * lines(Counter::COUNT));
-        let total = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
+        let accounts = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
+        let cells = pages(accounts + sizes.accounts_max * ACCOUNT_WORDS);
+        let total = pages(cells + sizes.cells_max * CELL_WORDS);
         Ok(Self {
             sizes,
             workers,
             in_flight,
             counters,
             keys,
+            accounts,
+            cells,
             total,
         })
     }
@@ -136,6 +151,17 @@ impl Layout {
     pub fn keys(&self) -> Range<usize> {
         self.keys..self.keys + slots_for(self.sizes.keys_max) * SLOT_WORDS
     }
+
+    /// Where accounts and cells lie.
+    pub fn wallet(&self) -> Map {
+        Map {
+            high: word::CELLS_HIGH,
+            accounts: self.accounts,
+            accounts_max: self.sizes.accounts_max,
+            cells: self.cells,
+            cells_max: self.sizes.cells_max,
+        }
+    }
 }
 
 fn check(name: &'static str, value: usize, bound: usize) -> Result<(), SizeError> {
@@ -157,19 +183,21 @@ const fn pages(words: usize) -> usize {
 mod tests {
     use super::*;
     use crate::keys::COUNT_WORDS;
-    use crate::segment::word;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn no_two_things_share_a_word(
             keys_max in 1_usize..50, workers_max in 1_usize..12, engines_max in 1_usize..20,
+            accounts_max in 1_usize..90, cells_max in 1_usize..90,
         ) {
-            let layout = Layout::new(Sizes { keys_max, workers_max, engines_max }).unwrap();
+            let sizes = Sizes { keys_max, workers_max, engines_max, accounts_max, cells_max };
+            let layout = Layout::new(sizes).unwrap();
             let mut owners = vec![0_u8; layout.total_bytes() / WORD_BYTES];
             let mut own = |words: Range<usize>| owners[words].iter_mut().for_each(|n| *n += 1);
-            own(0..10);
-            own(word::KEYS_READY..word::FLEET_GENERATION + 1);
+            own(0..13);
+            own(word::KEYS_READY..word::ACCOUNTS_READY + 1);
+            own(word::CELLS_HIGH..word::CELLS_HIGH + 1);
             own(word::KEY_COUNTS..word::KEY_COUNTS + COUNT_WORDS);
             own(word::CONTROL_HEARTBEAT_MS..word::CONTROL_HEARTBEAT_MS + 1);
             for worker in 0..workers_max {
@@ -181,6 +209,9 @@ mod tests {
                 own(layout.in_flight(engine));
             }
             own(layout.keys());
+            let map = layout.wallet();
+            own(map.accounts..map.accounts + accounts_max * ACCOUNT_WORDS);
+            own(map.cells..map.cells + cells_max * CELL_WORDS);
             prop_assert!(owners.iter().all(|count| *count <= 1));
             prop_assert_eq!(layout.total_bytes() % 4096, 0);
             prop_assert_eq!(layout.keys().start % LINE_WORDS, 0);
@@ -193,6 +224,8 @@ mod tests {
             keys_max: 1,
             workers_max: 0,
             engines_max: 1,
+            accounts_max: 1,
+            cells_max: 1,
         };
         let error = SizeError {
             name: "workers_max",

@@ -8,6 +8,8 @@
 //! in flight  a row an engine, a word a worker: requests that the worker has with the engine
 //! counters   a row a worker, a word a counter
 //! keys       16 a slot   the key table
+//! accounts   8 each      account words, limit clocks, limits: one cache line each
+//! cells      24 each     requests until they are in the ledger
 //! ```
 //! Any change of this order, of a size or of what a word means raises [`LAYOUT_VERSION`]: processes
 //! of another version then make a new file beside this one and never read it.
@@ -15,21 +17,25 @@
 mod header;
 mod layout;
 
-pub use header::{AttachError, BootId, HEADER_BYTES, check_header, header_words};
+pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header_words};
 pub use layout::{Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
 pub const LAYOUT_VERSION: u64 = 2;
 
-/// Words of the header that change while the house is up. The first two are read with every
+/// Words of the header that change while the house is up. The first three are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.
 pub mod word {
     /// 1 once control has loaded the keys from the database.
     pub const KEYS_READY: usize = 16;
     /// Generation of the fleet snapshot.
     pub const FLEET_GENERATION: usize = 17;
+    /// 1 once control has loaded the accounts from the database.
+    pub const ACCOUNTS_READY: usize = 18;
     /// First of the counts of the key table.
     pub const KEY_COUNTS: usize = 24;
     /// When control's event loop last turned, monotonic milliseconds.
     pub const CONTROL_HEARTBEAT_MS: usize = 40;
+    /// How many cells were ever claimed.
+    pub const CELLS_HIGH: usize = 32;
 }

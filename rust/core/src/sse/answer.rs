@@ -7,6 +7,7 @@ use super::framer::{Event, FrameError, Framer};
 use super::writer::{DONE, Pieces};
 use crate::calls::{CallRewriter, CallShape};
 use crate::usage::{Chunk, Meter, ScanError, Splice, Usage, quote};
+use crate::wallet::Price;
 
 /// Which usage the client asked for; the engine is always asked for all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +30,8 @@ pub struct StreamShape {
     pub model: Option<String>,
     /// What calls its text may hold; `None` leaves the text as it is.
     pub calls: Option<CallShape>,
+    /// What tokens cost, to be told with the final usage; `None` tells nothing.
+    pub price: Option<Price>,
 }
 
 /// How a stream ended.
@@ -72,6 +75,7 @@ struct Rules {
     usage_shape: UsageShape,
     /// A JSON string literal.
     model: Option<Vec<u8>>,
+    price: Option<Price>,
     meter: Meter,
     chunk: Chunk,
     calls: Option<CallRewriter>,
@@ -92,6 +96,7 @@ impl AnswerStream {
             rules: Rules {
                 usage_shape: shape.usage,
                 model: shape.model.as_deref().map(quote),
+                price: shape.price,
                 meter: Meter::default(),
                 chunk: Chunk::default(),
                 calls: shape.calls.clone().map(CallRewriter::new),
@@ -211,6 +216,10 @@ impl Rules {
         if self.chunk.is_final_usage() {
             if self.usage_shape == UsageShape::None {
                 return;
+            }
+            if let Some(price) = self.price {
+                let cost = price.cost(self.meter.usage().into());
+                self.splice.add_cost(&self.chunk, event.data, cost);
             }
             self.final_usage.clear();
             let mut held = std::mem::take(&mut self.final_usage);

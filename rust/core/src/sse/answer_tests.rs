@@ -22,8 +22,7 @@ fn run(shape: &StreamShape, chunks: &[&[u8]]) -> (String, Option<StreamEnd>, Usa
 fn shape(usage: UsageShape) -> StreamShape {
     StreamShape {
         usage,
-        model: None,
-        calls: None,
+        ..StreamShape::default()
     }
 }
 
@@ -163,4 +162,32 @@ proptest! {
         let (out, end, _) = run(&shape(UsageShape::Final), &[&text]);
         prop_assert_eq!(out.ends_with("data: [DONE]\n\n"), end == Some(StreamEnd::Complete));
     }
+}
+
+#[test]
+fn the_final_usage_tells_what_it_cost() {
+    let priced = StreamShape {
+        price: Some(crate::wallet::Price {
+            prompt: 100,
+            cached: 10,
+            completion: 300,
+        }),
+        ..shape(UsageShape::Final)
+    };
+    let mut stream = AnswerStream::new(&priced, 1_000);
+    let mut out = Vec::new();
+    let events = concat!(
+        "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n",
+        "data: [DONE]\n\n",
+    );
+    assert_eq!(
+        stream.feed(events.as_bytes(), &mut out),
+        Verdict::End(StreamEnd::Complete)
+    );
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.contains(r#""completion_tokens":2,"cost":"0.0000013"}}"#),
+        "{text}"
+    );
 }

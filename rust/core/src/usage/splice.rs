@@ -14,6 +14,11 @@ pub enum Edit {
     Model,
     /// The word `null`.
     Null,
+    /// `"cost"` as one more member of the usage.
+    AddCost {
+        /// A member stands before it.
+        after_comma: bool,
+    },
     /// `"usage":null` as one more member.
     AddNullUsage {
         /// A member stands before it.
@@ -25,6 +30,8 @@ pub enum Edit {
 #[derive(Debug, Default)]
 pub struct Splice {
     edits: Vec<(Span, Edit)>,
+    /// A JSON string literal.
+    cost: String,
 }
 
 impl Splice {
@@ -77,6 +84,22 @@ impl Splice {
         }
     }
 
+    /// Tells in the last `usage` of `text` what it cost, in dollars as a decimal string.
+    pub fn add_cost(&mut self, chunk: &Chunk, text: &[u8], nanos: i64) {
+        let Some(usage) = chunk.usages.last() else {
+            return;
+        };
+        let value = &text[usage.value.from..usage.value.to];
+        let Some(inside) = value.strip_suffix(b"}") else {
+            return; // null
+        };
+        let after_comma = inside.trim_ascii_end().last() != Some(&b'{');
+        let at = usage.value.to - 1;
+        self.cost = format!("\"{}\"", dollars(nanos));
+        self.edits
+            .push((Span { from: at, to: at }, Edit::AddCost { after_comma }));
+    }
+
     /// Puts `null` in the place of a value.
     pub fn null_value(&mut self, value: Span) {
         self.edits.push((value, Edit::Null));
@@ -93,11 +116,52 @@ impl Splice {
                 Edit::Remove => {}
                 Edit::Model => push(model),
                 Edit::Null => push(b"null"),
+                Edit::AddCost { after_comma } => {
+                    push(if *after_comma {
+                        b",\"cost\":".as_slice()
+                    } else {
+                        b"\"cost\":"
+                    });
+                    push(self.cost.as_bytes());
+                }
                 Edit::AddNullUsage { after_comma: true } => push(b",\"usage\":null"),
                 Edit::AddNullUsage { after_comma: false } => push(b"\"usage\":null"),
             }
             at = span.to.max(at);
         }
         push(&text[at..]);
+    }
+}
+
+/// Nanos as dollars: `0.0000123`, without zeros at the end.
+fn dollars(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    let text = format!(
+        "{sign}{}.{:09}",
+        nanos / 1_000_000_000,
+        nanos % 1_000_000_000
+    );
+    let shorter = text.trim_end_matches('0');
+    shorter.strip_suffix('.').unwrap_or(shorter).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_exact() {
+        let cases = [
+            (0, "0"),
+            (1, "0.000000001"),
+            (12_300, "0.0000123"),
+            (-5, "-0.000000005"),
+        ];
+        for (nanos, text) in cases {
+            assert_eq!(dollars(nanos), text);
+        }
+        assert_eq!(dollars(2_000_000_000), "2");
+        assert_eq!(dollars(10_500_000_000), "10.5");
     }
 }

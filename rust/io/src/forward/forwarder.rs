@@ -11,12 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenmill_core::sse::StreamShape;
+use tokenmill_core::wallet::{Claimer, Refusal};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::bell::Bell;
+use super::charge::{Admission, Charge};
 use super::error::{EndReason, StartError};
 use super::fleet::{Around, Fleet, FleetError};
 use super::journey::Journey;
@@ -43,6 +45,16 @@ pub struct Order {
     pub kind: AnswerKind,
     /// What the client is to see.
     pub shape: StreamShape,
+    /// Who pays; `None`: a request of the house's own.
+    pub admission: Option<Admission>,
+}
+
+/// What became of an order.
+pub enum Started {
+    /// It is on its way.
+    Relay(Relay),
+    /// It was not admitted.
+    Refused(Refusal),
 }
 
 /// A worker's I/O thread and its connections to engines.
@@ -55,6 +67,8 @@ pub struct Forwarder {
     tls_roots: TlsRoots,
     house: Arc<House>,
     engine_room: Mutex<EngineRoom>,
+    /// Where this worker found its last free cell.
+    cells: Mutex<Claimer>,
 }
 
 /// What the thread and the callers share.
@@ -100,6 +114,7 @@ impl Forwarder {
             tls_roots: TlsRoots::default(),
             house: Arc::default(),
             engine_room: Mutex::default(),
+            cells: Mutex::new(Claimer::new(u16::try_from(worker).unwrap_or(u16::MAX - 1))),
         })
     }
 
@@ -134,11 +149,11 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Sends a request on its way.
+    /// Admits a request, where somebody pays for it, and sends it on its way.
     ///
     /// # Errors
     /// [`StartError`]; never for the network, which is an event of the relay.
-    pub fn start(&self, order: Order) -> Result<Relay, StartError> {
+    pub fn start(&self, order: Order) -> Result<Started, StartError> {
         let started_ns = clock::monotonic_ns();
         if std::process::id() != self.process {
             return Err(StartError::Forked);
@@ -153,9 +168,17 @@ impl Forwarder {
         else {
             return Err(StartError::Closed);
         };
+        let charge = match order
+            .admission
+            .map(|admission| self.admit(admission, started_ns))
+        {
+            Some(Err(refusal)) => return Ok(Started::Refused(refusal)),
+            Some(Ok(charge)) => Some(charge),
+            None => None,
+        };
         let id = *next_id;
         *next_id += 1;
-        let mailbox = Arc::new(Mailbox::new(id, Arc::clone(&self.bell)));
+        let mailbox = Arc::new(Mailbox::new(id, Arc::clone(&self.bell), charge));
         let journey = Journey {
             mailbox: Arc::clone(&mailbox),
             outbound: order.outbound,
@@ -181,7 +204,23 @@ impl Forwarder {
         });
         let task = task.abort_handle();
         running.insert(id, (Arc::clone(&mailbox), task.clone()));
-        Ok(Relay { mailbox, task })
+        Ok(Started::Relay(Relay { mailbox, task }))
+    }
+
+    fn admit(&self, mut admission: Admission, now_ns: u64) -> Result<Charge, Refusal> {
+        admission.request.began_ns = now_ns;
+        admission.request.began_wall_ms = clock::wall_ms();
+        let enforce = admission.enforce;
+        let admitted = self
+            .segment
+            .admit(&mut lock(&self.cells), &admission.request, enforce)?;
+        let segment = Arc::clone(&self.segment);
+        Ok(Charge::new(
+            segment,
+            admitted.hold,
+            &admission,
+            admitted.overlooked,
+        ))
     }
 
     /// Ends all relays, stops the thread and closes its sockets; waits at most a second.
@@ -333,6 +372,16 @@ impl Relay {
     /// The last usage received.
     pub fn usage(&self) -> tokenmill_core::usage::Usage {
         self.mailbox.usage()
+    }
+
+    /// Nanos that were billed; 0 before the end.
+    pub fn cost_nanos(&self) -> i64 {
+        self.mailbox.cost_nanos()
+    }
+
+    /// What would have refused it, where nothing is enforced.
+    pub fn overlooked(&self) -> Option<Refusal> {
+        self.mailbox.overlooked()
     }
 
     /// The engine's slot, -1 before one was chosen.

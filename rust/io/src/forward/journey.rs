@@ -198,6 +198,7 @@ impl Journey {
             ..ForwardError::upstream(EndReason::Malformed, error)
         })?;
         let slot = engine.slot();
+        self.mailbox.note_asked();
         let sent = timeout(self.limits.first_byte, link.send(request));
         let Some(sent) = unless_departed(engine, sent).await else {
             let detail = format!("engine {slot} has left before it began to answer");

@@ -3,15 +3,17 @@
 //! The task on the I/O thread puts in, Python takes out; the lock is held for a copy at most. What
 //! waits is bounded by the task, which stops reading its engine while [`Mailbox::is_full`].
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use tokenmill_core::sse::KEEP_ALIVE;
 use tokenmill_core::usage::Usage;
+use tokenmill_core::wallet::Refusal;
 use tokio::sync::Notify;
 
 use super::bell::Bell;
+use super::charge::Charge;
 use super::error::{EndReason, ForwardError};
 
 /// The answer began.
@@ -102,6 +104,8 @@ struct State {
     frames: Vec<u8>,
     end: Option<End>,
     usage: Usage,
+    /// What the request holds in the wallet, if somebody pays for it.
+    charge: Option<Charge>,
     sent_tokens: bool,
     /// Python waits: ring when something is put in.
     is_armed: bool,
@@ -118,20 +122,43 @@ pub struct Mailbox {
     id: u64,
     bell: Arc<Bell>,
     engine: AtomicI32,
+    /// Whether the request has left for the engine.
+    was_asked: AtomicBool,
     room: Notify,
     state: Mutex<State>,
 }
 
 impl Mailbox {
-    /// An empty one, which rings `bell` by its `id`.
-    pub fn new(id: u64, bell: Arc<Bell>) -> Self {
+    /// An empty one, which rings `bell` by its `id` and settles `charge` at its end.
+    pub(super) fn new(id: u64, bell: Arc<Bell>, charge: Option<Charge>) -> Self {
         Self {
             id,
             bell,
             engine: AtomicI32::new(-1),
+            was_asked: AtomicBool::new(false),
             room: Notify::new(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                charge,
+                ..State::default()
+            }),
         }
+    }
+
+    /// Nanos that were billed; 0 before the end.
+    pub fn cost_nanos(&self) -> i64 {
+        self.lock().charge.as_ref().map_or(0, Charge::cost_nanos)
+    }
+
+    /// What would have refused the request, where nothing is enforced.
+    pub fn overlooked(&self) -> Option<Refusal> {
+        self.lock()
+            .charge
+            .as_ref()
+            .and_then(|charge| charge.overlooked)
+    }
+
+    pub(super) fn note_asked(&self) {
+        self.was_asked.store(true, Ordering::Relaxed);
     }
 
     /// The number it rings by.
@@ -199,8 +226,9 @@ impl Mailbox {
     /// Takes in what one look at the engine gave; empties the frames it was given.
     pub(super) fn put(&self, put: Put<'_>) {
         let frames = put.frames;
+        let engine = self.engine();
         self.change(|state| {
-            state.usage = put.usage;
+            state.note(put.usage, put.head.first_byte_ns);
             state.sent_tokens |= put.sent_tokens;
             if !frames.is_empty() {
                 if !state.had_head {
@@ -213,14 +241,14 @@ impl Mailbox {
                 }
             }
             if let Some(end) = put.end {
-                state.finish(end);
+                state.finish(end, engine);
             }
         });
         frames.clear();
     }
 
     pub(super) fn set_usage(&self, usage: Usage) {
-        self.lock().usage = usage;
+        self.change(|state| state.note(usage, 0));
     }
 
     /// A comment, unless frames wait anyway.
@@ -240,7 +268,12 @@ impl Mailbox {
     }
 
     pub(super) fn put_whole(&self, whole: Whole) {
+        let engine = self.engine();
         self.change(|state| {
+            if let Some(charge) = &mut state.charge {
+                charge.note(Usage::default(), whole.first_byte_ns);
+                charge.end(EndReason::Complete, Some(whole.status), engine);
+            }
             state.whole = Some(whole);
             state.is_over = true;
         });
@@ -248,15 +281,23 @@ impl Mailbox {
 
     /// The last event; a second one is not heard.
     pub(super) fn put_end(&self, end: End) {
-        self.change(|state| state.finish(end));
+        let engine = self.engine();
+        self.change(|state| state.finish(end, engine));
     }
 
     /// Our client went: what waits is thrown away and nothing more is taken in.
     pub(super) fn shut(&self) {
+        let was_asked = self.was_asked.load(Ordering::Relaxed);
+        let engine = if was_asked { self.engine() } else { -1 };
         let mut state = self.lock();
         let usage = state.usage;
+        let mut charge = state.charge.take();
+        if let Some(charge) = &mut charge {
+            charge.abandon(engine); // nothing, if it had ended
+        }
         *state = State {
             usage,
+            charge,
             is_over: true,
             ..State::default()
         };
@@ -307,7 +348,21 @@ impl State {
         self.had_head = true;
     }
 
-    fn finish(&mut self, end: End) {
+    fn note(&mut self, usage: Usage, first_byte_ns: u64) {
+        if usage == self.usage {
+            return;
+        }
+        self.usage = usage;
+        if let Some(charge) = &mut self.charge {
+            charge.note(usage, first_byte_ns);
+        }
+    }
+
+    /// The cell is settled before anyone can see the end.
+    fn finish(&mut self, end: End, engine: i32) {
+        if let Some(charge) = &mut self.charge {
+            charge.end(end.reason, None, engine);
+        }
         self.end = Some(End {
             sent_tokens: end.sent_tokens || self.sent_tokens,
             ..end

@@ -7,6 +7,7 @@
 mod address;
 mod answer;
 mod bell;
+mod charge;
 mod connection;
 mod error;
 mod fleet;
@@ -19,9 +20,10 @@ mod source;
 mod tls;
 
 pub use bell::Bell;
+pub use charge::Admission;
 pub use error::{EndReason, ForwardError, Retry, Side, StartError};
 pub use fleet::FleetError;
-pub use forwarder::{Forwarder, Order, Relay};
+pub use forwarder::{Forwarder, Order, Relay, Started};
 pub use limits::Limits;
 pub use mailbox::{End, Head, Item, Whole};
 pub use request::{AnswerKind, Headers, Outbound};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
-use tokenmill_core::segment::{BootId, HEADER_BYTES, Layout, check_header, header_words};
+use tokenmill_core::segment::{BootId, HEADER_BYTES, Header, check_header, header_words};
 
 use super::SegmentError;
 
@@ -24,24 +24,24 @@ impl SegmentError {
     }
 }
 
-/// The file at `path`, opened for mapping, and its layout.
-pub(super) fn open(path: &Path, boot: BootId) -> Result<(File, Layout), SegmentError> {
+/// The file at `path`, opened for mapping, and its header.
+pub(super) fn open(path: &Path, boot: BootId) -> Result<(File, Header), SegmentError> {
     let opened = OpenOptions::new().read(true).write(true).open(path);
     let file = opened.map_err(SegmentError::reading)?;
     let mut start = Vec::with_capacity(HEADER_BYTES);
     let read = (&file).take(HEADER_BYTES as u64).read_to_end(&mut start);
     read.map_err(SegmentError::reading)?;
     let metadata = file.metadata().map_err(SegmentError::reading)?;
-    let layout = check_header(&start, metadata.len(), boot).map_err(SegmentError::Attach)?;
-    Ok((file, layout))
+    let header = check_header(&start, metadata.len(), boot).map_err(SegmentError::Attach)?;
+    Ok((file, header))
 }
 
 /// A new file at `path`: whole under a temporary name before it gets its own, so that nobody ever
 /// opens half a segment. Whoever has an older file mapped keeps that.
-pub(super) fn make(path: &Path, layout: &Layout, boot: BootId) -> Result<File, SegmentError> {
-    let needed_bytes = layout.total_bytes() as u64;
-    let temporary = temporary_name(path);
-    let made = fill(&temporary, layout, boot).and_then(|file| {
+pub(super) fn make(path: &Path, header: &Header, boot: BootId) -> Result<File, SegmentError> {
+    let needed_bytes = header.layout.total_bytes() as u64;
+    let temporary = beside(path, ".new");
+    let made = fill(&temporary, header, boot).and_then(|file| {
         std::fs::rename(&temporary, path)?;
         Ok(file)
     });
@@ -57,13 +57,20 @@ pub(super) fn make(path: &Path, layout: &Layout, boot: BootId) -> Result<File, S
 
 /// One name for all tries: the state folder's lock lets only one process make segments, and what a
 /// killed one left is overwritten instead of piling up.
-fn temporary_name(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(ending);
     PathBuf::from(name)
 }
 
-fn fill(path: &Path, layout: &Layout, boot: BootId) -> io::Result<File> {
+/// 63 random bits.
+pub(super) fn fresh_incarnation() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok((u64::from_le_bytes(bytes) >> 1).max(1))
+}
+
+fn fill(path: &Path, header: &Header, boot: BootId) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -75,9 +82,9 @@ fn fill(path: &Path, layout: &Layout, boot: BootId) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    let header = header_words(layout, boot).map(u64::to_le_bytes);
-    allocate(&mut file, layout.total_bytes())?;
-    std::os::unix::fs::FileExt::write_all_at(&file, header.as_flattened(), 0)?;
+    let words = header_words(header, boot).map(u64::to_le_bytes);
+    allocate(&mut file, header.layout.total_bytes())?;
+    std::os::unix::fs::FileExt::write_all_at(&file, words.as_flattened(), 0)?;
     Ok(file)
 }
 

@@ -5,6 +5,8 @@
 
 mod boot;
 mod file;
+mod money;
+mod shared;
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,8 @@ use std::sync::{Mutex, PoisonError};
 use memmap2::MmapRaw;
 use tokenmill_core::counters::{Counter, Histogram, cumulate};
 use tokenmill_core::keys::{self, COUNT_WORDS, Digest, KeyRecord, KeyRefusal, KeyTable, TableFull};
-use tokenmill_core::segment::{AttachError, Layout, SizeError, Sizes, WorkerWord, word};
+use tokenmill_core::segment::{AttachError, Header, Layout, SizeError, Sizes, WorkerWord, word};
+use tokenmill_core::wallet::{CONTROL, Claimer};
 
 use crate::clock;
 
@@ -54,6 +57,9 @@ pub enum WorkerState {
 pub struct Segment {
     map: MmapRaw,
     layout: Layout,
+    incarnation: u64,
+    /// Where control found its last free cell.
+    control_cells: Mutex<Claimer>,
     /// Writers of one process take turns; that there is one writing process is the caller's duty.
     writer: Mutex<()>,
 }
@@ -61,7 +67,9 @@ pub struct Segment {
 impl Segment {
     /// The segment at `path`: attached if one of this layout, these sizes and this boot is there,
     /// else made anew beside it and renamed into place. Processes that have the old one mapped keep
-    /// it. Either way its keys are not ready: whoever starts the house loads them again.
+    /// it; if it was of this layout and boot, it stays as `PATH.previous`, for its cells may not be
+    /// in the ledger yet. Either way keys and accounts are not ready: whoever starts the house
+    /// loads them again.
     ///
     /// # Errors
     /// [`SegmentError::Size`]; [`SegmentError::Io`], for a full disk too: all blocks are allocated
@@ -70,17 +78,31 @@ impl Segment {
         let layout = Layout::new(sizes).map_err(SegmentError::Size)?;
         let boot = boot::boot_id()?;
         let attached = match file::open(path, boot) {
-            Ok((file, found)) if found == layout => Some(file),
-            Ok(_) | Err(SegmentError::Attach(_)) => None,
+            Ok((file, found)) if found.layout == layout => Some((file, found)),
+            Ok(_) => {
+                let previous = file::beside(path, ".previous");
+                std::fs::rename(path, previous).map_err(SegmentError::reading)?;
+                None
+            }
+            Err(SegmentError::Attach(_)) => None,
             Err(SegmentError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let file = match attached {
-            Some(file) => file,
-            None => file::make(path, &layout, boot)?,
+        let (file, header) = if let Some(found) = attached {
+            found
+        } else {
+            let incarnation = file::fresh_incarnation().map_err(SegmentError::reading)?;
+            let header = Header {
+                layout,
+                incarnation,
+            };
+            (file::make(path, &header, boot)?, header)
         };
-        let segment = Self::map(&file, layout)?;
+        let segment = Self::map(&file, header)?;
         segment.word(word::KEYS_READY).store(0, Ordering::Release);
+        segment
+            .word(word::ACCOUNTS_READY)
+            .store(0, Ordering::Release);
         Ok(segment)
     }
 
@@ -89,8 +111,8 @@ impl Segment {
     /// # Errors
     /// [`SegmentError::Attach`] says what is off; [`SegmentError::Io`].
     pub fn attach(path: &Path) -> Result<Self, SegmentError> {
-        let (file, layout) = file::open(path, boot::boot_id()?)?;
-        Self::map(&file, layout)
+        let (file, header) = file::open(path, boot::boot_id()?)?;
+        Self::map(&file, header)
     }
 
     /// Where things lie, and the sizes.
@@ -264,7 +286,9 @@ impl Segment {
         totals
     }
 
-    fn map(file: &std::fs::File, layout: Layout) -> Result<Self, SegmentError> {
+    fn map(file: &std::fs::File, header: Header) -> Result<Self, SegmentError> {
+        shared::check_atomics().map_err(SegmentError::reading)?;
+        let layout = header.layout;
         let map = MmapRaw::map_raw(file).map_err(SegmentError::reading)?;
         if map.len() != layout.total_bytes() {
             // Cut between the check of its length and the mapping.
@@ -279,6 +303,8 @@ impl Segment {
         Ok(Self {
             map,
             layout,
+            incarnation: header.incarnation,
+            control_cells: Mutex::new(Claimer::new(CONTROL)),
             writer: Mutex::new(()),
         })
     }

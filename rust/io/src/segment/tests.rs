@@ -8,6 +8,8 @@ const SIZES: Sizes = Sizes {
     keys_max: 100,
     workers_max: 3,
     engines_max: 5,
+    accounts_max: 8,
+    cells_max: 16,
 };
 
 fn folder() -> tempfile::TempDir {
