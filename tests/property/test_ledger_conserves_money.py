@@ -54,13 +54,15 @@ class Model:
         self.owned = [0] * ACCOUNTS
         self.billed = [0] * ACCOUNTS
         self.refunded = [0] * ACCOUNTS
-        self.references: dict[tuple[int, str], int] = {}
+        self.references: set[tuple[int, str]] = set()
         self.requests = 0
 
     def top_up(self, account: int, reference: str, nanos: int) -> bool:
-        known = self.references.setdefault((account, reference), nanos) is not nanos
-        self.owned[account] += 0 if known else nanos
-        return not known
+        if (account, reference) in self.references:
+            return False
+        self.references.add((account, reference))
+        self.owned[account] += nanos
+        return True
 
     def ask(self, account: int, nanos: int) -> None:
         self.owned[account] -= nanos

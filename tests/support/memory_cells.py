@@ -7,7 +7,8 @@ from struct import Struct as Packing
 
 from msgspec import Struct
 
-from tokenmill.control.settled_cells import CELL_BYTES, CELL_FORMAT, CREDIT, DEBIT
+from tokenmill._native import CELL_BYTES, CELL_FORMAT
+from tokenmill.control.settled_cells import CREDIT, DEBIT
 
 PACK = Packing(CELL_FORMAT).pack
 NOW_MS = 1_700_000_000_000

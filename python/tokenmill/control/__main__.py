@@ -27,6 +27,9 @@ FIRST_FLEET_S_MAX = 1.0
 
 BEAT_S = 1.0
 
+LAST_FLUSH_S_MAX = 3.0
+"""How long control's end waits for the database; what it does not take stays in its cells."""
+
 logger = logging.getLogger("tokenmill.control")
 
 
@@ -100,7 +103,7 @@ def last_fleet(start: ChildStart, segment: Segment) -> Fleet:
 async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -> bool:
     from tokenmill.control.opening import open_house
 
-    house = await asyncio.to_thread(open_house, start, segment)
+    house = await asyncio.to_thread(open_house, start, segment, lambda: keeper.fleet)
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
@@ -114,6 +117,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     try:
         return await serve_control(start, keeper, segment, house)
     finally:
+        await asyncio.to_thread(house.money.ledger.stop, LAST_FLUSH_S_MAX)
         house.database.close()
 
 

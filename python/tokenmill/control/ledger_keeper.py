@@ -12,9 +12,10 @@ from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError
 
+from tokenmill._native import CELL_BYTES
 from tokenmill.clock import monotonic_ms, wall_ms
 from tokenmill.control.ledger_flush import write_flush
-from tokenmill.control.settled_cells import CELL_BYTES, decode_cells, records_of
+from tokenmill.control.settled_cells import decode_cells, records_of
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.keys.store import mark_used

@@ -1,33 +1,39 @@
-"""What control needs of the database before anything can be answered: keys and assignments.
+"""What control needs of the database before anything can be answered: money, keys, assignments.
 
 In a module of its own because it imports SQLAlchemy, a quarter of a second that engines use to be
 looked at.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from tokenmill._native import Segment
 from tokenmill.child import ChildStart
+from tokenmill.control.house_money import HouseMoney, open_money
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.engines.store import Owner, list_owners
 from tokenmill.keys.loading import start_keys
+from tokenmill.models.fleet import Fleet
 
 
 class OpenHouse(Struct, frozen=True):
-    """The open database, and the engines that belong to accounts."""
+    """The open database, the engines that belong to accounts, and who works on money."""
 
     database: Database
     owners: dict[str, Owner]
+    money: HouseMoney
 
 
-def open_house(start: ChildStart, segment: Segment) -> OpenHouse:
+def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) -> OpenHouse:
     """The workers may look keys up when this returns. Blocks.
 
     Raises: ApiError: the database cannot be used, is of another version, or holds too many keys.
     """
     settings = start.child.settings
     database = open_database(settings.database_url, settings.state)
+    money = open_money(database, segment, settings, fleet)
     start_keys(database, segment, settings.state)
     with database.read() as connection:
-        return OpenHouse(database, list_owners(connection))
+        return OpenHouse(database, list_owners(connection), money)

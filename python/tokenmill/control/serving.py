@@ -1,5 +1,6 @@
 """Control's two listeners: the app on its inherited socket, and metrics on a private port."""
 
+import asyncio
 import logging
 from functools import partial
 from typing import cast
@@ -11,18 +12,20 @@ from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.rules import limits_of
 from tokenmill.accounts.store import Account
 from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
-from tokenmill.billing.wallets import LedgerRoad, Wallets
 from tokenmill.child import ChildStart
 from tokenmill.control.app import Routes, create_app
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.keeper import Keeper
+from tokenmill.control.ledger_metrics import LedgerCollector
 from tokenmill.control.ledger_verification import verification_route
 from tokenmill.control.metrics import HouseCollector
 from tokenmill.control.metrics_listener import MetricsListener
 from tokenmill.control.opening import OpenHouse
 from tokenmill.control.status import StatusReader, status_route
+from tokenmill.control.usage_retention import forget_for_ever
 from tokenmill.engines.endpoints import engine_routes
 from tokenmill.keys.endpoints import key_routes
 from tokenmill.keys.registry import KeyRegistry
@@ -44,10 +47,17 @@ async def serve_control(
     settings = start.child.settings
     engines = HouseEngines(keeper, house.database, segment, house.owners)
     app = make_app(start, keeper, segment, house, engines)
-    metrics = MetricsListener(make_registry(start, keeper, segment, engines))
+    registry = make_registry(start, keeper, segment, engines)
+    registry.register(LedgerCollector(house.money.ledger))
+    metrics = MetricsListener(registry)
     if settings.metrics.port:
         await metrics.open(settings.metrics.host, settings.metrics.port)
     logger.info("control serves")
+    kept_days = settings.usage.rows_kept_days
+    going_on = [
+        asyncio.create_task(send_for_ever(house.money.wallets)),
+        asyncio.create_task(forget_for_ever(house.database, kept_days)),
+    ]
     try:
         return await serve(
             app,
@@ -56,6 +66,8 @@ async def serve_control(
             bounds=ServerBounds(header_read_ms=settings.http.header_read_ms, end_s=END_S),
         )
     finally:
+        for task in going_on:
+            task.cancel()
         await metrics.close()
 
 
@@ -74,7 +86,7 @@ def make_app(
         *engine_routes(engines),
         status_route(status),
         private_router(parts),
-        verification_route(house.database),
+        verification_route(house.database, segment, house.money.ledger),
     ]
     dashboard = public_router(parts, VisitorFinder(house.database))
     app = create_app(admin=admin, public=[*DOCUMENTATION_ROUTES, dashboard])
@@ -87,12 +99,13 @@ def make_parts(
     """Who answers the dashboard's routes."""
 
     def publish(account: Account) -> None:
+        house.money.accounts.publish(account)
         keys.republish(account.id)
 
     return DashboardParts(
         accounts=AccountRegistry(house.database, partial(limits_of, settings), publish),
         keys=keys,
-        wallets=Wallets(house.database, LedgerRoad(house.database)),
+        wallets=house.money.wallets,
         usage=UsageReader(house.database),
         requests=RequestReader(house.database),
         engines=engines,

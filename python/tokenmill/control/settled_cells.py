@@ -9,10 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from tokenmill._native import CELL_BYTES, CELL_FORMAT
 from tokenmill.usage.rules import EMBEDDINGS_CLASS, EMBEDDINGS_ENDPOINT, UsageRow
-
-CELL_FORMAT = "<15q3I2H4B12s40x"
-CELL_BYTES = 192
 
 DEBIT, CREDIT = 1, 2
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, literal_column, select
 
 from tokenmill import clock
 from tokenmill.database.connection import Database
@@ -95,7 +95,8 @@ def _statement(
     hour = usage_hours.c.hour_s
     start: ColumnElement[Any] = hour
     if query.by in ("day", "month"):
-        start = hour - hour % DAY_S
+        # As text: PostgreSQL takes two parameters for two expressions, of one value or not.
+        start = hour - hour % literal_column(str(DAY_S))
     elif query.by == "total":
         start = literal(0)
     chosen = [start.label("start"), *(_COLUMNS[each] for each in group)]
