@@ -39,6 +39,8 @@ NEEDS_WIT = {
     "test_unicode_tool_call_integration": NO_END,
     "test_structured_output": NO_END,
     "test_structured_output_async": NO_END,
+    "test_structured_output_optional_param": NO_END,
+    "test_structured_few_shot_examples": NO_END,
     "test_structured_output_pydantic_2_v1": NO_END,
     "test_json_mode": NO_JOKE,
 }
