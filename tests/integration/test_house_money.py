@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenmill._native import Segment
+from tokenmill.accounts.errors import TooManyAccounts
 from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount
 from tokenmill.billing import store
@@ -41,13 +42,17 @@ def control(database: Database, segment: Segment) -> Iterator[HouseMoney]:
         money.ledger.stop(10)
 
 
-def registry(database: Database, money: HouseMoney | None = None) -> AccountRegistry:
+def registry(
+    database: Database, money: HouseMoney | None = None, accounts_max: int = 100
+) -> AccountRegistry:
     from functools import partial
 
     from tokenmill.accounts.rules import limits_of
 
     publish = money.accounts.publish if money else lambda _: None
-    return AccountRegistry(database, partial(limits_of, Settings()), publish)
+    return AccountRegistry(
+        database, partial(limits_of, Settings()), publish, accounts_max=accounts_max
+    )
 
 
 def available(segment: Segment, account_id: int) -> int:
@@ -161,3 +166,14 @@ def test_more_accounts_than_there_is_room_for_say_what_to_set(
     )
     with pytest.raises(AccountsDoNotFit, match=r"segment\.accounts_max"):
         open_money(database, small, Settings(), Fleet)
+
+
+def test_an_account_that_no_start_could_load_is_not_made(
+    database: Database, segment: Segment
+) -> None:
+    accounts = registry(database, accounts_max=3)
+    for number in range(2):
+        accounts.create(CreateAccount(name=f"{number}"))
+    with pytest.raises(TooManyAccounts):
+        accounts.create(CreateAccount(name="one too many"))
+    assert [account.name for account in accounts.list()] == ["0", "1"]

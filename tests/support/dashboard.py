@@ -63,7 +63,7 @@ class Dashboard:
     def __init__(self, database: Database, state: Path) -> None:
         self.database = database
         self.parts = DashboardParts(
-            accounts=AccountRegistry(database, partial(limits_of, Settings())),
+            accounts=AccountRegistry(database, partial(limits_of, Settings()), accounts_max=100),
             keys=KeyRegistry(database, None, state),
             wallets=Wallets(database, LedgerRoad(database)),
             usage=UsageReader(database),

@@ -55,4 +55,6 @@ def account_desk(settings: Settings, answerer: "ControlClient | Database") -> Ac
     from tokenmill.accounts.registry import AccountRegistry
 
     ensure_local_account(answerer, clock.wall_s())
-    return AccountRegistry(answerer, partial(limits_of, settings))
+    return AccountRegistry(
+        answerer, partial(limits_of, settings), accounts_max=settings.segment.accounts_max
+    )

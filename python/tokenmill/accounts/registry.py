@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tokenmill import clock
 from tokenmill.accounts import store
-from tokenmill.accounts.errors import AccountExists, AccountNotFound
+from tokenmill.accounts.errors import AccountExists, AccountNotFound, TooManyAccounts
 from tokenmill.accounts.limits import limits_view
 from tokenmill.accounts.rules import AccountLimits, tier_name
 from tokenmill.accounts.store import Account
@@ -32,8 +32,11 @@ class AccountRegistry:
         tier_limits: Callable[[str], AccountLimits],
         publish: Publish = lambda _: None,
         *,
+        accounts_max: int,
         now_s: Callable[[], int] = clock.wall_s,
     ) -> None:
+        """`accounts_max`: the room of the hot segment; account numbers are below it."""
+        self._accounts_max = accounts_max
         self._database = database
         self._tier_limits = tier_limits
         self._publish = publish
@@ -47,6 +50,8 @@ class AccountRegistry:
             try:
                 with self._database.write() as connection:
                     account = store.insert_account(connection, wish.name, tier, self._now_s())
+                    if account.id >= self._accounts_max:
+                        raise TooManyAccounts  # and it is not made: no start could load it
             except IntegrityError as error:
                 message = f"There is an account called {wish.name!r} already."
                 raise AccountExists(message, param="name") from error

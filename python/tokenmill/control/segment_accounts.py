@@ -10,7 +10,6 @@ from collections.abc import Callable
 from struct import Struct as Packing
 from typing import Protocol
 
-from tokenmill.accounts.errors import TooManyAccounts
 from tokenmill.accounts.limits import limits_in_force
 from tokenmill.accounts.rules import AccountLimits
 from tokenmill.accounts.store import Account, list_accounts
@@ -77,9 +76,7 @@ class SegmentAccounts:
         return len(accounts)
 
     def publish(self, account: Account) -> None:
-        """The account stands in the segment as it is now. Raises: TooManyAccounts."""
-        if account.id >= self._segment.accounts_max:
-            raise TooManyAccounts
+        """The account stands in the segment as it is now."""
         with self._database.read() as connection:
             opening_nanos = balance_nanos(connection, account.id)
         self._segment.put_accounts(self._pack(account, opening_nanos))

@@ -103,7 +103,12 @@ def make_parts(
         keys.republish(account.id)
 
     return DashboardParts(
-        accounts=AccountRegistry(house.database, partial(limits_of, settings), publish),
+        accounts=AccountRegistry(
+            house.database,
+            partial(limits_of, settings),
+            publish,
+            accounts_max=settings.segment.accounts_max,
+        ),
         keys=keys,
         wallets=house.money.wallets,
         usage=UsageReader(house.database),
