@@ -75,6 +75,22 @@ class PermissionDenied(ClientError):
     code = "model_not_allowed"
 
 
+class InsufficientBalance(ClientError):
+    """The wallet does not cover what this request may cost. Add funds."""
+
+    status = 402
+    type = "insufficient_balance"
+    code = "insufficient_balance"
+
+
+class InsufficientQuota(ClientError):
+    """The wallet does not cover what this request may cost. Add funds."""
+
+    status = 403
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+
 class NotFound(ClientError):
     """There is nothing at this address. The routes are listed at /docs."""
 

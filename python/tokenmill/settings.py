@@ -14,6 +14,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Permits = Annotated[int, Meta(ge=0, le=100_000_000)]
 Weight = Annotated[int, Meta(ge=1, le=1_000)]
+PriceText = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(/[0-9]{1,12}){1,2}$")]
 Nanos = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 LogFormat = Literal["auto", "pretty", "json"]
@@ -146,7 +147,7 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     batch_1h_percent: Annotated[int, Meta(ge=0, le=100)] = 70
     batch_24h_percent: Annotated[int, Meta(ge=0, le=100)] = 50
     # By model id: "prompt/completion" or "prompt/cached/completion" in nanos.
-    models: dict[str, str] = field(default_factory=dict)
+    models: dict[str, PriceText] = field(default_factory=dict)
 
 
 class UsageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

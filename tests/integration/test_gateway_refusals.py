@@ -283,6 +283,7 @@ async def test_before_the_keys_are_loaded_a_request_waits(
         assert (health.status_code, health.json()["error"]["code"]) == (503, "model_loading")
         assert not waiting.done()
         gateway.publish(fleet_of(upstream.url))
+        gateway.segment.set_accounts_ready()
         gateway.segment.set_keys_ready()
         assert (await waiting).status_code == 200
 

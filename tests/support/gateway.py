@@ -25,6 +25,7 @@ from tokenmill.listening import listen_tcp
 from tokenmill.models.fleet import Engine, Fleet, Route, fleet_path
 from tokenmill.settings import SegmentSettings, Settings
 
+OPENING_NANOS = 1_000_000_000_000_000
 WORKER = 1
 ACCOUNT = 7
 OTHER_ACCOUNT = 8
@@ -117,6 +118,8 @@ async def running_gateway(
         str(folder / "hot.segment"), keys_max=64, workers_max=4, engines_max=16
     )
     _put_keys(segment)
+    for account_id in (ACCOUNT, OTHER_ACCOUNT):
+        put_account(segment, account_id)
     forwarder = Forwarder(segment, WORKER, forward_limits(settings.forward))
     control = folder / "control.sock"
     app = build_app(settings, segment, forwarder, WORKER, str(control))
@@ -130,6 +133,7 @@ async def running_gateway(
         gateway = Gateway(url, port, app, segment, settings, client, control)
         if is_ready:
             gateway.publish(fleet_of(*urls))
+            segment.set_accounts_ready()
             segment.set_keys_ready()
         try:
             yield gateway
@@ -139,6 +143,15 @@ async def running_gateway(
             await client.aclose()
             await running
             asyncio.get_running_loop().remove_reader(forwarder.wake_fd())
+
+
+def put_account(
+    segment: Segment, account_id: int, *, nanos: int = OPENING_NANOS, **limits: int
+) -> None:
+    """An account without limits but those that are given."""
+    terms = {"requests_per_min": 0, "tokens_per_min": 0, "concurrency_max": 0, "weight": 1}
+    segment.put_account(account_id, **(terms | limits), opening_nanos=nanos)
+    segment.reset_balance(account_id, nanos)
 
 
 def _put_keys(segment: Segment) -> None:

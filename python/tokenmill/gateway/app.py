@@ -19,6 +19,7 @@ from tokenmill.inference.completions import completions
 from tokenmill.inference.embeddings import embeddings
 from tokenmill.inference.exchange import ClientGone, Exchange, Receive, Scope, Send
 from tokenmill.inference.health import health, livez
+from tokenmill.inference.key_view import key_view
 from tokenmill.inference.listing import model, models
 from tokenmill.inference.serving import Serving
 from tokenmill.settings import Settings
@@ -53,12 +54,14 @@ _HEALTH = Endpoint("health", _READ, health, waits_for_start=False)
 _LIVEZ = Endpoint("health", _READ, livez, waits_for_start=False)
 _MODELS = Endpoint("models", _READ, models)
 _ONE_MODEL = Endpoint("models", _READ, _model)
+_KEY = Endpoint("models", _READ, key_view)
 _CONTROL = Endpoint("control", (), relay_to_control, waits_for_start=False)
 _UNDER_PREFIX = {
     "/chat/completions": Endpoint("chat_completions", ("POST",), chat),
     "/completions": Endpoint("completions", ("POST",), completions),
     "/embeddings": Endpoint("embeddings", ("POST",), embeddings),
     "/models": _MODELS,
+    "/key": _KEY,
     "/health": _HEALTH,
     "/livez": _LIVEZ,
 }

@@ -1,6 +1,18 @@
 """POST /chat/completions."""
 
+import msgspec
+from msgspec import Struct
+
+from tokenmill._native import KeyEntry
 from tokenmill.clock import monotonic_ns
+from tokenmill.inference.admission import (
+    CHAT,
+    MESSAGE_TOKENS,
+    TEMPLATE_TOKENS,
+    Demand,
+    completion_tokens,
+    take_request,
+)
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
 from tokenmill.inference.calling import structure_chat
@@ -10,17 +22,22 @@ from tokenmill.inference.relaying import Order, relay, usage_shape
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
+from tokenmill.models.fleet import Route
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.checks import check_chat
+from tokenmill.protocol.messages import Message
 from tokenmill.protocol.shaping import shape_chat
+from tokenmill.protocol.tools import Tool
 
 _TARGET = "/v1/chat/completions"
+_ENCODE = msgspec.json.Encoder().encode
 
 
 async def chat(exchange: Exchange, serving: Serving) -> None:
     """Answers a chat completion request, streamed or whole. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
+    take_request(exchange, serving, key)
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
@@ -34,11 +51,19 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     structurer = Structurer(exchange, serving, route, key.account_id)
     parses = serving.fleet_index().parses_tools(route)
     calls = await structure_chat(structurer, request, engine_parses=parses)
-    order = Order(route, _TARGET, shape_chat(request, terms_of(route)), blame)
+    shaped = shape_chat(request, terms_of(route))
+    demand = _demand(request, key, route, len(body))
+    order = Order(route, _TARGET, shaped, blame, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     order.calls = calls
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)
+
+
+class _Tokenize(Struct, omit_defaults=True):
+    model: str
+    messages: list[Message]
+    tools: list[Tool] | None = None
 
 
 def _schema_field(request: ChatRequest) -> str | None:
@@ -47,3 +72,18 @@ def _schema_field(request: ChatRequest) -> str | None:
         if getattr(request, name) is not None:
             return name
     return None
+
+
+def _demand(request: ChatRequest, key: KeyEntry, route: Route, body_bytes: int) -> Demand:
+    """What the shaped request may use."""
+    most, estimate = completion_tokens(request.max_tokens, request.n or 1, route.context_tokens_max)
+    messages = request.messages
+    return Demand(
+        endpoint=CHAT,
+        key=key,
+        body_bytes=body_bytes,
+        template_tokens=TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages),
+        completion_tokens_max=most,
+        completion_tokens_estimate=estimate,
+        counting=lambda: _ENCODE(_Tokenize(route.engine_model, messages, request.tools)),
+    )

@@ -7,7 +7,7 @@ its samples are called is the native side's list (`COUNTERS`, `HISTOGRAMS`).
 import re
 from collections.abc import Mapping
 
-from tokenmill._native import COUNTERS, HISTOGRAMS, EndReason, Segment, Usage
+from tokenmill._native import COUNTERS, HISTOGRAMS, EndReason, RefusalKind, Segment, Usage
 
 _LABELLED = re.compile(r"^tokenmill_(?P<name>\w+)\{(?P<labels>.*)\}$")
 _VALUE = re.compile(r'"([^"]*)"')
@@ -44,6 +44,9 @@ class Counters:
             if name == "requests_total"
         }
         self._refusals = _by_label("key_refusals_total", labelled)
+        names = list(_by_label("refusals_total", labelled).values())
+        shadows = list(_by_label("shadow_refusals_total", labelled).values())
+        self._admissions = (names, shadows)
         faults = _by_label("engine_errors_total", labelled)
         self._error_status = faults["error_status"]
         self._ends = {reason: faults[name] for reason, name in _ENGINE_FAULTS.items()}
@@ -69,6 +72,10 @@ class Counters:
     def key_refused(self, reason: str) -> None:
         """A request was refused for its key."""
         self._segment.count(self._worker, self._refusals[reason])
+
+    def refused(self, kind: RefusalKind, *, in_shadow: bool = False) -> None:
+        """A request was not admitted; in shadow: it would not have been."""
+        self._segment.count(self._worker, self._admissions[in_shadow][int(kind)])
 
     def client_went(self) -> None:
         """A client closed its connection before its answer ended."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tokenmill._native import AnswerKind, End, Whole
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
+from tokenmill.inference.admission import BEGIN_TOKENS, EMBEDDINGS, Demand, take_request
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
 from tokenmill.inference.engine_errors import Blame, from_end
@@ -40,6 +41,7 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     """Answers an embeddings request. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
+    take_request(exchange, serving, key)
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
@@ -50,7 +52,15 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     route = serving.route(asked, key, "embed")
     for param, text in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
         await _check_count(exchange, serving, route, param, text)
-    order = Order(route, _TARGET, shape_embedding(request, terms_of(route)), _BLAME)
+    inputs = 1 if isinstance(request.input, str) else len(request.input)
+    demand = Demand(
+        endpoint=EMBEDDINGS,
+        key=key,
+        body_bytes=len(body),
+        template_tokens=BEGIN_TOKENS * inputs,
+    )
+    shaped = shape_embedding(request, terms_of(route))
+    order = Order(route, _TARGET, shaped, _BLAME, demand)
     order.asked_model = asked
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)

@@ -6,13 +6,16 @@ answer (request id, CORS, whether the connection may live on) is decided here, o
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from tokenmill.clock import monotonic_ns
+from tokenmill.clock import monotonic_ns, wall_s
 from tokenmill.errors import ApiError, InvalidRequest
 from tokenmill.ids import request_id as fresh_id
 from tokenmill.protocol.errors import envelope, error_headers
+
+if TYPE_CHECKING:
+    from tokenmill._native import Segment
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,6 +47,7 @@ class Exchange:
     """A request on its way to its answer. Times are nanoseconds of one clock."""
 
     __slots__ = (
+        "account_id",
         "began_ns",
         "body_ns",
         "decoded_ns",
@@ -54,6 +58,7 @@ class Exchange:
         "is_cacheable",
         "is_head",
         "key_ns",
+        "limited_by",
         "must_close",
         "receive",
         "request_id",
@@ -84,6 +89,8 @@ class Exchange:
         # gone by that one: what follows on the connection cannot be trusted (RFC 9112, 6.3).
         self.must_close = b"transfer-encoding" in self.headers
         self.extra_headers: Headers = []
+        self.limited_by: Segment | None = None  # whose limits `account_id` is under
+        self.account_id = 0
         self.is_cacheable = False  # the answer says itself how long it may be kept
 
     def check_headers(self) -> None:
@@ -115,6 +122,8 @@ class Exchange:
     def common_headers(self) -> Headers:
         """The headers of every answer."""
         common = [(b"x-request-id", self.request_id), *self.extra_headers]
+        if self.limited_by is not None:
+            common += self.limited_by.limit_headers(self.account_id, wall_s())
         if not self.is_cacheable:
             common.append(_NO_STORE)
         if self.must_close:

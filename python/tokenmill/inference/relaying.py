@@ -4,30 +4,44 @@ Whatever frames are ready leave as one body part. Until the answer's head is the
 status; afterwards it is the stream's last event, and no `[DONE]` follows.
 """
 
-from tokenmill._native import AnswerKind, End, EndReason, Head, UsageShape, Whole
+from tokenmill._native import End, EndReason, Head, UsageShape, Whole
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import UpstreamError
+from tokenmill.inference.admission import Demand, start_paid
 from tokenmill.inference.client_watch import ClientWatch, Event
 from tokenmill.inference.engine_errors import Blame, from_answer, from_end
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
-from tokenmill.models.lookup import answer_name
 from tokenmill.protocol.errors import sse_event
 from tokenmill.protocol.generation import StreamOptions
 
 _SSE_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 _ANSWERS = (Head, Whole)
+_COST = b"x-tokenmill-cost-nanos"
 _UNBUFFERED = (b"x-accel-buffering", b"no")
 
 
 class Order:
     """What one engine is asked, and how its answer is to be told."""
 
-    __slots__ = ("asked_model", "blame", "body", "calls", "is_stream", "route", "target", "usage")
+    __slots__ = (
+        "asked_model",
+        "blame",
+        "body",
+        "calls",
+        "demand",
+        "is_stream",
+        "route",
+        "target",
+        "usage",
+    )
 
-    def __init__(self, route: Route, target: str, body: bytes, blame: Blame) -> None:
+    def __init__(
+        self, route: Route, target: str, body: bytes, blame: Blame, demand: Demand
+    ) -> None:
         self.route = route
+        self.demand = demand
         self.target = target
         self.body = body
         self.blame = blame
@@ -49,17 +63,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
 
     Raises: ApiError while no answer has begun, ClientGone.
     """
-    name = answer_name(order.route, order.asked_model)
-    running = serving.forwarder.start(
-        order.route.pool,
-        order.target,
-        order.body,
-        kind=AnswerKind.STREAM if order.is_stream else AnswerKind.WHOLE,
-        request_id=exchange.engine_id,
-        usage=order.usage,
-        model=None if name == order.route.engine_model else name,
-        calls=order.calls,
-    )
+    running = await start_paid(exchange, serving, order)
     with serving.watch(running, exchange.receive) as watch:
         try:
             event = await watch.next_event()
@@ -72,7 +76,8 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
             else:
                 body = _whole_body(event, serving, order)
                 serving.counters.relayed(0, 1, len(body))
-                await exchange.answer(200, [JSON_TYPE], body)
+                cost = (_COST, b"%d" % running.cost_nanos)
+                await exchange.answer(200, [JSON_TYPE, cost], body)
         finally:
             serving.counters.used(running.usage())
 

@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 
-from tokenmill._native import Forwarder, KeyEntry, Relay, Segment
+from tokenmill._native import Forwarder, KeyEntry, Relay, Segment, Tariff
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading
 from tokenmill.inference.client_watch import ClientWatch, WatchClock
@@ -21,11 +21,13 @@ from tokenmill.keys.model_lists import ModelLists
 from tokenmill.keys.rules import SOME_MODELS
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
+from tokenmill.models.numbers import model_number
+from tokenmill.models.prices import dedicated_price_of, price_of
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.decoding import BodyDecoder
 from tokenmill.protocol.embeddings import EmbeddingRequest
-from tokenmill.settings import Settings
+from tokenmill.settings import PriceSettings, Settings
 
 READY_WAIT_S = 5.0
 """How long a request waits for control's first words; a start takes a fraction of it."""
@@ -57,6 +59,8 @@ class Serving:
         self.embedding_decoder = BodyDecoder(EmbeddingRequest, ignore_unknown=ignore)
         self._lists = ModelLists(settings.state)
         self._control_url = f"unix:{control_socket}"
+        self.enforces = not settings.limits.shadow
+        self._tariffs: dict[tuple[int, str, int], Tariff] = {}
         self._index = FleetIndex(Fleet())
         self._generation = 0
         self._reader_stall_s = settings.forward.reader_stall_ms / 1000
@@ -88,8 +92,9 @@ class Serving:
         return ClientWatch(relay, receive, self.watch_clock, self._reader_stall_s)
 
     def is_ready(self) -> bool:
-        """Whether control has loaded the keys and looked for engines once."""
-        return self.segment.keys_ready and self.segment.fleet_generation > 0
+        """Whether control has loaded accounts and keys and looked for engines once."""
+        segment = self.segment
+        return segment.keys_ready and segment.accounts_ready and segment.fleet_generation > 0
 
     async def wait_until_ready(self) -> None:
         """Returns once requests can be judged. Raises: ModelLoading, after five seconds."""
@@ -112,6 +117,14 @@ class Serving:
             raise found
         return found
 
+    def tariff(self, route: Route, endpoint: int) -> Tariff:
+        """What a request for `route` costs, as cells hold it. Made once a fleet."""
+        name = (route.account_id, route.id, endpoint)
+        found = self._tariffs.get(name)
+        if found is None:
+            found = self._tariffs[name] = make_tariff(route, endpoint, self.settings.prices)
+        return found
+
     def _reload(self, generation: int) -> None:
         """Takes over the published fleet; one that cannot be read leaves the old one in force."""
         self._generation = generation
@@ -127,3 +140,20 @@ class Serving:
         engines.append((control_slot, self._control_url, None))
         self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)])
         self._index = FleetIndex(fleet)
+        self._tariffs.clear()
+
+
+def make_tariff(route: Route, endpoint: int, prices: PriceSettings) -> Tariff:
+    """The tariff of a route."""
+    if route.kind == "dedicated":
+        price = dedicated_price_of(prices, route.id)
+    else:
+        price = price_of(prices, route.id, route.task)
+    return Tariff(
+        model=model_number(route.id),
+        service_class=0,
+        endpoint=endpoint,
+        prompt_nanos=price.prompt,
+        cached_nanos=price.cached,
+        completion_nanos=price.completion,
+    )

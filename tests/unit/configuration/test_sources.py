@@ -190,3 +190,8 @@ def test_without_a_home_the_state_folder_must_be_named(monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "expanduser", no_home)
     (problem,) = problems(Sources())
     assert "--state DIR" in problem
+
+
+def test_a_price_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"prices\.models"):
+        resolve(Sources(document={"prices": {"models": {"mine": "cheap"}}}))

@@ -1,0 +1,88 @@
+"""GET /key: what a key may do, what is left of its limits, and what is in the wallet."""
+
+import msgspec
+from msgspec import Struct
+
+from tokenmill._native import AccountView
+from tokenmill.accounts.rules import TIERS
+from tokenmill.inference.authorise import authorise
+from tokenmill.inference.exchange import JSON_TYPE, Exchange
+from tokenmill.inference.refusing import dollars
+from tokenmill.inference.serving import Serving
+from tokenmill.keys.rules import scope_names
+
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class Limit(Struct, kw_only=True):
+    """A limit a minute and what is left of it now."""
+
+    limit: int
+    remaining: int
+    reset_ms: int  # until all of it is there again
+
+
+class Limits(Struct, kw_only=True):
+    """What is limited; null is not. `concurrency`: requests at a time."""
+
+    requests_per_min: Limit | None
+    tokens_per_min: Limit | None
+    concurrency: int | None
+
+
+class WalletView(Struct, kw_only=True):
+    """What can be spent now: the balance less what requests under way hold."""
+
+    available_nanos: int
+    available: str  # the same in dollars
+    requests_in_flight: int
+
+
+class KeyInfo(Struct, kw_only=True):
+    """The answer."""
+
+    object: str
+    key_id: int
+    account_id: int
+    tier: str
+    scopes: tuple[str, ...]
+    limits: Limits | None
+    wallet: WalletView | None
+
+
+async def key_view(exchange: Exchange, serving: Serving) -> None:
+    """Answers with the key's own view. Costs no permit. Raises: ApiError."""
+    key = authorise(exchange, serving)
+    view = serving.segment.account(key.account_id)
+    info = KeyInfo(
+        object="key",
+        key_id=key.key_id,
+        account_id=key.account_id,
+        tier=TIERS[key.tier] if key.tier < len(TIERS) else "",
+        scopes=scope_names(key.scopes),
+        limits=_limits(view) if view else None,
+        wallet=_wallet(view) if view else None,
+    )
+    await exchange.answer(200, [JSON_TYPE], _ENCODE(info))
+
+
+def _limits(view: AccountView) -> Limits:
+    return Limits(
+        requests_per_min=_limit(
+            view.requests_per_min, view.requests_remaining, view.requests_reset_ms
+        ),
+        tokens_per_min=_limit(view.tokens_per_min, view.tokens_remaining, view.tokens_reset_ms),
+        concurrency=view.concurrency_max or None,
+    )
+
+
+def _limit(limit: int, remaining: int, reset_ms: int) -> Limit | None:
+    return Limit(limit=limit, remaining=remaining, reset_ms=reset_ms) if limit else None
+
+
+def _wallet(view: AccountView) -> WalletView:
+    return WalletView(
+        available_nanos=view.available_nanos,
+        available=dollars(view.available_nanos),
+        requests_in_flight=view.in_flight,
+    )

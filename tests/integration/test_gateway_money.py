@@ -1,0 +1,346 @@
+"""Money and limits at a worker: what is admitted, held, billed, and what clients are told."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import (
+    ACCOUNT,
+    BEARER,
+    OPENING_NANOS,
+    OTHER_ACCOUNT,
+    OTHER_SECRET,
+    Gateway,
+    put_account,
+    running_gateway,
+)
+from tests.support.scripted_upstream import (
+    Close,
+    Hang,
+    Reset,
+    ScriptedUpstream,
+    Step,
+    Wait,
+    chunk,
+    event,
+    good_stream,
+    head,
+    piece,
+    whole,
+)
+from tokenmill._native import CELL_FORMAT
+from tokenmill.models.numbers import model_number
+from tokenmill.settings import LimitSettings, PriceSettings
+
+PRICE = 100
+FIELDS = """ticket reference account key model amount reserved price_prompt price_cached
+price_completion began ended first_byte duration estimate prompt cached completion status engine
+kind service_class endpoint flags request_id""".split()  # noqa: SIM905
+COMPLETION = {
+    "model": "engine-m",
+    "choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+}
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with ScriptedUpstream() as server:
+        server.always(*whole(COMPLETION))
+        yield server
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, upstream: ScriptedUpstream) -> AsyncIterator[Gateway]:
+    async with running_gateway(tmp_path, upstream.url) as running:
+        yield running
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Returns once it is so. Fails after ten seconds."""
+    async with asyncio.timeout(10):
+        while not look():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def cells(gateway: Gateway) -> list[dict[str, Any]]:
+    """The settled cells, oldest first; they stay."""
+    packed = gateway.segment.settled_cells(10_000)
+    records = [
+        dict(zip(FIELDS, each, strict=True)) for each in struct.iter_unpack(CELL_FORMAT, packed)
+    ]
+    return sorted(records, key=lambda each: each["began"])
+
+
+def available(gateway: Gateway, account_id: int = ACCOUNT) -> int:
+    view = gateway.segment.account(account_id)
+    assert view is not None
+    return view.available_nanos
+
+
+def in_flight(gateway: Gateway) -> int:
+    view = gateway.segment.account(ACCOUNT)
+    assert view is not None
+    return view.in_flight
+
+
+async def settled(gateway: Gateway, count: int) -> list[dict[str, Any]]:
+    await until(lambda: len(cells(gateway)) == count)
+    return cells(gateway)
+
+
+async def test_a_call_is_billed_on_the_engines_usage(gateway: Gateway) -> None:
+    answer = await gateway.chat(max_tokens=5)
+    assert answer.headers["x-tokenmill-cost-nanos"] == "500"
+    [cell] = cells(gateway)
+    assert (cell["account"], cell["key"], cell["model"]) == (ACCOUNT, 1, model_number("engine-m"))
+    assert (cell["prompt"], cell["cached"], cell["completion"]) == (3, 0, 2)
+    assert (cell["amount"], cell["status"], cell["kind"], cell["flags"]) == (-500, 200, 1, 2)
+    assert cell["began"] <= cell["ended"]
+    assert 0 <= cell["first_byte"] <= cell["duration"]
+    assert available(gateway) == OPENING_NANOS - 500
+    assert gateway.segment.audit(ACCOUNT) == (OPENING_NANOS - 500, 0, -500)
+
+
+async def test_a_stream_is_billed_and_tells_its_cost_when_asked(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.always(*good_stream("Hel", "lo"))
+    answer = await gateway.chat(stream=True, stream_options={"include_usage": True})
+    events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    usage = json.loads(events[-2])["usage"]
+    [cell] = cells(gateway)
+    assert -cell["amount"] == PRICE * (cell["prompt"] + cell["completion"]) > 0
+    assert float(usage["cost"]) * 1e9 == pytest.approx(-cell["amount"])
+    assert isinstance(usage["cost"], str)
+    assert cell["flags"] == 3
+    plain = await gateway.chat(stream=True)
+    assert "cost" not in plain.text
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an engine does, and what the books say of it then."""
+
+    name: str
+    script: list[Step]
+    is_stream: bool
+    tokens: int  # billed
+    status: int
+
+
+FAULTS = (
+    Fault("refused with an error", whole({"error": {"message": "no"}}, 400), False, 0, 400),
+    Fault("failed", whole({"error": {"message": "no"}}, 500), False, 0, 500),
+    Fault("reset before it said anything", [Reset()], False, 0, 502),
+    Fault("no JSON", [head(200, "application/json"), chunk(b"<html>"), Close()], False, 0, 502),
+    Fault("cut in mid-stream", [head(), chunk(piece("a", made=7)), Reset()], True, 10, 502),
+    Fault("no [DONE]", [head(), chunk(piece("a", "stop", made=4)), Close()], True, 7, 502),
+    Fault("aborted", [head(), chunk(piece("a", "abort", made=6)), Close()], True, 9, 502),
+    Fault(
+        "an error inside",
+        [head(), chunk(piece("a", made=2)), chunk(event({"error": {"message": "x"}}))],
+        True,
+        5,
+        502,
+    ),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[each.name for each in FAULTS])
+async def test_faults_of_engines_are_billed_on_what_was_received(
+    gateway: Gateway, upstream: ScriptedUpstream, fault: Fault
+) -> None:
+    upstream.always(*fault.script)
+    await gateway.chat(stream=fault.is_stream)
+    [cell] = await settled(gateway, 1)
+    assert (-cell["amount"], cell["status"]) == (fault.tokens * PRICE, fault.status)
+    assert available(gateway) == OPENING_NANOS - fault.tokens * PRICE
+
+
+async def test_a_client_that_leaves_at_any_chunk_pays_for_what_had_come(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    for leaves_after in range(1, 6):
+        held = asyncio.Event()
+        pieces = [chunk(piece("x", made=made)) for made in range(1, leaves_after + 1)]
+        upstream.play(head(), *pieces, Wait(held))
+        before = available(gateway)
+        async with gateway.client.stream(
+            "POST",
+            "/v1/chat/completions",
+            json={"messages": [{"role": "user", "content": "Hi"}], "stream": True},
+            headers=BEARER,
+        ) as answer:
+            seen = ""
+            async for text in answer.aiter_text():
+                seen += text
+                if seen.count("data: ") == leaves_after:
+                    break
+        await until(lambda: in_flight(gateway) == 0)
+        held.set()
+        assert before - available(gateway) == PRICE * (3 + leaves_after)
+        assert cells(gateway)[-1]["status"] == 499
+
+
+async def test_an_abandoned_call_is_billed_its_prompt(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.always(Hang())
+    request = gateway.raw_chat(max_tokens=5)
+    body_bytes = len(request.partition(b"\r\n\r\n")[2])
+    async with gateway.connect() as (_, writer):
+        writer.write(request)
+        await until(lambda: len(upstream.requests) == 1)
+    [cell] = await settled(gateway, 1)
+    assert (cell["prompt"], cell["completion"], cell["status"]) == (body_bytes // 4, 0, 499)
+    assert cell["flags"] & 4
+    assert available(gateway) == OPENING_NANOS - PRICE * (body_bytes // 4)
+
+
+async def test_a_balance_for_k_requests_admits_exactly_k(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    wanted, parallel = 7, 60
+    prices = PriceSettings(prompt_nanos=0, cached_nanos=0, completion_nanos=1_000)
+    made = {**COMPLETION, "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
+    upstream.always(*whole(made))
+    async with running_gateway(tmp_path, upstream.url, prices=prices) as gateway:
+        for _ in range(3):
+            put_account(gateway.segment, ACCOUNT)
+            gateway.segment.free_cells(gateway.segment.settled_cells(1_000))
+            assert gateway.segment.reset_balance(ACCOUNT, wanted * 5_000)
+            calls = (gateway.chat(max_tokens=5) for _ in range(parallel))
+            answers = [each.status_code for each in await asyncio.gather(*calls)]
+            assert sorted(answers) == [200] * wanted + [402] * (parallel - wanted)
+            assert available(gateway) == 0
+
+
+async def test_out_of_money_names_what_is_missing(gateway: Gateway) -> None:
+    gateway.segment.reset_balance(ACCOUNT, 1)
+    answer = await gateway.chat()
+    assert answer.status_code == 402
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("insufficient_balance", "insufficient_balance")
+    assert "$0.000" in error["message"]
+    assert "Billing" in error["message"]
+    assert "retry-after" not in answer.headers
+    assert gateway.segment.open_cells() == 0
+
+
+async def test_a_dedicated_route_without_money_is_a_403(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    prices = PriceSettings(models={"private": "1/1"})
+    async with running_gateway(tmp_path, upstream.url, prices=prices) as gateway:
+        gateway.segment.reset_balance(OTHER_ACCOUNT, 0)
+        answer = await gateway.client.post(
+            "/v1/chat/completions",
+            json={"model": "private", "messages": [{"role": "user", "content": "Hi"}]},
+            headers={"authorization": f"Bearer {OTHER_SECRET}"},
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_quota")
+
+
+async def test_a_prompt_that_the_wallet_barely_covers_is_counted_by_the_engine(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    gateway.segment.reset_balance(ACCOUNT, PRICE * (3 + 5))
+    upstream.play(*whole({"count": 3, "max_model_len": 9, "tokens": [1, 2, 3]}))
+    answer = await gateway.chat(max_tokens=5)
+    assert answer.status_code == 200
+    assert [each.target for each in upstream.requests] == ["/tokenize", "/v1/chat/completions"]
+    assert available(gateway) == PRICE * 3
+
+
+async def test_requests_a_minute_are_refused_with_the_exact_time(gateway: Gateway) -> None:
+    put_account(gateway.segment, ACCOUNT, requests_per_min=2)
+    answers = [await gateway.chat() for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    last = answers[2]
+    error = last.json()["error"]
+    assert error["type"] == error["code"] == "rate_limit_exceeded"
+    assert "2 requests a minute" in error["message"]
+    assert 25_000 < int(last.headers["retry-after-ms"]) <= 30_000
+    assert last.headers["retry-after"] == "30"
+    assert [each.headers["x-ratelimit-remaining"] for each in answers] == ["1", "0", "0"]
+    assert last.headers["x-ratelimit-limit-requests"] == "2"
+    assert last.headers["x-ratelimit-reset-requests"].endswith("s")
+
+
+async def test_tokens_a_minute_are_corrected_to_what_was_used(gateway: Gateway) -> None:
+    put_account(gateway.segment, ACCOUNT, tokens_per_min=1_200)
+    first = await gateway.chat(max_tokens=1_000)
+    assert first.status_code == 200
+    assert int(first.headers["x-ratelimit-remaining-tokens"]) >= 1_195
+    never = await gateway.chat(max_tokens=1_201)
+    assert never.status_code == 400
+    assert "retry-after" not in never.headers
+    assert never.json()["error"]["param"] == "max_tokens"
+
+
+async def test_too_many_tokens_now_is_a_429(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    put_account(gateway.segment, ACCOUNT, tokens_per_min=1_200)
+    held = asyncio.Event()
+    upstream.play(head(), chunk(piece("x")), Wait(held), Close())
+    first = asyncio.create_task(gateway.chat(max_tokens=1_000, stream=True))
+    await until(lambda: len(upstream.requests) == 1)
+    second = await gateway.chat(max_tokens=1_000)
+    assert second.status_code == 429
+    assert "1200 tokens a minute" in second.json()["error"]["message"]
+    assert int(second.headers["retry-after-ms"]) > 1_000
+    held.set()
+    await first
+
+
+async def test_requests_at_a_time(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    put_account(gateway.segment, ACCOUNT, concurrency_max=1)
+    held = asyncio.Event()
+    upstream.play(Wait(held), *whole(COMPLETION))
+    first = asyncio.create_task(gateway.chat())
+    await until(lambda: len(upstream.requests) == 1)
+    second = await gateway.chat()
+    assert (second.status_code, second.headers["retry-after"]) == (429, "1")
+    held.set()
+    assert (await first).status_code == 200
+    assert (await gateway.chat()).status_code == 200
+
+
+async def test_shadow_mode_refuses_nothing_and_counts(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    shadow = LimitSettings(shadow=True)
+    async with running_gateway(tmp_path, upstream.url, limits=shadow) as gateway:
+        put_account(gateway.segment, ACCOUNT, nanos=0, requests_per_min=1)
+        assert [(await gateway.chat()).status_code for _ in range(3)] == [200] * 3
+        assert available(gateway) == -3 * 500
+
+
+async def test_a_key_sees_its_own_limits_and_wallet(gateway: Gateway) -> None:
+    put_account(gateway.segment, ACCOUNT, nanos=12_300, requests_per_min=3)
+    for prefix in ("/v1", "/api/v1"):
+        answer = await gateway.client.get(f"{prefix}/key", headers=BEARER)
+        seen = answer.json()
+        assert seen["limits"]["requests_per_min"] == {"limit": 3, "remaining": 3, "reset_ms": 0}
+        assert seen["limits"]["tokens_per_min"] is None
+        assert seen["wallet"]["available"] == "0.0000123"
+        assert (seen["tier"], seen["account_id"]) == ("internal", ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer ' OR 1=1 --", "Bearer pk_live_%0d%0aX: y", "Bearer pk_live_' UNION SELECT 1 --"],
+)
+async def test_a_crafted_key_is_no_key(gateway: Gateway, header: str) -> None:
+    answer = await gateway.client.post(
+        "/v1/chat/completions", json={}, headers={"authorization": header}
+    )
+    assert answer.status_code == 401
+    assert "x" not in answer.headers
+    assert gateway.segment.open_cells() == 0
