@@ -12,6 +12,7 @@ use super::limits::Whitespace;
 use super::lowering::Lowering;
 use super::numbers::Numbers;
 use super::object_rules;
+use super::open_strings::OpenStrings;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId, Rules};
 use super::texts::{self, TextsId};
@@ -25,7 +26,7 @@ pub struct Emission<'l, 'd> {
     pub rules: Rules,
     pub(super) text_rules: Map<TextsId, RuleId>,
     pub(super) number_rules: Map<Numbers, RuleId>,
-    pub(super) any_tail: Option<RuleId>,
+    pub(super) open_strings: OpenStrings,
     pub(super) escapes: Option<RuleId>,
     pub(super) countdown: Vec<RuleId>,
     pub(super) chunk: Option<RuleId>,
@@ -42,7 +43,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             rules,
             text_rules: Map::default(),
             number_rules: Map::default(),
-            any_tail: None,
+            open_strings: OpenStrings::default(),
             escapes: None,
             countdown: Vec::new(),
             chunk: None,
@@ -69,6 +70,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             })?;
             self.rules.define(rule, alternatives);
         }
+        self.finish_open_strings()?;
         Ok(rule)
     }
 

@@ -8,6 +8,10 @@ use super::charset::{CharSet, char_of};
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
 
+/// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
+/// the end of a string: they need not be tried each time.
+const CLOSED: &str = ") (= [:,}\\]])";
+
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
 
@@ -29,6 +33,8 @@ pub enum Piece {
 pub enum Body {
     /// One of these sequences.
     Alternatives(Vec<Vec<Piece>>),
+    /// The same, where they end a string: a punctuation mark of JSON follows, if anything does.
+    Closing(Vec<Vec<Piece>>),
     /// An expression of the dialect that names no rule and derives something.
     Verbatim(&'static str),
 }
@@ -38,6 +44,15 @@ pub enum Body {
 pub struct Rules {
     bodies: Vec<Body>,
     rules_max: usize,
+}
+
+impl Body {
+    fn alternatives(&self) -> &[Vec<Piece>] {
+        match self {
+            Self::Alternatives(all) | Self::Closing(all) => all,
+            Self::Verbatim(_) => &[],
+        }
+    }
 }
 
 impl Rules {
@@ -66,6 +81,21 @@ impl Rules {
     /// Gives a reserved rule its alternatives.
     pub fn define(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
         self.bodies[id as usize] = Body::Alternatives(alternatives);
+    }
+
+    /// The same for a rule that ends a string.
+    pub fn define_closing(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+        self.bodies[id as usize] = Body::Closing(alternatives);
+    }
+
+    /// A new rule with alternatives that end a string.
+    ///
+    /// # Errors
+    /// As [`Rules::reserve`].
+    pub fn closing(&mut self, alternatives: Vec<Vec<Piece>>) -> Result<RuleId> {
+        let id = self.reserve()?;
+        self.define_closing(id, alternatives);
+        Ok(id)
     }
 
     /// A new rule with these alternatives.
@@ -138,7 +168,7 @@ impl Rules {
             let mut counts = Vec::new();
             match body {
                 Body::Verbatim(_) => open.push(id),
-                Body::Alternatives(all) => {
+                Body::Alternatives(all) | Body::Closing(all) => {
                     for (place, pieces) in (0..).zip(all) {
                         let mut needs = 0;
                         for target in pieces.iter().filter_map(target_of) {
@@ -171,7 +201,7 @@ impl Rules {
 
     fn drop_barren(&mut self, productive: &[bool]) {
         for body in &mut self.bodies {
-            if let Body::Alternatives(all) = body {
+            if let Body::Alternatives(all) | Body::Closing(all) = body {
                 all.retain(|pieces| {
                     pieces
                         .iter()
@@ -196,8 +226,7 @@ impl Rules {
                     continue;
                 }
                 let body = renamed(&self.bodies[id as usize], &same);
-                if let Body::Alternatives(all) = &body
-                    && let [only] = all.as_slice()
+                if let [only] = body.alternatives()
                     && let [Piece::Rule(target)] = only.as_slice()
                     && *target != id
                     && same[*target as usize] == *target
@@ -231,15 +260,14 @@ impl Rules {
         seen[root as usize] = true;
         let mut at = 0;
         while at < order.len() {
-            if let Body::Alternatives(all) = &self.bodies[order[at] as usize] {
-                for target in all.iter().flatten().filter_map(target_of) {
-                    let target = same[target as usize];
-                    if !std::mem::replace(&mut seen[target as usize], true) {
-                        order.push(target);
-                    }
+            let all = self.bodies[order[at] as usize].alternatives();
+            at += 1;
+            for target in all.iter().flatten().filter_map(target_of) {
+                let target = same[target as usize];
+                if !std::mem::replace(&mut seen[target as usize], true) {
+                    order.push(target);
                 }
             }
-            at += 1;
         }
         order
     }
@@ -253,18 +281,20 @@ fn target_of(piece: &Piece) -> Option<RuleId> {
 }
 
 fn renamed(body: &Body, same: &[RuleId]) -> Body {
-    let Body::Alternatives(all) = body else {
-        return body.clone();
-    };
     let piece = |piece: &Piece| match piece {
         Piece::Rule(target) => Piece::Rule(same[*target as usize]),
         other => other.clone(),
     };
-    Body::Alternatives(
+    let alternatives = |all: &[Vec<Piece>]| {
         all.iter()
             .map(|pieces| pieces.iter().map(piece).collect())
-            .collect(),
-    )
+            .collect()
+    };
+    match body {
+        Body::Alternatives(all) => Body::Alternatives(alternatives(all)),
+        Body::Closing(all) => Body::Closing(alternatives(all)),
+        Body::Verbatim(text) => Body::Verbatim(text),
+    }
 }
 
 struct Writer {
@@ -288,16 +318,23 @@ impl Writer {
         self.out.push_str(" ::= ");
         match body {
             Body::Verbatim(text) => self.out.push_str(text),
-            Body::Alternatives(all) => {
-                for (place, pieces) in all.iter().enumerate() {
-                    if place > 0 {
-                        self.out.push_str(" | ");
-                    }
-                    self.sequence(pieces);
-                }
+            Body::Alternatives(all) => self.choices(all),
+            Body::Closing(all) => {
+                self.out.push('(');
+                self.choices(all);
+                self.out.push_str(CLOSED);
             }
         }
         self.out.push('\n');
+    }
+
+    fn choices(&mut self, all: &[Vec<Piece>]) {
+        for (place, pieces) in all.iter().enumerate() {
+            if place > 0 {
+                self.out.push_str(" | ");
+            }
+            self.sequence(pieces);
+        }
     }
 
     fn sequence(&mut self, pieces: &[Piece]) {

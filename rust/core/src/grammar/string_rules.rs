@@ -89,7 +89,12 @@ impl Emission<'_, '_> {
         } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
             self.strings(set)?
         } else {
-            match *self.lowering.texts.get(set) {
+            match self.lowering.texts.get(set).clone() {
+                TextSet::AllBut(words) => vec![vec![mark(), Piece::Rule(self.all_but(words)?)]],
+                TextSet::Length(1, None) => {
+                    let empty = Rc::from([Rc::from("")]);
+                    vec![vec![mark(), Piece::Rule(self.all_but(empty)?)]]
+                }
                 TextSet::Length(min, Some(max)) if min <= COUNTED_MAX => {
                     vec![vec![mark(), Piece::Rule(self.counted(min, max)?)]]
                 }
@@ -139,21 +144,7 @@ impl Emission<'_, '_> {
 
     /// The rule for the rest of a free string, closing mark included.
     pub(super) fn any_tail(&mut self) -> Result<RuleId> {
-        if let Some(rule) = self.any_tail {
-            return Ok(rule);
-        }
-        let rule = self.rules.reserve()?;
-        let any_escape = self.escapes()?;
-        self.any_tail = Some(rule);
-        self.rules.define(
-            rule,
-            vec![
-                vec![Piece::Text("\"".to_owned())],
-                vec![Piece::Class(special().complement()), Piece::Rule(rule)],
-                vec![Piece::Rule(any_escape), Piece::Rule(rule)],
-            ],
-        );
-        Ok(rule)
+        self.all_but(Rc::from([]))
     }
 
     pub(super) fn escapes(&mut self) -> Result<RuleId> {
@@ -202,13 +193,16 @@ impl Emission<'_, '_> {
                 };
                 self.edge(&set, next, ending, &mut all)?;
             }
-            self.rules.define(rules[&state], all);
+            match ending {
+                Ending::Quote => self.rules.define_closing(rules[&state], all),
+                Ending::Plain => self.rules.define(rules[&state], all),
+            }
         }
         Ok(rules[&0])
     }
 
     /// The alternatives for one character of a set and what follows.
-    fn edge(
+    pub(super) fn edge(
         &mut self,
         set: &CharSet,
         next: RuleId,
