@@ -9,6 +9,8 @@ use super::refusal::{Refusal, Result};
 
 /// Unions of more shapes than this are not searched for repeats.
 const SEARCHED_MAX: usize = 64;
+/// Names that cost as much as making a shape.
+const NAMES_OF_A_SHAPE: usize = 8;
 /// Unions of fewer shapes are not worth a search for covered ones.
 const COVERED_MIN: usize = 6;
 
@@ -95,12 +97,13 @@ impl Lowering<'_> {
         left: &[Rc<ObjectShape>],
         right: &[Rc<ObjectShape>],
     ) -> Result<Vec<Rc<ObjectShape>>> {
-        self.spend(left.len() * right.len())?;
         let prune = left.len() * right.len() > 1;
         let mut all = Vec::new();
         for one in left {
             let mut made = Vec::new();
             for other in right {
+                let names = one.properties.len() + other.properties.len();
+                self.spend(1 + names / NAMES_OF_A_SHAPE)?;
                 let Some(both) = self.both_objects(one, other) else {
                     continue;
                 };

@@ -2,7 +2,8 @@
 //!
 //! An engine pays for each state in which any character may come, once, while it loads a grammar.
 //! So all bounded strings of a schema share one countdown. Longer ones begin with full chunks,
-//! which share theirs; where a chunk ends an engine is slow for a token or two, so they are long.
+//! which share theirs. A token that crosses the end of a chunk is slow to decide; but at each such
+//! place the string may as well be in its countdown already, which is long enough to decide it.
 
 use super::array_rules::Runs;
 use super::emission::Emission;
@@ -11,9 +12,11 @@ use super::rules::{Piece, RuleId};
 use super::string_rules::special;
 
 /// Characters of a chunk.
-const CHUNK: u32 = 128;
+const CHUNK: u32 = 8;
+/// Fewest characters that are left of the countdown at the end of a chunk: hardly a token is longer.
+const SLACK: u32 = 32;
 /// Longest string that is counted without chunks; the countdown has as many states.
-const WHOLE_MAX: u32 = 2 * CHUNK;
+const WHOLE_MAX: u32 = 2 * CHUNK + SLACK - 2;
 
 impl Emission<'_, '_> {
     /// `min..=max` characters and the closing mark.
@@ -31,7 +34,7 @@ impl Emission<'_, '_> {
         if max <= WHOLE_MAX {
             return self.countdown(max);
         }
-        let chunks = (max - (CHUNK - 1)) / CHUNK;
+        let chunks = (max - (CHUNK + SLACK - 1)) / CHUNK;
         let rest = self.countdown(max - chunks * CHUNK)?;
         let unit = self.chunk()?;
         let many = Runs::of(unit).at_most(self, chunks)?;

@@ -50,7 +50,7 @@ pub struct Lowering<'d> {
     pub annotations: Vec<(String, String)>,
     forms: Map<ExprId, Rc<Form>>,
     busy: Vec<ExprId>,
-    emptiness: Map<ExprId, bool>,
+    emptiness: Map<(ExprId, u32), bool>,
     scopes: Vec<Rc<[NodeId]>>,
     constants: Map<String, NodeId>,
     alternatives: usize,
@@ -258,11 +258,11 @@ impl<'d> Lowering<'d> {
             Expr::Nothing => return true,
             _ => {}
         }
-        if let Some(&known) = self.emptiness.get(&expr) {
-            return known;
-        }
         if depth == 0 || self.is_busy(expr) {
             return false;
+        }
+        if let Some(&known) = self.emptiness.get(&(expr, depth)) {
+            return known;
         }
         let Ok(form) = self.form(expr) else {
             return false;
@@ -281,9 +281,7 @@ impl<'d> Lowering<'d> {
                 })
             })
             && self.texts.is_empty(form.strings);
-        if empty {
-            self.emptiness.insert(expr, empty);
-        }
+        self.emptiness.insert((expr, depth), empty);
         empty
     }
 
