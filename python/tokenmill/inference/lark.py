@@ -20,6 +20,8 @@ _TOKEN = re.compile(
     r"|[A-Za-z_][A-Za-z0-9_]*"  # a rule
     r"|\{[0-9,]+\}|[|()*+?]|\s+"
 )
+_HINTED = re.compile(r"\((.*)\) \(= \[(?:[^\]\\]|\\.)*\]\)")
+"""Alternatives with a hint on what follows them: true of every text, and xgrammar's alone."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -50,6 +52,8 @@ def calls_lark(tools: Sequence[CallRule]) -> str:
 
 def _rule(line: str) -> str:
     name, body = line.split(" ::= ", 1)
+    if hinted := _HINTED.fullmatch(body):
+        body = hinted[1]
     alternatives: list[list[str]] = [[]]
     depth = 0
     for token in (met[0] for met in _TOKEN.finditer(body)):

@@ -23,6 +23,8 @@ from tokenmill.inference.lark import calls_lark, lark
         ),
         # a rule that ends in itself: its parser would go as deep as the string is long
         (r'r4 ::= "\"" | [a-z] r4 | r5 r4', 'r4: (/[a-z]/ | r5)* ("\\"")\n'),
+        # with a hint on what follows
+        (r'r4 ::= ("\"" | [a-z] r4) (= [:,}\]])', 'r4: (/[a-z]/)* ("\\"")\n'),
         # not only at its end
         (r'r4 ::= "x" | r4 r4', 'r4: "x" | r4 r4\n'),
         (r"r3 ::= [a-z]{2,3}", "r3: /[a-z]/ {2,3}\n"),
