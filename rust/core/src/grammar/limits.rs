@@ -39,7 +39,7 @@ impl Default for Options {
             closed_objects: false,
             schema_bytes_max: 1 << 20,
             depth_max: 96,
-            alternatives_max: 10_000,
+            alternatives_max: 20_000,
             rules_max: 60_000,
             states_max: 6_000,
             text_bytes_max: 4 << 20,
