@@ -13,7 +13,7 @@ use super::string_rules::special;
 
 /// Characters of a chunk.
 const CHUNK: u32 = 8;
-/// Fewest characters that are left of the countdown at the end of a chunk: hardly a token is longer.
+/// Characters left of the countdown at the end of a chunk, at least: hardly a token is longer.
 const SLACK: u32 = 32;
 /// Longest string that is counted without chunks; the countdown has as many states.
 const WHOLE_MAX: u32 = 2 * CHUNK + SLACK - 2;
