@@ -99,7 +99,7 @@ class TierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     requests_per_min: Permits = 0
     tokens_per_min: Permits = 0
     concurrency_max: Annotated[int, Meta(ge=0, le=65_535)] = 0
-    weight: Weight = 1  # its share of a busy house
+    weight: Weight = 1  # its share of a busy house; kept with the account, nothing goes by it yet
 
 
 class FreeTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,7 +19,7 @@ BUSY_RETRY_MS = 1_000
 """When to come back where only other requests' ends help."""
 
 _NANOS = 1_000_000_000
-_FUNDS = "Add funds under Billing in the dashboard, or with `tokenmill accounts credit`."
+_FUNDS = "Add funds under Billing in the dashboard, or with `tokenmill wallet add`."
 
 
 def error_of(refused: Refused, account: AccountView | None, *, is_factory: bool) -> ApiError:
