@@ -1,10 +1,21 @@
 //! Tells the event loop, through one descriptor, which relays have something for it.
 //!
 //! Many relays become ready while the loop is busy; the descriptor is written once for all of them.
+//! So are those that become ready in one turn of the I/O thread: an engine's step brings a token to
+//! every stream at once, and waking the loop for each of them costs more than the tokens.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Relays that wait for the end of the turn at most: turns of a busy thread are long.
+const HELD_MAX: usize = 32;
+
+thread_local! {
+    /// This thread calls [`Bell::end_turn`] before it sleeps.
+    static HAS_TURNS: Cell<bool> = const { Cell::new(false) };
+}
 
 #[derive(Debug, Default)]
 struct Ready {
@@ -41,10 +52,30 @@ impl Bell {
         self.listen.as_fd()
     }
 
-    /// Puts a relay on the list. Cost: a system call only when the loop has not been told yet.
+    /// From now on what rings on this thread is told at the end of a turn.
+    pub fn begin_turns() {
+        HAS_TURNS.set(true);
+    }
+
+    /// Tells the loop of all that rang in this turn.
+    pub fn end_turn(&self) {
+        let ready = self.lock();
+        if !ready.relays.is_empty() {
+            self.signal(ready);
+        }
+    }
+
+    /// Puts a relay on the list. Cost: a system call only when the loop has not been told yet, and
+    /// on a thread with turns only when many wait.
     pub fn ring(&self, relay: u64) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.lock();
         ready.relays.push(relay);
+        if !HAS_TURNS.get() || ready.relays.len() >= HELD_MAX {
+            self.signal(ready);
+        }
+    }
+
+    fn signal(&self, mut ready: MutexGuard<'_, Ready>) {
         if std::mem::replace(&mut ready.is_signalled, true) {
             return;
         }
@@ -59,9 +90,13 @@ impl Bell {
         let mut bytes = [0_u8; 8];
         // Would block: the loop was told before and has taken the list since.
         let _ = rustix::io::read(&self.listen, &mut bytes);
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.lock();
         ready.is_signalled = false;
         std::mem::swap(&mut ready.relays, relays);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,6 +142,28 @@ mod tests {
         bell.take(&mut relays);
         assert_eq!(relays, [1, 2]);
         assert!(!is_readable(&bell));
+    }
+
+    #[test]
+    fn what_rings_in_one_turn_is_told_at_its_end_or_when_it_is_much() {
+        let bell = Bell::new().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                Bell::begin_turns();
+                bell.end_turn();
+                assert!(!is_readable(&bell));
+                bell.ring(1);
+                bell.ring(2);
+                assert!(!is_readable(&bell));
+                bell.end_turn();
+                assert!(is_readable(&bell));
+                let mut relays = Vec::new();
+                bell.take(&mut relays);
+                assert_eq!(relays, [1, 2]);
+                (0..HELD_MAX as u64).for_each(|relay| bell.ring(relay));
+                assert!(is_readable(&bell));
+            });
+        });
     }
 
     #[test]

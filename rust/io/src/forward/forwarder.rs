@@ -240,8 +240,10 @@ impl Forwarder {
 
     /// Starts the thread.
     fn light(&self) -> Result<EngineRoom, StartError> {
+        let bell = Arc::clone(&self.bell);
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(move || bell.end_turn())
             .build()
             .map_err(StartError::Thread)?;
         let handle = runtime.handle().clone();
@@ -252,11 +254,14 @@ impl Forwarder {
             segment: Arc::clone(&self.segment),
             worker: self.worker,
         };
+        let bell = Arc::clone(&self.bell);
         std::thread::Builder::new()
             .name("tokenmill-io".to_owned())
             .spawn(move || {
                 let _guard = AbortOnPanic;
+                Bell::begin_turns();
                 keeper.run(runtime, stopping);
+                bell.end_turn();
                 let _ = done.send(());
             })
             .map_err(StartError::Thread)?;
