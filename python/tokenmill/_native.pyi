@@ -535,6 +535,7 @@ class GrammarOptions:
         *,
         compact: bool = False,  # no blanks at all; else one space may follow `,` and `:`
         closed_objects: bool = False,  # objects that declare properties refuse undeclared ones
+        deterministic: bool = False,  # for llguidance: one way to read a string
         schema_bytes_max: int | None = None,  # default 1 MiB
     ) -> GrammarOptions: ...
 

@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -22,6 +23,16 @@ _ACCOUNTS_MAX = 4_096
 _ENTRY_BYTES = 256
 """What a kept grammar costs beside its texts, roughly."""
 _OVERLOAD_MS = 1_000
+
+
+class Shape(NamedTuple):
+    """Which grammar of a schema is wanted."""
+
+    closed: bool  # objects that declare properties refuse undeclared ones
+    deterministic: bool = False  # for llguidance, which the embedded engine decodes by
+
+
+_Key = tuple[Shape, bytes]
 
 
 class NoGrammar(Struct, frozen=True, kw_only=True):
@@ -64,19 +75,18 @@ class Grammars:
 
     def __init__(self, settings: GrammarSettings) -> None:
         self._settings = settings
-        self._kept: OrderedDict[tuple[bool, bytes], str | NoGrammar] = OrderedDict()
+        self._kept: OrderedDict[_Key, str | NoGrammar] = OrderedDict()
         self.kept_bytes = 0
-        self._pending: dict[tuple[bool, bytes], asyncio.Future[str | NoGrammar]] = {}
+        self._pending: dict[_Key, asyncio.Future[str | NoGrammar]] = {}
         self._rate = NewSchemaRate(settings.new_schemas_per_minute_max)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="grammar")
-        self._options = {closed: GrammarOptions(closed_objects=closed) for closed in (False, True)}
 
-    async def find(self, schema: bytes, account_id: int, *, closed: bool) -> str | NoGrammar:
+    async def find(self, schema: bytes, account_id: int, shape: Shape) -> str | NoGrammar:
         """The grammar of `schema` in EBNF, or why it has none.
 
         Raises: RateLimited, when the account brings too many new ones; ServiceUnavailable.
         """
-        key = (closed, schema)
+        key = (shape, schema)
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
@@ -84,7 +94,7 @@ class Grammars:
         pending = self._pending.get(key)
         if pending is None:
             self._admit(account_id)
-            work = lambda: self._compile(schema, closed)  # noqa: E731  (a thread's work, named)
+            work = lambda: self._compile(schema, shape)  # noqa: E731  (a thread's work, named)
             pending = self._begin(key, work)
         return await asyncio.shield(pending)
 
@@ -105,15 +115,16 @@ class Grammars:
             raise RateLimited(message, retry_after_ms=-(-wait_ns // 1_000_000))
 
     def _begin(
-        self, key: tuple[bool, bytes], work: Callable[[], str | NoGrammar]
+        self, key: _Key, work: Callable[[], str | NoGrammar]
     ) -> "asyncio.Future[str | NoGrammar]":
         pending = asyncio.get_running_loop().run_in_executor(self._threads, work)
         self._pending[key] = pending
         pending.add_done_callback(lambda done: self._keep(key, done))
         return pending
 
-    def _compile(self, schema: bytes, closed: bool) -> str | NoGrammar:
-        made = grammar.compile(schema, self._options[closed])
+    def _compile(self, schema: bytes, shape: Shape) -> str | NoGrammar:
+        options = GrammarOptions(closed_objects=shape.closed, deterministic=shape.deterministic)
+        made = grammar.compile(schema, options)
         if isinstance(made, SchemaRefusal):
             return NoGrammar(
                 pointer=made.pointer, keyword=made.keyword, reason=made.reason, hint=made.hint
@@ -127,7 +138,7 @@ class Grammars:
         reason = f"its grammar is larger than {most} bytes"
         return NoGrammar(pointer="", keyword="", reason=reason, hint="send a simpler schema")
 
-    def _keep(self, key: tuple[bool, bytes], done: "asyncio.Future[str | NoGrammar]") -> None:
+    def _keep(self, key: _Key, done: "asyncio.Future[str | NoGrammar]") -> None:
         del self._pending[key]
         if done.cancelled() or done.exception() is not None:
             return
@@ -138,5 +149,5 @@ class Grammars:
             self.kept_bytes -= _size(oldest, value)
 
 
-def _size(key: tuple[bool, bytes], value: str | NoGrammar) -> int:
+def _size(key: _Key, value: str | NoGrammar) -> int:
     return _ENTRY_BYTES + len(key[1]) + (len(value) if isinstance(value, str) else 0)

@@ -17,7 +17,7 @@ from tokenmill.inference.extras import (
     refused_regex,
     regex_schema,
 )
-from tokenmill.inference.grammars import NoGrammar
+from tokenmill.inference.grammars import NoGrammar, Shape
 from tokenmill.inference.lark import TEXT_BYTES_MAX, lark
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
@@ -130,7 +130,8 @@ class Structurer:
     async def find(self, schema: bytes, *, closed: bool = False) -> str | NoGrammar:
         """The grammar of a schema, with the time it took on the exchange's clock."""
         began_ns = monotonic_ns()
-        made = await self._grammars.find(schema, self._account_id, closed=closed)
+        shape = Shape(closed=closed, deterministic=self.kind == "embedded")
+        made = await self._grammars.find(schema, self._account_id, shape)
         self._exchange.grammar_ns += monotonic_ns() - began_ns
         return made
 

@@ -16,8 +16,15 @@ pub struct GrammarOptions {
 #[pymethods]
 impl GrammarOptions {
     #[new]
-    #[pyo3(signature = (*, compact=false, closed_objects=false, schema_bytes_max=None))]
-    fn new(compact: bool, closed_objects: bool, schema_bytes_max: Option<usize>) -> Self {
+    #[pyo3(signature = (
+        *, compact=false, closed_objects=false, deterministic=false, schema_bytes_max=None
+    ))]
+    fn new(
+        compact: bool,
+        closed_objects: bool,
+        deterministic: bool,
+        schema_bytes_max: Option<usize>,
+    ) -> Self {
         let defaults = Options::default();
         let whitespace = if compact {
             Whitespace::Compact
@@ -29,6 +36,7 @@ impl GrammarOptions {
             inner: Options {
                 whitespace,
                 closed_objects,
+                deterministic,
                 schema_bytes_max,
                 ..defaults
             },

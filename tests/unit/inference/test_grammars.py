@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from tokenmill.errors import RateLimited, ServiceUnavailable
-from tokenmill.inference.grammars import Grammars, NewSchemaRate, NoGrammar
+from tokenmill.inference.grammars import Grammars, NewSchemaRate, NoGrammar, Shape
 from tokenmill.settings import GrammarSettings
 
 ACCOUNT = 7
+OPEN = Shape(closed=False)
+CLOSED = Shape(closed=True)
 SECOND_NS = 1_000_000_000
 
 
@@ -20,11 +22,11 @@ def test_a_schema_is_compiled_once_and_kept() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=1))
         first, same = await asyncio.gather(
-            grammars.find(schema(1), ACCOUNT, closed=False),
-            grammars.find(schema(1), ACCOUNT, closed=False),
+            grammars.find(schema(1), ACCOUNT, OPEN),
+            grammars.find(schema(1), ACCOUNT, OPEN),
         )
         assert isinstance(first, str)
-        assert first == same == await grammars.find(schema(1), ACCOUNT, closed=False)
+        assert first == same == await grammars.find(schema(1), ACCOUNT, OPEN)
         assert first.startswith("root ::= ")
         grammars.close()
 
@@ -35,7 +37,7 @@ def test_a_refusal_says_where_which_word_and_what_would_mend_it() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings())
         asked = rb'{"properties":{"a":{"type":"string","pattern":"(x)\\1"}}}'
-        made = await grammars.find(asked, ACCOUNT, closed=False)
+        made = await grammars.find(asked, ACCOUNT, OPEN)
         assert isinstance(made, NoGrammar)
         assert made.pointer == "/properties/a"
         assert str(made).startswith("at '#/properties/a', keyword `pattern`: ")
@@ -48,8 +50,8 @@ def test_closed_and_open_objects_are_two_grammars() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings())
         asked = b'{"type":"object","properties":{"a":{}}}'
-        opened = await grammars.find(asked, ACCOUNT, closed=False)
-        assert opened != await grammars.find(asked, ACCOUNT, closed=True)
+        opened = await grammars.find(asked, ACCOUNT, OPEN)
+        assert opened != await grammars.find(asked, ACCOUNT, CLOSED)
         grammars.close()
 
     asyncio.run(scenario())
@@ -59,12 +61,12 @@ def test_new_schemas_of_an_account_are_limited_and_known_ones_are_not() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=2))
         for number in range(2):
-            await grammars.find(schema(number), ACCOUNT, closed=False)
+            await grammars.find(schema(number), ACCOUNT, OPEN)
         with pytest.raises(RateLimited) as refused:
-            await grammars.find(schema(2), ACCOUNT, closed=False)
+            await grammars.find(schema(2), ACCOUNT, OPEN)
         assert 0 < (refused.value.retry_after_ms or 0) <= 30_000
-        await grammars.find(schema(1), ACCOUNT, closed=False)
-        await grammars.find(schema(2), ACCOUNT + 1, closed=False)
+        await grammars.find(schema(1), ACCOUNT, OPEN)
+        await grammars.find(schema(2), ACCOUNT + 1, OPEN)
         grammars.close()
 
     asyncio.run(scenario())
@@ -73,10 +75,10 @@ def test_new_schemas_of_an_account_are_limited_and_known_ones_are_not() -> None:
 def test_what_waits_to_be_compiled_is_bounded() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(waiting_max=1))
-        first = asyncio.create_task(grammars.find(schema(1), ACCOUNT, closed=False))
+        first = asyncio.create_task(grammars.find(schema(1), ACCOUNT, OPEN))
         await asyncio.sleep(0)
         with pytest.raises(ServiceUnavailable):
-            await grammars.find(schema(2), ACCOUNT, closed=False)
+            await grammars.find(schema(2), ACCOUNT, OPEN)
         await first
         grammars.close()
 
@@ -87,7 +89,7 @@ def test_the_oldest_grammars_make_room() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(cache_bytes_max=1_000, new_schemas_per_minute_max=9))
         for number in range(5):
-            await grammars.find(schema(number), ACCOUNT, closed=False)
+            await grammars.find(schema(number), ACCOUNT, OPEN)
         assert grammars.kept_bytes <= 1_000
         grammars.close()
 
@@ -97,7 +99,7 @@ def test_the_oldest_grammars_make_room() -> None:
 def test_a_grammar_that_is_too_large_is_none() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(text_bytes_max=10))
-        made = await grammars.find(schema(1), ACCOUNT, closed=False)
+        made = await grammars.find(schema(1), ACCOUNT, OPEN)
         assert isinstance(made, NoGrammar)
         assert "larger than 10 bytes" in str(made)
         grammars.close()
@@ -113,3 +115,23 @@ def test_a_minute_of_schemas_may_come_at_once_and_then_they_come_evenly() -> Non
     assert rate.take(ACCOUNT, wait_ns - 1) == 1
     assert rate.take(ACCOUNT, wait_ns) == 0
     assert rate.take(ACCOUNT + 1, 0) == 0
+
+
+def test_an_engine_that_reads_each_way_gets_a_grammar_with_one() -> None:
+    """A free string is a loop over its characters there, and not split before a name's end."""
+
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings())
+        asked = b'{"properties":{"setup":{"type":"string"},"end":{"type":"string"}}}'
+        one_way = Shape(closed=False, deterministic=True)
+        made = await grammars.find(asked, ACCOUNT, one_way)
+        shared = await grammars.find(asked, ACCOUNT, OPEN)
+        assert isinstance(made, str)
+        assert made != shared
+        strings = [line for line in made.splitlines() if line.count("\\U0010ffff]") == 1]
+        assert any(
+            line.split(" ::= ")[0] == line.split("\\U0010ffff] ")[1].split()[0] for line in strings
+        )
+        grammars.close()
+
+    asyncio.run(scenario())

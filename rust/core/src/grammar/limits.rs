@@ -17,6 +17,9 @@ pub struct Options {
     pub whitespace: Whitespace,
     /// Objects that declare properties refuse others unless the schema says otherwise.
     pub closed_objects: bool,
+    /// Free strings and undeclared names can be read in one way only. llguidance pays for each way
+    /// to read a text, xgrammar for each state in which almost any character may come.
+    pub deterministic: bool,
     /// Bytes of schema text. 1 MiB: the largest schemas in the wild are about half of it.
     pub schema_bytes_max: usize,
     /// Nesting of the schema text; real ones stay under 40, the stack would take 1,000.
@@ -37,6 +40,7 @@ impl Default for Options {
         Self {
             whitespace: Whitespace::default(),
             closed_objects: false,
+            deterministic: false,
             schema_bytes_max: 1 << 20,
             depth_max: 96,
             alternatives_max: 20_000,

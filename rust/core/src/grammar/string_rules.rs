@@ -89,9 +89,12 @@ impl Emission<'_, '_> {
         } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
             self.strings(set)?
         } else {
+            let is_shared = !self.lowering.options.deterministic;
             match self.lowering.texts.get(set).clone() {
-                TextSet::AllBut(words) => vec![vec![mark(), Piece::Rule(self.all_but(words)?)]],
-                TextSet::Length(1, None) => {
+                TextSet::AllBut(words) if is_shared => {
+                    vec![vec![mark(), Piece::Rule(self.all_but(words)?)]]
+                }
+                TextSet::Length(1, None) if is_shared => {
                     let empty = Rc::from([Rc::from("")]);
                     vec![vec![mark(), Piece::Rule(self.all_but(empty)?)]]
                 }
@@ -144,7 +147,29 @@ impl Emission<'_, '_> {
 
     /// The rule for the rest of a free string, closing mark included.
     pub(super) fn any_tail(&mut self) -> Result<RuleId> {
+        if self.lowering.options.deterministic {
+            return self.plain_tail();
+        }
         self.all_but(Rc::from([]))
+    }
+
+    /// The same, a character at a time.
+    fn plain_tail(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.plain_tail {
+            return Ok(rule);
+        }
+        let rule = self.rules.reserve()?;
+        let any_escape = self.escapes()?;
+        self.plain_tail = Some(rule);
+        self.rules.define(
+            rule,
+            vec![
+                vec![Piece::Text("\"".to_owned())],
+                vec![Piece::Class(special().complement()), Piece::Rule(rule)],
+                vec![Piece::Rule(any_escape), Piece::Rule(rule)],
+            ],
+        );
+        Ok(rule)
     }
 
     pub(super) fn escapes(&mut self) -> Result<RuleId> {
