@@ -66,12 +66,12 @@ OPEN_STREAMS = Case(
 )
 
 
-def wrong_answer(case: Case, body: bytes) -> str:
-    """What is wrong with an answer; empty if it is right."""
+def wrong_answer(case: Case, body: bytes, *, is_whole: bool) -> str:
+    """What is wrong with an answer, or with as much of it as came; empty if it is right."""
     try:
         if not case.is_stream:
             return _wrong_whole(json.loads(body))
-        return _wrong_stream(case, body)
+        return _wrong_stream(case, body, is_whole=is_whole)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         return f"{error!r} in {body[:300]!r}"
 
@@ -82,10 +82,10 @@ def _wrong_whole(answer: Any) -> str:
     return "" if text.startswith(_TEXT_BEGINS) and made == 44 else f"{text!r}, {made} tokens"
 
 
-def _wrong_stream(case: Case, body: bytes) -> str:
+def _wrong_stream(case: Case, body: bytes, *, is_whole: bool) -> str:
     events = [event.removeprefix("data: ") for event in body.decode().split("\n\n")[:-1]]
     is_ended = events[-1] == "[DONE]"
-    if not case.pace_ms and not is_ended:
+    if is_whole and not is_ended:
         return "no [DONE] at the end"
     chunks = [json.loads(event) for event in events if event != "[DONE]"]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
