@@ -56,7 +56,7 @@ class _Root(msgspec.Struct):
     """What the root of a schema says about the kind of value, if anything."""
 
     type: str | list[str] | None = None
-    properties: msgspec.Raw | None = None
+    properties: msgspec.Raw = msgspec.Raw()  # a union with null would take null alone
 
 
 class Structurer:
@@ -184,7 +184,7 @@ def _is_object(schema: bytes) -> bool:
         root = msgspec.json.decode(schema, type=_Root)
     except msgspec.DecodeError:
         return False
-    return root.type == "object" or (root.type is None and root.properties is not None)
+    return root.type == "object" or (root.type is None and bytes(root.properties) != b"")
 
 
 def _instruct(messages: list[Message], text: str) -> None:
