@@ -172,7 +172,7 @@ def test_wrong_arguments_are_value_errors(segment: Segment) -> None:
         (lambda data: data + bytes(4096), "truncated or grown"),
         (lambda data: bytes(len(data)), "magic"),
         (lambda data: b"SQLite format 3\0" + data[16:], "magic"),
-        (lambda data: data[:8] + b"\2" + data[9:], "layout version: 2"),
+        (lambda data: data[:8] + b"\xff" + data[9:], "layout version: 255"),
         (lambda data: data[:32] + b"\xff" + data[33:], "damaged"),
     ],
 )
