@@ -122,6 +122,7 @@ fn usage(made: u64) -> String {
 
 fn chunk(out: &mut String, kind: StreamKind, made: u64, delta: &str, finish: &str) {
     let mut data = opening();
+    // A String takes all that is written to it.
     let _ = write!(
         data,
         "\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\
@@ -137,6 +138,7 @@ fn chunk(out: &mut String, kind: StreamKind, made: u64, delta: &str, finish: &st
 
 /// One event as one HTTP chunk.
 fn event(out: &mut String, data: &str) {
+    // A String takes all that is written to it.
     let _ = write!(out, "{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8);
 }
 

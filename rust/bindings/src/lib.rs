@@ -3,6 +3,7 @@
 mod errors;
 mod forwarder;
 mod grammar;
+mod keys;
 mod money;
 mod relay;
 mod segment;
@@ -20,11 +21,13 @@ mod _native {
         CompiledSchema, GrammarOptions, SchemaRefusal, compile_schema, explain_schema,
     };
     #[pymodule_export]
+    use crate::keys::{KeyEntry, KeyRefusal};
+    #[pymodule_export]
     use crate::money::{AccountView, Payer, RefusalKind, Refused, Tariff};
     #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]
-    use crate::segment::{KeyEntry, KeyRefusal, Segment, WorkerState};
+    use crate::segment::{Segment, WorkerState};
 
     /// Version of the native module; equals the version of the Python package.
     #[pymodule_export]

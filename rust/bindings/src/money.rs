@@ -9,7 +9,7 @@ use tokenmill_core::wallet::{
 };
 use tokenmill_io::forward::Admission;
 
-use crate::segment::KeyEntry;
+use crate::keys::KeyEntry;
 
 /// Bytes of a record of `settled_cells`.
 pub const CELL_BYTES: usize = 192;
@@ -19,8 +19,6 @@ pub const CELL_FORMAT: &str = "<15q3I2H4B12s40x";
 
 /// Bytes of a record of `put_accounts`: `<QqIIIHB1x`.
 const ACCOUNT_BYTES: usize = 32;
-
-const MS_NS: u64 = 1_000_000;
 
 /// Why a request is not admitted.
 #[pyclass(eq, eq_int, hash, frozen, module = "tokenmill._native")]
@@ -211,7 +209,7 @@ pub struct AccountView {
 impl From<View> for AccountView {
     fn from(view: View) -> Self {
         let remaining = |each: Option<Allowance>| each.map_or(0, |each| each.level.remaining);
-        let reset_ms = |each: Option<Allowance>| each.map_or(0, reset_ms);
+        let reset_ms = |each: Option<Allowance>| each.map_or(0, |each| each.level.reset_ms());
         Self {
             available_nanos: view.available,
             in_flight: view.in_flight,
@@ -226,10 +224,6 @@ impl From<View> for AccountView {
             tokens_reset_ms: reset_ms(view.tokens),
         }
     }
-}
-
-fn reset_ms(allowance: Allowance) -> u64 {
-    allowance.level.reset_ns.div_ceil(MS_NS)
 }
 
 /// Checks an opening balance or a credit.
@@ -330,49 +324,19 @@ pub fn tickets(packed: &[u8]) -> PyResult<Vec<u64>> {
     Ok(records.iter().map(ticket).collect())
 }
 
-/// Both sets of limit headers, for what is limited.
+/// The limit headers of an account, if it is there.
 pub fn limit_headers<'py>(
     py: Python<'py>,
     view: Option<&View>,
     wall_s: u64,
 ) -> PyResult<Bound<'py, PyList>> {
     let headers = PyList::empty(py);
-    let add = |name: &'static [u8], value: String| {
-        let pair = [PyBytes::new(py, name), PyBytes::new(py, value.as_bytes())];
-        headers.append(PyTuple::new(py, pair)?)
-    };
-    if let Some(requests) = view.and_then(|view| view.requests) {
-        let Allowance { limit, level } = requests;
-        let reset_s = level.reset_ns.div_ceil(1_000 * MS_NS);
-        add(b"x-ratelimit-limit", limit.to_string())?;
-        add(b"x-ratelimit-remaining", level.remaining.to_string())?;
-        add(b"x-ratelimit-reset", (wall_s + reset_s).to_string())?;
-        add(b"x-ratelimit-limit-requests", limit.to_string())?;
-        add(
-            b"x-ratelimit-remaining-requests",
-            level.remaining.to_string(),
-        )?;
-        add(b"x-ratelimit-reset-requests", duration(reset_ms(requests)))?;
-    }
-    if let Some(tokens) = view.and_then(|view| view.tokens) {
-        let Allowance { limit, level } = tokens;
-        add(b"x-ratelimit-limit-tokens", limit.to_string())?;
-        add(b"x-ratelimit-remaining-tokens", level.remaining.to_string())?;
-        add(b"x-ratelimit-reset-tokens", duration(reset_ms(tokens)))?;
+    for (name, value) in view
+        .map(|view| view.limit_headers(wall_s))
+        .unwrap_or_default()
+    {
+        let pair = [name.as_bytes(), value.as_bytes()].map(|each| PyBytes::new(py, each));
+        headers.append(PyTuple::new(py, pair)?)?;
     }
     Ok(headers)
-}
-
-/// As clients know it: `17ms`, `1.5s`, `6m0s`.
-fn duration(ms: u64) -> String {
-    let seconds = ms % 60_000;
-    let text = match (seconds / 1_000, seconds % 1_000) {
-        (0, rest) if ms < 60_000 => return format!("{rest}ms"),
-        (whole, 0) => format!("{whole}s"),
-        (whole, rest) => format!("{whole}.{rest:03}s"),
-    };
-    if ms < 60_000 {
-        return text;
-    }
-    format!("{}m{text}", ms / 60_000)
 }

@@ -3,55 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tokenmill_core::counters::{Counter, Histogram};
-use tokenmill_core::keys::{self, Digest, EXPIRES_AT_S_MAX, KeyRecord, TableFull};
+use tokenmill_core::keys::KeyRecord;
 use tokenmill_core::segment::Sizes;
 use tokenmill_core::wallet::{CONTROL, Terms};
 use tokenmill_io::segment::{self, SegmentError};
 
 use crate::errors;
+use crate::keys::{
+    KeyEntry, KeyRefusal, PACKED_BYTES, check_expiry, parse_digest, table_full, unpack,
+};
 use crate::money::{self, AccountView, Refused};
-
-/// Bytes of a record of `put_keys`: digest 32, key id 8, account id 8, expiry 8, scopes 2, tier 1,
-/// and 5 unused; little-endian.
-const PACKED_BYTES: usize = 64;
-
-/// Why a key opens nothing.
-#[pyclass(eq, eq_int, hash, frozen, module = "tokenmill._native")]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KeyRefusal {
-    #[pyo3(name = "MALFORMED")]
-    Malformed,
-    #[pyo3(name = "UNKNOWN")]
-    Unknown,
-    #[pyo3(name = "REVOKED")]
-    Revoked,
-    #[pyo3(name = "EXPIRED")]
-    Expired,
-}
-
-impl From<keys::KeyRefusal> for KeyRefusal {
-    fn from(refusal: keys::KeyRefusal) -> Self {
-        match refusal {
-            keys::KeyRefusal::Malformed => Self::Malformed,
-            keys::KeyRefusal::Unknown => Self::Unknown,
-            keys::KeyRefusal::Revoked => Self::Revoked,
-            keys::KeyRefusal::Expired => Self::Expired,
-        }
-    }
-}
-
-/// A live key as the hot segment knows it.
-#[pyclass(frozen, get_all, module = "tokenmill._native")]
-pub struct KeyEntry {
-    pub(crate) key_id: u64,
-    pub(crate) account_id: u64,
-    tier: u8,
-    scopes: u16,
-}
 
 /// Where a worker stands.
 #[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
@@ -478,45 +443,4 @@ fn checked(what: &str, index: usize, bound: usize) -> PyResult<usize> {
     Err(PyIndexError::new_err(format!(
         "{what} {index}: there are {bound}"
     )))
-}
-
-fn parse_digest(bytes: &[u8]) -> PyResult<Digest> {
-    let digest = <[u8; 32]>::try_from(bytes);
-    digest
-        .map(Digest::from_bytes)
-        .map_err(|_| PyValueError::new_err(format!("a digest is 32 bytes, not {}", bytes.len())))
-}
-
-fn check_expiry(record: &KeyRecord) -> PyResult<()> {
-    if record.expires_at_s <= EXPIRES_AT_S_MAX {
-        return Ok(());
-    }
-    let message = format!(
-        "expires_at_s is at most {EXPIRES_AT_S_MAX}, not {}",
-        record.expires_at_s
-    );
-    Err(PyValueError::new_err(message))
-}
-
-fn unpack(packed: &[u8; PACKED_BYTES]) -> PyResult<(Digest, KeyRecord)> {
-    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| packed[at + byte]));
-    let record = KeyRecord {
-        key_id: number(32),
-        account_id: number(40),
-        expires_at_s: number(48),
-        scopes: u16::from_le_bytes([packed[56], packed[57]]),
-        tier: packed[58],
-    };
-    check_expiry(&record)?;
-    Ok((
-        Digest::from_bytes(std::array::from_fn(|byte| packed[byte])),
-        record,
-    ))
-}
-
-fn table_full(full: TableFull) -> PyErr {
-    PyMemoryError::new_err(format!(
-        "the hot segment holds {} live keys and no more: raise segment.keys_max and start again",
-        full.keys_max
-    ))
 }

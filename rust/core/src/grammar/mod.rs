@@ -37,6 +37,7 @@ mod partition;
 pub mod pattern;
 pub mod pattern_search;
 pub mod refusal;
+mod rule_text;
 pub mod rules;
 mod string_rules;
 mod suffixes;

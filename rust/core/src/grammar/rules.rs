@@ -2,15 +2,10 @@
 //!
 //! The text is deterministic: rules are numbered in the order in which the root reaches them.
 
-use std::fmt::Write;
-
-use super::charset::{CharSet, char_of};
+use super::charset::CharSet;
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
-
-/// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
-/// the end of a string: they need not be tried each time.
-const CLOSED: &str = ") (= [:,}\\]])";
+use super::rule_text::Writer;
 
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
@@ -144,18 +139,14 @@ impl Rules {
         for (number, &rule) in (0..).zip(&order) {
             names[rule as usize] = number;
         }
-        let mut writer = Writer {
-            out: String::with_capacity(order.len() * 32),
-            names,
-            same,
-        };
+        let mut writer = Writer::new(order.len(), names, same);
         for &rule in &order {
             writer.rule(rule, &self.bodies[rule as usize]);
-            if writer.out.len() > text_bytes_max {
+            if writer.text().len() > text_bytes_max {
                 return Err(Refusal::too_large("text_bytes_max", text_bytes_max));
             }
         }
-        Ok(Some(writer.out))
+        Ok(Some(writer.into_text()))
     }
 
     /// For each rule, whether it derives some text.
@@ -294,124 +285,5 @@ fn renamed(body: &Body, same: &[RuleId]) -> Body {
         Body::Alternatives(all) => Body::Alternatives(alternatives(all)),
         Body::Closing(all) => Body::Closing(alternatives(all)),
         Body::Verbatim(text) => Body::Verbatim(text),
-    }
-}
-
-struct Writer {
-    out: String,
-    names: Vec<u32>,
-    same: Vec<RuleId>,
-}
-
-impl Writer {
-    fn name(&mut self, rule: RuleId) {
-        let number = self.names[self.same[rule as usize] as usize];
-        if number == 0 {
-            self.out.push_str("root");
-        } else {
-            let _ = write!(self.out, "r{number}");
-        }
-    }
-
-    fn rule(&mut self, rule: RuleId, body: &Body) {
-        self.name(rule);
-        self.out.push_str(" ::= ");
-        match body {
-            Body::Verbatim(text) => self.out.push_str(text),
-            Body::Alternatives(all) => self.choices(all),
-            Body::Closing(all) => {
-                self.out.push('(');
-                self.choices(all);
-                self.out.push_str(CLOSED);
-            }
-        }
-        self.out.push('\n');
-    }
-
-    fn choices(&mut self, all: &[Vec<Piece>]) {
-        for (place, pieces) in all.iter().enumerate() {
-            if place > 0 {
-                self.out.push_str(" | ");
-            }
-            self.sequence(pieces);
-        }
-    }
-
-    fn sequence(&mut self, pieces: &[Piece]) {
-        if pieces.is_empty() {
-            self.out.push_str("\"\"");
-            return;
-        }
-        let mut at = 0;
-        while at < pieces.len() {
-            if at > 0 {
-                self.out.push(' ');
-            }
-            match &pieces[at] {
-                Piece::Text(first) => {
-                    self.out.push('"');
-                    literal(&mut self.out, first);
-                    while let Some(Piece::Text(next)) = pieces.get(at + 1) {
-                        literal(&mut self.out, next);
-                        at += 1;
-                    }
-                    self.out.push('"');
-                }
-                Piece::Class(set) => class(&mut self.out, set),
-                Piece::Rule(target) => self.name(*target),
-                Piece::Blank => self.out.push_str("\" \"?"),
-            }
-            at += 1;
-        }
-    }
-}
-
-fn literal(out: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            ' '..='~' => out.push(character),
-            _ => escaped(out, character),
-        }
-    }
-}
-
-fn escaped(out: &mut String, character: char) {
-    let scalar = u32::from(character);
-    // Not `\\x`, which takes as many hexadecimal digits as follow.
-    let _ = match scalar {
-        0..=0xffff => write!(out, "\\u{scalar:04x}"),
-        _ => write!(out, "\\U{scalar:08x}"),
-    };
-}
-
-fn class(out: &mut String, set: &CharSet) {
-    out.push('[');
-    for &(low, high) in set.ranges() {
-        // The codes skip the surrogates; ranges across the gap are written as two.
-        if low < 0xd800 && high >= 0xd800 {
-            range(out, low, 0xd7ff);
-            range(out, 0xd800, high);
-        } else {
-            range(out, low, high);
-        }
-    }
-    out.push(']');
-}
-
-fn range(out: &mut String, low: u32, high: u32) {
-    class_member(out, char_of(low));
-    if high > low {
-        out.push('-');
-        class_member(out, char_of(high));
-    }
-}
-
-fn class_member(out: &mut String, character: char) {
-    if character.is_ascii_alphanumeric() {
-        out.push(character);
-    } else {
-        escaped(out, character);
     }
 }

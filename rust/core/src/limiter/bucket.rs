@@ -61,6 +61,13 @@ pub struct Level {
     pub reset_ns: u64,
 }
 
+impl Level {
+    /// Milliseconds until it is full again, rounded up.
+    pub fn reset_ms(self) -> u64 {
+        self.reset_ns.div_ceil(MS_NS)
+    }
+}
+
 impl Bucket {
     /// The bucket of these bits.
     pub fn from_bits(bits: u128) -> Self {

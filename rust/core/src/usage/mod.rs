@@ -1,16 +1,19 @@
 //! Token counts out of an engine's answers, and the small changes made to them on their way.
 //!
-//! `scan` reads JSON once without building it, `chunk` notes what matters in one answer object,
-//! `meter` counts, `splice` writes the object anew with the few spans changed that must be.
+//! `scan` reads JSON once without building it (`literal`: its strings), `chunk` notes what matters
+//! in one answer object, `meter` counts, `splice` writes the object anew with the few spans changed
+//! that must be.
 
 mod chunk;
+mod literal;
 mod meter;
 mod scan;
 mod splice;
 mod whole;
 
 pub use chunk::{CHOICES_MAX, Choice, Chunk, Counts, Finish, Member};
+pub use literal::{quote, unquote};
 pub use meter::{Meter, Usage};
-pub use scan::{DEPTH_MAX, Key, ScanError, Scanner, Span, quote, unquote};
+pub use scan::{DEPTH_MAX, Key, ScanError, Scanner, Span};
 pub use splice::{Edit, Splice};
 pub use whole::{WholeAnswer, read_whole};

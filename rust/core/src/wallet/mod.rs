@@ -55,6 +55,7 @@ mod admit;
 mod amount;
 mod cell;
 mod claim;
+mod limit_headers;
 mod posting;
 mod settle;
 mod words;

@@ -13,6 +13,7 @@
     reason = "a module of tests, which clippy takes for product code"
 )]
 
+mod fate;
 mod memory;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 
+use fate::Fate;
 use memory::{Killed, Memory};
 use tokenmill_core::wallet::{
     ACCOUNT_WORDS, CELL_WORDS, CONTROL, Claimer, Ending, Hold, Kind, Map, Price, Refusal, Request,
@@ -49,23 +51,6 @@ const MAP: Map = Map {
     cells: 8 + (ACCOUNTS as usize + 1) * ACCOUNT_WORDS,
     cells_max: CELLS,
 };
-
-/// Small, fast, and the same everywhere (splitmix64).
-struct Fate(Cell<u64>);
-
-impl Fate {
-    fn below(&self, bound: u64) -> u64 {
-        self.0.set(self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
-        let mut mixed = self.0.get();
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ mixed >> 31) % bound
-    }
-
-    fn one_in(&self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 /// A request as its worker knows it.
 struct Running {
@@ -128,7 +113,7 @@ pub fn run(seed: u64, steps: u32) -> Outcome {
     let memory = Rc::new(Memory::new(MAP.cells + CELLS * CELL_WORDS));
     let house = Rc::new(House {
         memory: Rc::clone(&memory),
-        fate: Fate(Cell::new(seed)),
+        fate: Fate::of(seed),
         workers: (0..WORKERS).map(Worker::new).collect(),
         control: RefCell::new(Claimer::new(CONTROL)),
         control_is_dead: Cell::new(false),

@@ -10,9 +10,10 @@ use http::{HeaderMap, StatusCode};
 use tokenmill_core::calls::rewrite_whole;
 use tokenmill_core::counters::Counter;
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
-use tokenmill_core::usage::{Usage, WholeAnswer, quote, read_whole};
+use tokenmill_core::usage::{Usage, quote, read_whole};
 use tokio::time::timeout;
 
+use super::ending::{end_after_comment, end_of, end_of_whole, failed};
 use super::error::{EndReason, ForwardError};
 use super::fleet::Engine;
 use super::journey::{Flight, Journey, Reached};
@@ -351,65 +352,9 @@ impl<'a> Relaying<'a> {
     }
 }
 
-fn failed(error: &hyper::Error) -> End {
-    End::of(ForwardError::of_answer(error), false)
-}
-
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let media_type = value.as_bytes().split(|byte| *byte == b';').next();
         media_type.is_some_and(|one| one.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
     })
-}
-
-/// What the end of a stream is called.
-fn end_of(end: StreamEnd) -> End {
-    let (reason, detail) = match end {
-        StreamEnd::Complete => (EndReason::Complete, String::new()),
-        StreamEnd::Closed => (
-            EndReason::Closed,
-            "the stream ended before every choice had finished and [DONE] had come".to_owned(),
-        ),
-        StreamEnd::Aborted => (EndReason::Aborted, "a choice ended with abort".to_owned()),
-        StreamEnd::ErrorEvent(json) => (EndReason::ErrorEvent, json),
-        StreamEnd::NotUtf8 => (EndReason::Malformed, "an event is not UTF-8".to_owned()),
-        StreamEnd::NotJson(error) => (
-            EndReason::Malformed,
-            format!("an event is not a JSON object: {error:?}"),
-        ),
-        StreamEnd::TooLarge(error) => (EndReason::TooLarge, format!("{error:?}")),
-    };
-    End {
-        reason,
-        detail,
-        sent_tokens: false,
-    }
-}
-
-/// What is wrong with a JSON answer that came with a good status; `None` when nothing is.
-fn end_of_whole(read: &WholeAnswer, body: &[u8]) -> Option<End> {
-    if read.is_error {
-        let json = String::from_utf8_lossy(body).into_owned();
-        return Some(End {
-            detail: json,
-            ..End::bare(EndReason::ErrorEvent, false)
-        });
-    }
-    read.is_aborted.then(|| End::bare(EndReason::Aborted, true))
-}
-
-/// The end for a client that was told 200 by a comment before the engine answered otherwise.
-fn end_after_comment(status: StatusCode, body: &[u8]) -> End {
-    let is_object = read_whole(body, None).is_ok();
-    if !status.is_success() && is_object {
-        let json = String::from_utf8_lossy(body).into_owned();
-        return End {
-            detail: json,
-            ..End::bare(EndReason::ErrorEvent, false)
-        };
-    }
-    End {
-        detail: format!("the engine answered {status} and no event stream"),
-        ..End::bare(EndReason::Malformed, status.is_success())
-    }
 }

@@ -23,7 +23,8 @@ use super::error::{EndReason, StartError};
 use super::fleet::{Around, Fleet, FleetError};
 use super::journey::Journey;
 use super::limits::Limits;
-use super::mailbox::{End, Item, Mailbox};
+use super::mailbox::{End, Mailbox};
+use super::relay::Relay;
 use super::request::{AnswerKind, Outbound};
 use super::tls::TlsRoots;
 use crate::clock;
@@ -91,12 +92,6 @@ enum EngineRoom {
         stopped: Receiver<()>,
     },
     Closed,
-}
-
-/// One request on its way. Dropping it closes the engine's connection at once.
-pub struct Relay {
-    mailbox: Arc<Mailbox>,
-    task: AbortHandle,
 }
 
 impl Forwarder {
@@ -204,7 +199,7 @@ impl Forwarder {
         });
         let task = task.abort_handle();
         running.insert(id, (Arc::clone(&mailbox), task.clone()));
-        Ok(Started::Relay(Relay { mailbox, task }))
+        Ok(Started::Relay(Relay::new(mailbox, task)))
     }
 
     fn admit(&self, mut admission: Admission, now_ns: u64) -> Result<Charge, Refusal> {
@@ -346,58 +341,6 @@ impl Drop for AbortOnPanic {
         if std::thread::panicking() {
             std::process::abort();
         }
-    }
-}
-
-impl Relay {
-    /// The number that [`Forwarder::take_ready`] names it by.
-    pub fn id(&self) -> u64 {
-        self.mailbox.id()
-    }
-
-    /// The next event, if one is there.
-    pub fn take(&self) -> Option<Item> {
-        self.mailbox.take()
-    }
-
-    /// Whether an event is there; if not, the bell rings for the next one.
-    pub fn arm(&self) -> bool {
-        self.mailbox.arm()
-    }
-
-    /// Our client went: closes the engine's connection at once.
-    pub fn close(&self) {
-        // A relay that is over may still be reading its answer's last bytes to keep the connection.
-        if !self.mailbox.is_over() {
-            self.task.abort();
-        }
-        self.mailbox.shut();
-    }
-
-    /// The last usage received.
-    pub fn usage(&self) -> tokenmill_core::usage::Usage {
-        self.mailbox.usage()
-    }
-
-    /// Nanos that were billed; 0 before the end.
-    pub fn cost_nanos(&self) -> i64 {
-        self.mailbox.cost_nanos()
-    }
-
-    /// What would have refused it, where nothing is enforced.
-    pub fn overlooked(&self) -> Option<Refusal> {
-        self.mailbox.overlooked()
-    }
-
-    /// The engine's slot, -1 before one was chosen.
-    pub fn engine(&self) -> i32 {
-        self.mailbox.engine()
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 
