@@ -1,12 +1,10 @@
-"""What commands that ask control or the database share: options, refusals in words, JSON."""
+"""What commands that ask control or the database share: who answers, and refusals in words."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from tokenmill.accounts.answerer import StateBusy, find_answerer
 from tokenmill.configuration.files import load
@@ -17,19 +15,6 @@ from tokenmill.settings import Settings
 
 if TYPE_CHECKING:
     from tokenmill.database.connection import Database
-
-Command = TypeVar("Command", bound=Callable[..., None])
-
-
-def common_options(command: Command) -> Command:
-    """The options that each of these commands has."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="For programs."),
-        click.option("--config", metavar="FILE", help="A TOML file of settings."),
-        click.option("--state", metavar="DIR", help="The state folder."),
-    ):
-        command = option(command)
-    return command
 
 
 @contextmanager
@@ -56,8 +41,3 @@ def answered(
         settings = load(config, {"state": state}).settings
         with find_answerer(settings) as answerer:
             yield settings, answerer
-
-
-def print_json(value: object) -> None:
-    """The value for programs."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -3,10 +3,11 @@
 import click
 from msgspec import UNSET, UnsetType
 
-from tokenmill.accounts.command_line import answered, common_options, print_json
+from tokenmill.accounts.command_line import answered
 from tokenmill.accounts.desk import account_desk
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
 from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount, TierName
+from tokenmill.configuration.command_line import common_options, print_json
 
 TIER = click.Choice(["free", "standard", "pro", "premium", "internal"])
 

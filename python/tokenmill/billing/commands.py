@@ -6,11 +6,12 @@ from typing import TypeVar
 import click
 import msgspec
 
-from tokenmill.accounts.command_line import answered, common_options, print_json
+from tokenmill.accounts.command_line import answered
 from tokenmill.accounts.desk import account_desk
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
 from tokenmill.billing.desk import verify, wallet_desk
 from tokenmill.billing.views import TRANSFERS_MAX, AddFunds, CreditView, RefundFunds
+from tokenmill.configuration.command_line import common_options, print_json
 from tokenmill.money import parse_dollars
 
 T = TypeVar("T", bound=msgspec.Struct)

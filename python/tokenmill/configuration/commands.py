@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from tokenmill.configuration.command_line import print_json
 from tokenmill.configuration.files import load
 from tokenmill.configuration.shown import Row, rows, template
 
@@ -31,7 +32,7 @@ def show(config: str | None, as_json: bool, changed: bool) -> None:
     if changed:
         found = [row for row in found if row.source != "default"]
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        print_json(found)
     else:
         _print_table(found)
 

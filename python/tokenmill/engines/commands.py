@@ -4,20 +4,17 @@ Control is asked, for it alone knows what the engines answer now; so the house h
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 from urllib.parse import quote
 
 import click
-import msgspec
 
+from tokenmill.configuration.command_line import common_options, print_json
 from tokenmill.configuration.files import load
 from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
 from tokenmill.engines.views import Assignment, EngineList, EngineView
 from tokenmill.state_folder import control_socket
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @click.group("engines")
@@ -28,18 +25,8 @@ def engines() -> None:
     """
 
 
-def _common(command: Command) -> Command:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="For programs."),
-        click.option("--config", metavar="FILE", help="A TOML file of settings."),
-        click.option("--state", metavar="DIR", help="The state folder."),
-    ):
-        command = option(command)
-    return command
-
-
 @engines.command("list")
-@_common
+@common_options
 def list_engines(as_json: bool, config: str | None, state: str | None) -> None:
     """Show the engines: where they are, what they serve, and whose they are.
 
@@ -56,7 +43,7 @@ def list_engines(as_json: bool, config: str | None, state: str | None) -> None:
 @click.argument("engine")
 @click.argument("account", required=False)
 @click.option("--everyone", is_flag=True, help="Give it back: its models are for all accounts.")
-@_common
+@common_options
 def assign(
     *,
     engine: str,
@@ -83,7 +70,7 @@ def assign(
 
 def _print(found: list[EngineView], as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        print_json(found)
         return
     from tokenmill.engines.shown import print_engines
 

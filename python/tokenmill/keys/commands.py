@@ -11,8 +11,9 @@ from typing import Any
 import click
 import msgspec
 
-from tokenmill.accounts.command_line import common_options, print_json, words_for_refusals
+from tokenmill.accounts.command_line import words_for_refusals
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
+from tokenmill.configuration.command_line import common_options, print_json
 from tokenmill.configuration.files import load
 from tokenmill.keys.desk import KeyDesk, open_desk
 from tokenmill.keys.durations import parse_span_s

@@ -6,9 +6,10 @@ from urllib.parse import quote, urlencode
 import click
 import msgspec
 
-from tokenmill.accounts.command_line import answered, common_options, print_json
+from tokenmill.accounts.command_line import answered
 from tokenmill.accounts.desk import account_desk
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
+from tokenmill.configuration.command_line import common_options, print_json
 from tokenmill.control_client import ControlClient
 from tokenmill.usage.views import RequestView, UsageQuery, UsageReport
 
