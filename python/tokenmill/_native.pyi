@@ -36,8 +36,13 @@ __all__ = [
     "UsageShape",
     "Whole",
     "WorkerState",
+    "check_schema",
+    "choice_text",
     "compile_schema",
     "explain_schema",
+    "is_costly_pattern",
+    "lark_text",
+    "rename_rules",
 ]
 
 VERSION: Final[str]
@@ -537,6 +542,9 @@ class GrammarOptions:
         closed_objects: bool = False,  # objects that declare properties refuse undeclared ones
         deterministic: bool = False,  # for llguidance: one way to read a string
         schema_bytes_max: int | None = None,  # default 1 MiB
+        alternatives_max: int | None = None,  # that are combined, by their names; default 20,000
+        states_max: int | None = None,  # of one automaton; default 6,000
+        rules_max: int | None = None,  # default 60,000
     ) -> GrammarOptions: ...
 
 @final
@@ -566,3 +574,23 @@ def explain_schema(schema: bytes, options: GrammarOptions, stage: str) -> str | 
 
     Raises: ValueError for another stage.
     """
+
+def check_schema(schema: bytes, bounds: tuple[int, int, int, int, int]) -> SchemaRefusal | None:
+    """What is too much in a schema, or wrong as JSON; None where it may be compiled.
+
+    `bounds`: bytes, schemas inside schemas, objects and arrays, values of an enum, bytes of a
+    pattern. `invalid` ones have a `reason` that begins with a verb, `too_large` ones with "it".
+    Linear, some 100 MB a second. Leaves Python (no GIL).
+    """
+
+def is_costly_pattern(pattern: str) -> bool:
+    """Whether a regular expression's repetitions are more than may be built. Linear."""
+
+def rename_rules(text: str, prefix: str) -> str:
+    """A grammar with `prefix` before the name of each rule. Linear. Leaves Python (no GIL)."""
+
+def lark_text(text: str) -> str:
+    """A compiled grammar in llguidance's Lark; its start rule is `start`. Linear. Leaves Python."""
+
+def choice_text(choices: list[str]) -> str:
+    """The grammar, in EBNF, of one of these texts. Linear."""

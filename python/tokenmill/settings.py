@@ -174,6 +174,11 @@ class GrammarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     waiting_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
     cache_bytes_max: Count = 64 * 1024 * 1024
     text_bytes_max: Count = 1024 * 1024
+    # Work on one schema, in counts, so that a schema is refused everywhere or nowhere: alternatives
+    # that are combined, states of an automaton, rules. They keep a compilation under half a second.
+    alternatives_max: Count = 20_000
+    states_max: Count = 6_000
+    rules_max: Count = 60_000
     new_schemas_per_minute_max: Count = 120  # of one account, by one worker
 
 

@@ -14,6 +14,7 @@ from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.decoding import BodyDecoder
 from tokenmill.protocol.embeddings import EmbeddingRequest
 from tokenmill.protocol.errors import envelope
+from tokenmill.protocol.schemas import check_schemas, schemas_of
 from tokenmill.protocol.shaping import RouteTerms, shape_chat, shape_completion
 from tokenmill.settings import BodyBounds
 
@@ -47,12 +48,14 @@ OBJECTS = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=5)
 def try_chat(decoder: BodyDecoder[ChatRequest], data: bytes) -> None:
     request = decoder.decode(data)
     check_chat(request, BOUNDS)
+    check_schemas(schemas_of(request), BOUNDS)
     json.loads(shape_chat(request, TERMS))
 
 
 def try_completion(decoder: BodyDecoder[CompletionRequest], data: bytes) -> None:
     request = decoder.decode(data)
     check_completion(request, BOUNDS)
+    check_schemas(schemas_of(request), BOUNDS)
     json.loads(shape_completion(request, TERMS))
 
 

@@ -5,16 +5,16 @@ reads them back out of the text. All text here is EBNF as the compiler writes it
 """
 
 import json
-import re
 from collections.abc import Sequence
 
 from msgspec import Struct
+
+from tokenmill._native import rename_rules
 
 CALLS_MAX = 8
 """Calls of one answer that must call: without an end a model at a high temperature goes on."""
 
 OPEN_MARK = "<tool_call>"
-_NAME = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\b(root|r\d+)\b')
 _OPEN = OPEN_MARK + '\n{"name": "%s", "arguments": '
 _CLOSE = "}\n</tool_call>"
 
@@ -36,9 +36,9 @@ def calls_text(tools: Sequence[CallRule], calls_max: int, content: str | None = 
         opening, closing = map(_literal, call_parts(tool.name))
         rules.append(f"call{index} ::= {opening} t{index}_root {closing}")
     parts = ["\n".join(rules) + "\n"]
-    parts += [renamed(tool.arguments, f"t{index}_") for index, tool in enumerate(tools)]
+    parts += [rename_rules(tool.arguments, f"t{index}_") for index, tool in enumerate(tools)]
     if content is not None:
-        parts.append(renamed(content, "content_"))
+        parts.append(rename_rules(content, "content_"))
     return "".join(parts)
 
 
@@ -65,8 +65,3 @@ def call_parts(name: str) -> tuple[str, str]:
 
 def _literal(text: str) -> str:
     return '"' + text.replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def renamed(grammar: str, prefix: str) -> str:
-    """`grammar` with every rule under a name of its own."""
-    return _NAME.sub(lambda met: prefix + met[1] if met[1] else met[0], grammar)

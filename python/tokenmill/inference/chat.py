@@ -26,6 +26,7 @@ from tokenmill.models.fleet import Route
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.checks import check_chat
 from tokenmill.protocol.messages import Message
+from tokenmill.protocol.schemas import schemas_of
 from tokenmill.protocol.shaping import shape_chat
 from tokenmill.protocol.tools import Tool
 
@@ -43,6 +44,8 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     serving.counters.received(len(body))
     request = serving.chat_decoder.decode(body)
     check_chat(request, bounds)
+    if sent := schemas_of(request):
+        await serving.grammars.check(sent)
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)

@@ -23,6 +23,7 @@ from tokenmill.inference.terms import terms_of
 from tokenmill.models.fleet import Route
 from tokenmill.protocol.checks import check_completion
 from tokenmill.protocol.completions import CompletionRequest
+from tokenmill.protocol.schemas import schemas_of
 from tokenmill.protocol.shaping import shape_completion
 
 _TARGET = "/v1/completions"
@@ -45,6 +46,8 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     serving.counters.received(len(body))
     request = serving.completion_decoder.decode(body)
     check_completion(request, bounds)
+    if sent := schemas_of(request):
+        await serving.grammars.check(sent)
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)

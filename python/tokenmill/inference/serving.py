@@ -52,7 +52,7 @@ class Serving:
         self.segment = segment
         self.forwarder = forwarder
         self.counters = Counters(segment, worker)
-        self.grammars = Grammars(settings.grammar)
+        self.grammars = Grammars(settings.grammar, settings.bounds)
         ignore = settings.bounds.unknown_fields == "ignore"
         self.chat_decoder = BodyDecoder(ChatRequest, ignore_unknown=ignore)
         self.completion_decoder = BodyDecoder(CompletionRequest, ignore_unknown=ignore)

@@ -8,17 +8,17 @@ import re
 
 import msgspec
 
+from tokenmill._native import choice_text, lark_text
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.extras import (
     REGEX_TEXT_BYTES_MAX,
-    choice_text,
     refused_regex,
     regex_schema,
 )
 from tokenmill.inference.grammars import NoGrammar, Shape
-from tokenmill.inference.lark import TEXT_BYTES_MAX, lark
+from tokenmill.inference.lark import TEXT_BYTES_MAX
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
 from tokenmill.protocol.chat import ChatRequest
@@ -80,7 +80,7 @@ class Structurer:
             if len(text) > TEXT_BYTES_MAX:
                 message = f"The grammar of `{path}` is too large for this engine."
                 raise InvalidRequest(message, param=path, code="unsupported_schema")
-            text = lark(text)
+            text = lark_text(text)
         if isinstance(request, ChatRequest):
             request.response_format = None
         request.structured_outputs = StructuredOutputs(grammar=text)

@@ -1,11 +1,13 @@
 """Rules of a request that types cannot say: fields that depend on each other or on the settings.
 
 Pure: each function raises InvalidRequest or returns. The endpoints call `check_chat`,
-`check_completion` or `check_embedding` once, after decoding.
+`check_completion` or `check_embedding` once, after decoding; what is inside of schemas is looked at
+by `schemas.py`, away from the event loop.
 """
 
 import re
 
+from tokenmill._native import is_costly_pattern
 from tokenmill.errors import InvalidRequest
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
@@ -17,10 +19,9 @@ from tokenmill.protocol.messages import (
     ToolMessage,
     is_sent,
 )
-from tokenmill.protocol.patterns import is_costly
-from tokenmill.protocol.schemas import check_arguments, check_schema
+from tokenmill.protocol.schemas import check_arguments
 from tokenmill.protocol.structured import JsonSchemaFormat, StructuredOutputs
-from tokenmill.protocol.tools import AllowedToolsChoice, NamedToolChoice, Tool
+from tokenmill.protocol.tools import AllowedToolsChoice, NamedToolChoice
 from tokenmill.settings import BodyBounds
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
@@ -58,7 +59,7 @@ def check_chat(request: ChatRequest, bounds: BodyBounds) -> None:
     if request.store:
         raise wrong("store", "is not supported: answers are not kept. Send false, or leave it out.")
     if request.response_format is not None:
-        _check_response_format(request, bounds)
+        _check_response_format(request)
     if request.tools is not None or request.tool_choice is not None:
         _check_tools(request, bounds)
 
@@ -174,14 +175,12 @@ def _check_call(call: ToolCall, path: str, bounds: BodyBounds) -> None:
     check_arguments(call.function.arguments, f"{path}.arguments", bounds)
 
 
-def _check_response_format(request: ChatRequest, bounds: BodyBounds) -> None:
+def _check_response_format(request: ChatRequest) -> None:
     wanted = request.response_format
     if request.structured_outputs is not None:
         raise wrong("structured_outputs", "cannot be combined with `response_format`.")
     if isinstance(wanted, JsonSchemaFormat):
-        path = "response_format.json_schema"
-        _check_name(wanted.json_schema.name, f"{path}.name")
-        check_schema(bytes(wanted.json_schema.schema), f"{path}.schema", bounds)
+        _check_name(wanted.json_schema.name, "response_format.json_schema.name")
 
 
 def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> None:
@@ -194,11 +193,9 @@ def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> 
             "structured_outputs",
             "must hold exactly one of `json`, `regex`, `choice`, `json_object`.",
         )
-    if is_sent(wanted.json):
-        check_schema(bytes(wanted.json), "structured_outputs.json", bounds)
     if wanted.regex is not None and len(wanted.regex.encode()) > bounds.regex_bytes_max:
         raise wrong("structured_outputs.regex", f"may hold at most {bounds.regex_bytes_max} bytes.")
-    if wanted.regex is not None and is_costly(wanted.regex):
+    if wanted.regex is not None and is_costly_pattern(wanted.regex):
         raise wrong("structured_outputs.regex", "has too many repetitions.")
     if wanted.choice is not None:
         _check_choices(wanted.choice, bounds)
@@ -227,18 +224,11 @@ def _check_tools(request: ChatRequest, bounds: BodyBounds) -> None:
         raise wrong("tools", "hold too much together; send fewer or smaller ones.")
     names = set()
     for index, tool in enumerate(tools):
-        _check_tool(tool, f"tools[{index}].function", bounds)
+        _check_name(tool.function.name, f"tools[{index}].function.name")
         if tool.function.name in names:
             raise wrong(f"tools[{index}].function.name", "is the name of an earlier tool.")
         names.add(tool.function.name)
     _check_tool_choice(request, names)
-
-
-def _check_tool(tool: Tool, path: str, bounds: BodyBounds) -> None:
-    _check_name(tool.function.name, f"{path}.name")
-    parameters = tool.function.parameters
-    if is_sent(parameters):
-        check_schema(bytes(parameters), f"{path}.parameters", bounds)
 
 
 def _check_tool_choice(request: ChatRequest, names: set[str]) -> None:

@@ -2,8 +2,13 @@
 
 use pyo3::prelude::*;
 use tokenmill_core::grammar;
+use tokenmill_core::grammar::checks::{Bounds, check};
+use tokenmill_core::grammar::lark::lark;
 use tokenmill_core::grammar::limits::{Options, Whitespace};
+use tokenmill_core::grammar::pattern_cost::is_costly;
 use tokenmill_core::grammar::refusal::Refusal;
+use tokenmill_core::grammar::rule_text::choice;
+use tokenmill_core::grammar::text_tokens::renamed;
 use tokenmill_core::grammar::{Stage, compile, explain};
 
 /// What a caller may choose; every bound has a refusal that names it.
@@ -17,13 +22,17 @@ pub struct GrammarOptions {
 impl GrammarOptions {
     #[new]
     #[pyo3(signature = (
-        *, compact=false, closed_objects=false, deterministic=false, schema_bytes_max=None
+        *, compact=false, closed_objects=false, deterministic=false, schema_bytes_max=None,
+        alternatives_max=None, states_max=None, rules_max=None
     ))]
     fn new(
         compact: bool,
         closed_objects: bool,
         deterministic: bool,
         schema_bytes_max: Option<usize>,
+        alternatives_max: Option<usize>,
+        states_max: Option<usize>,
+        rules_max: Option<usize>,
     ) -> Self {
         let defaults = Options::default();
         let whitespace = if compact {
@@ -31,13 +40,15 @@ impl GrammarOptions {
         } else {
             Whitespace::Single
         };
-        let schema_bytes_max = schema_bytes_max.unwrap_or(defaults.schema_bytes_max);
         Self {
             inner: Options {
                 whitespace,
                 closed_objects,
                 deterministic,
-                schema_bytes_max,
+                schema_bytes_max: schema_bytes_max.unwrap_or(defaults.schema_bytes_max),
+                alternatives_max: alternatives_max.unwrap_or(defaults.alternatives_max),
+                states_max: states_max.unwrap_or(defaults.states_max),
+                rules_max: rules_max.unwrap_or(defaults.rules_max),
                 ..defaults
             },
         }
@@ -127,4 +138,47 @@ pub fn explain_schema(
         Ok(text) => Verdict::Explained(text),
         Err(refusal) => Verdict::Refused(refusal.into()),
     })
+}
+
+/// What is too much in a schema, if anything; leaves Python.
+#[pyfunction]
+pub fn check_schema(
+    py: Python<'_>,
+    schema: &[u8],
+    bounds: (usize, usize, usize, usize, usize),
+) -> Option<SchemaRefusal> {
+    let bounds = Bounds {
+        schema_bytes_max: bounds.0,
+        schema_depth_max: bounds.1,
+        schema_nodes_max: bounds.2,
+        enum_values_max: bounds.3,
+        regex_bytes_max: bounds.4,
+    };
+    py.detach(|| check(schema, &bounds))
+        .err()
+        .map(SchemaRefusal::from)
+}
+
+/// Whether a pattern's repetitions are more than may be built.
+#[pyfunction]
+pub fn is_costly_pattern(pattern: &str) -> bool {
+    is_costly(pattern)
+}
+
+/// A grammar with every rule under a name of its own.
+#[pyfunction]
+pub fn rename_rules(py: Python<'_>, text: &str, prefix: &str) -> String {
+    py.detach(|| renamed(text, prefix))
+}
+
+/// A grammar as Lark.
+#[pyfunction]
+pub fn lark_text(py: Python<'_>, text: &str) -> String {
+    py.detach(|| lark(text))
+}
+
+/// The grammar of one of a few texts.
+#[pyfunction]
+pub fn choice_text(choices: Vec<String>) -> String {
+    choice(choices)
 }

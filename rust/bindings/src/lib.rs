@@ -18,7 +18,8 @@ mod _native {
     use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, UsageShape};
     #[pymodule_export]
     use crate::grammar::{
-        CompiledSchema, GrammarOptions, SchemaRefusal, compile_schema, explain_schema,
+        CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, compile_schema,
+        explain_schema, is_costly_pattern, lark_text, rename_rules,
     };
     #[pymodule_export]
     use crate::keys::{KeyEntry, KeyRefusal};

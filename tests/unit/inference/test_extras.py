@@ -3,8 +3,9 @@
 import pytest
 
 from tests.support.grammar_matcher import GrammarMatcher
+from tokenmill._native import choice_text
 from tokenmill.errors import InvalidRequest
-from tokenmill.inference.extras import choice_text, regex_schema
+from tokenmill.inference.extras import regex_schema
 
 CHOICES = ["yes", 'a "quote"', "back\\slash", "line\nfeed", "naïve 你好 🦀", "[x] | y"]
 

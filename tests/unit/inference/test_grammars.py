@@ -1,14 +1,19 @@
 """The worker's grammars: kept, made once, bounded by account and in number."""
 
 import asyncio
+import os
+import sys
+import threading
 
 import pytest
 
-from tokenmill.errors import RateLimited, ServiceUnavailable
+from tokenmill.errors import InvalidRequest, RateLimited, ServiceUnavailable
 from tokenmill.inference.grammars import Grammars, NewSchemaRate, NoGrammar, Shape
-from tokenmill.settings import GrammarSettings
+from tokenmill.protocol.schemas import SentSchema
+from tokenmill.settings import BodyBounds, GrammarSettings
 
 ACCOUNT = 7
+BOUNDS = BodyBounds()
 OPEN = Shape(closed=False)
 CLOSED = Shape(closed=True)
 SECOND_NS = 1_000_000_000
@@ -20,7 +25,7 @@ def schema(number: int) -> bytes:
 
 def test_a_schema_is_compiled_once_and_kept() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=1))
+        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=1), BOUNDS)
         first, same = await asyncio.gather(
             grammars.find(schema(1), ACCOUNT, OPEN),
             grammars.find(schema(1), ACCOUNT, OPEN),
@@ -35,7 +40,7 @@ def test_a_schema_is_compiled_once_and_kept() -> None:
 
 def test_a_refusal_says_where_which_word_and_what_would_mend_it() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings())
+        grammars = Grammars(GrammarSettings(), BOUNDS)
         asked = rb'{"properties":{"a":{"type":"string","pattern":"(x)\\1"}}}'
         made = await grammars.find(asked, ACCOUNT, OPEN)
         assert isinstance(made, NoGrammar)
@@ -48,7 +53,7 @@ def test_a_refusal_says_where_which_word_and_what_would_mend_it() -> None:
 
 def test_closed_and_open_objects_are_two_grammars() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings())
+        grammars = Grammars(GrammarSettings(), BOUNDS)
         asked = b'{"type":"object","properties":{"a":{}}}'
         opened = await grammars.find(asked, ACCOUNT, OPEN)
         assert opened != await grammars.find(asked, ACCOUNT, CLOSED)
@@ -59,7 +64,7 @@ def test_closed_and_open_objects_are_two_grammars() -> None:
 
 def test_new_schemas_of_an_account_are_limited_and_known_ones_are_not() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=2))
+        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=2), BOUNDS)
         for number in range(2):
             await grammars.find(schema(number), ACCOUNT, OPEN)
         with pytest.raises(RateLimited) as refused:
@@ -74,7 +79,7 @@ def test_new_schemas_of_an_account_are_limited_and_known_ones_are_not() -> None:
 
 def test_what_waits_to_be_compiled_is_bounded() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings(waiting_max=1))
+        grammars = Grammars(GrammarSettings(waiting_max=1), BOUNDS)
         first = asyncio.create_task(grammars.find(schema(1), ACCOUNT, OPEN))
         await asyncio.sleep(0)
         with pytest.raises(ServiceUnavailable):
@@ -87,7 +92,9 @@ def test_what_waits_to_be_compiled_is_bounded() -> None:
 
 def test_the_oldest_grammars_make_room() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings(cache_bytes_max=1_000, new_schemas_per_minute_max=9))
+        grammars = Grammars(
+            GrammarSettings(cache_bytes_max=1_000, new_schemas_per_minute_max=9), BOUNDS
+        )
         for number in range(5):
             await grammars.find(schema(number), ACCOUNT, OPEN)
         assert grammars.kept_bytes <= 1_000
@@ -98,10 +105,10 @@ def test_the_oldest_grammars_make_room() -> None:
 
 def test_a_grammar_that_is_too_large_is_none() -> None:
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings(text_bytes_max=10))
+        grammars = Grammars(GrammarSettings(text_bytes_max=10), BOUNDS)
         made = await grammars.find(schema(1), ACCOUNT, OPEN)
         assert isinstance(made, NoGrammar)
-        assert "larger than 10 bytes" in str(made)
+        assert "text_bytes_max`, 10 bytes" in str(made)
         grammars.close()
 
     asyncio.run(scenario())
@@ -121,7 +128,7 @@ def test_an_engine_that_reads_each_way_gets_a_grammar_with_one() -> None:
     """A free string is a loop over its characters there, and not split before a name's end."""
 
     async def scenario() -> None:
-        grammars = Grammars(GrammarSettings())
+        grammars = Grammars(GrammarSettings(), BOUNDS)
         asked = b'{"properties":{"setup":{"type":"string"},"end":{"type":"string"}}}'
         one_way = Shape(closed=False, deterministic=True)
         made = await grammars.find(asked, ACCOUNT, one_way)
@@ -135,3 +142,50 @@ def test_an_engine_that_reads_each_way_gets_a_grammar_with_one() -> None:
         grammars.close()
 
     asyncio.run(scenario())
+
+
+def sent(data: bytes) -> list[SentSchema]:
+    return [SentSchema("here", data)]
+
+
+@pytest.mark.parametrize("padding", [0, 50_000], ids=["at once", "by a thread"])
+def test_schemas_out_of_bounds_are_refused_where_they_stand(padding: int) -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(), BOUNDS)
+        good = b'{"title":"' + b"x" * padding + b'"}'
+        await grammars.check(sent(good))
+        for bad in (good + b"}", good[:-1] + b',"maximum":1e999}', good[:-1] + b',"enum":[1,1]'):
+            with pytest.raises(InvalidRequest) as refused:
+                await grammars.check([*sent(good), SentSchema("there", bad)])
+            assert refused.value.param == "there"
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_schema_within_bounds_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[bytes] = []
+    spy = lambda fresh, _: looked_at.extend(each.data for each in fresh)  # noqa: E731
+    monkeypatch.setattr("tokenmill.inference.grammars.check_schemas", spy)
+
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(), BOUNDS)
+        for data in (b"{}", b"{}", b'{"a":1}', b"{}"):
+            await grammars.check(sent(data))
+        grammars.close()
+
+    asyncio.run(scenario())
+    assert looked_at == [b"{}", b'{"a":1}']
+
+
+def test_threads_that_compile_yield_the_processor() -> None:
+    async def scenario() -> int:
+        grammars = Grammars(GrammarSettings(), BOUNDS)
+        niceness = await grammars._away(
+            lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        )
+        grammars.close()
+        return niceness
+
+    if sys.platform == "linux":
+        assert asyncio.run(scenario()) > os.getpriority(os.PRIO_PROCESS, 0)

@@ -11,6 +11,7 @@ from tokenmill.protocol.checks import check_chat, check_completion, check_embedd
 from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.decoding import BodyDecoder
 from tokenmill.protocol.embeddings import EmbeddingRequest
+from tokenmill.protocol.schemas import check_schemas, schemas_of
 from tokenmill.settings import BodyBounds
 
 BOUNDS = BodyBounds()
@@ -21,11 +22,15 @@ EMBEDDING = BodyDecoder(EmbeddingRequest)
 
 def chat(bounds: BodyBounds = BOUNDS, **fields: Any) -> None:
     data = {"messages": [{"role": "user", "content": "Hi"}], **fields}
-    check_chat(CHAT.decode(json.dumps(data).encode()), bounds)
+    request = CHAT.decode(json.dumps(data).encode())
+    check_chat(request, bounds)
+    check_schemas(schemas_of(request), bounds)
 
 
 def completion(**fields: Any) -> None:
-    check_completion(COMPLETION.decode(json.dumps({"prompt": "Hi", **fields}).encode()), BOUNDS)
+    request = COMPLETION.decode(json.dumps({"prompt": "Hi", **fields}).encode())
+    check_completion(request, BOUNDS)
+    check_schemas(schemas_of(request), BOUNDS)
 
 
 def embedding(bounds: BodyBounds = BOUNDS, **fields: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tokenmill.errors import InvalidRequest
-from tokenmill.protocol.schemas import check_schema
+from tokenmill.protocol.schemas import SentSchema, check_schemas
 from tokenmill.settings import BodyBounds
 
 BOUNDS = BodyBounds()
@@ -27,7 +27,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 def refusal(data: bytes, bounds: BodyBounds = BOUNDS) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        check_schema(data, "here", bounds)
+        check_schemas([SentSchema("here", data)], bounds)
     assert caught.value.param == "here"
     return caught.value
 
@@ -47,7 +47,7 @@ def refusal(data: bytes, bounds: BodyBounds = BOUNDS) -> InvalidRequest:
     ids=lambda each: repr(each)[:40],
 )
 def test_ordinary_schemas_pass(schema: dict[str, Any]) -> None:
-    check_schema(json.dumps(schema).encode(), "here", BOUNDS)
+    check_schemas([SentSchema("here", json.dumps(schema).encode())], BOUNDS)
 
 
 @pytest.mark.parametrize(

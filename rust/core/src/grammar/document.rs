@@ -28,11 +28,23 @@ pub enum Node {
     Object(Vec<(Box<str>, NodeId)>),
 }
 
+/// What readers of JSON disagree on, where a text holds such a thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// A key that an object names twice.
+    pub repeated_key: Option<Box<str>>,
+    /// A whole number of more than 64 bits, with neither a fraction nor an exponent.
+    pub has_wide_integer: bool,
+    /// A number that no double holds.
+    pub has_huge_number: bool,
+}
+
 /// A parsed text; node 0 is the root.
 #[derive(Debug)]
 pub struct Document {
     nodes: Vec<Node>,
     parents: Vec<NodeId>,
+    oddities: Oddities,
 }
 
 impl Document {
@@ -54,6 +66,7 @@ impl Document {
             at: 0,
             depth_max: options.depth_max,
             nodes: Vec::with_capacity(text.len() / 12 + 4),
+            oddities: Oddities::default(),
         };
         reader.nodes.push(Node::Null);
         let root = reader.value(0)?;
@@ -62,7 +75,7 @@ impl Document {
         if reader.at != text.len() {
             return Err(reader.fault("text after the end of the document"));
         }
-        let nodes = reader.nodes;
+        let (nodes, oddities) = (reader.nodes, reader.oddities);
         let mut parents = vec![0; nodes.len()];
         for (id, node) in (0..).zip(&nodes) {
             let mut adopt = |child: NodeId| parents[child as usize] = id;
@@ -72,7 +85,16 @@ impl Document {
                 _ => {}
             }
         }
-        Ok(Self { nodes, parents })
+        Ok(Self {
+            nodes,
+            parents,
+            oddities,
+        })
+    }
+
+    /// What readers of JSON disagree on.
+    pub fn oddities(&self) -> &Oddities {
+        &self.oddities
     }
 
     /// The value with this id.
@@ -172,6 +194,7 @@ struct Reader<'t> {
     at: usize,
     depth_max: usize,
     nodes: Vec<Node>,
+    oddities: Oddities,
 }
 
 impl Reader<'_> {
@@ -269,7 +292,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Node::Object(without_repeats(members)));
+                    return Ok(Node::Object(self.without_repeats(members)));
                 }
                 _ => return Err(self.fault("no , or }")),
             }
@@ -284,7 +307,13 @@ impl Reader<'_> {
         ) {
             self.at += 1;
         }
-        Decimal::parse(&self.text[start..self.at])
+        let spelt = &self.text[start..self.at];
+        let is_whole = !spelt.contains(['.', 'e', 'E']);
+        // Shorter ones fit in any case.
+        self.oddities.has_wide_integer |=
+            is_whole && spelt.len() > 18 && spelt.parse::<i64>().is_err();
+        self.oddities.has_huge_number |= !is_whole && spelt.parse().is_ok_and(f64::is_infinite);
+        Decimal::parse(spelt)
             .map(Node::Number)
             .ok_or_else(|| self.fault("a malformed number"))
     }
@@ -351,23 +380,26 @@ impl Reader<'_> {
         self.at += 4;
         Ok(code)
     }
-}
 
-/// The members with the last value of each repeated key, at the place of the first.
-fn without_repeats(members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
-    let mut place = Map::default();
-    place.reserve(members.len());
-    let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
-    for (name, child) in members {
-        if let Some(&index) = place.get(&name) {
-            kept[index as usize] = (name, child);
-        } else {
-            place.insert(
-                name.clone(),
-                NodeId::try_from(kept.len()).unwrap_or(NodeId::MAX),
-            );
-            kept.push((name, child));
+    /// The members with the last value of each repeated key, at the place of the first.
+    fn without_repeats(&mut self, members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
+        let mut place = Map::default();
+        place.reserve(members.len());
+        let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
+        for (name, child) in members {
+            if let Some(&index) = place.get(&name) {
+                self.oddities
+                    .repeated_key
+                    .get_or_insert_with(|| name.clone());
+                kept[index as usize] = (name, child);
+            } else {
+                place.insert(
+                    name.clone(),
+                    NodeId::try_from(kept.len()).unwrap_or(NodeId::MAX),
+                );
+                kept.push((name, child));
+            }
         }
+        kept
     }
-    kept
 }

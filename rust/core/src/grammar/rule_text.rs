@@ -9,7 +9,7 @@ use super::rules::{Body, Piece, RuleId};
 const RULE_BYTES: usize = 32;
 /// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
 /// the end of a string: they need not be tried each time.
-const CLOSED: &str = ") (= [:,}\\]])";
+pub(super) const CLOSED: &str = ") (= [:,}\\]])";
 
 /// Writes the rules of one grammar.
 pub(super) struct Writer {
@@ -98,6 +98,18 @@ impl Writer {
             at += 1;
         }
     }
+}
+
+/// The grammar of one of these texts.
+pub fn choice(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut out = String::from("root ::= ");
+    for (place, text) in texts.into_iter().enumerate() {
+        out.push_str(if place == 0 { "\"" } else { " | \"" });
+        literal(&mut out, text.as_ref());
+        out.push('"');
+    }
+    out.push('\n');
+    out
 }
 
 fn literal(out: &mut String, text: &str) {
