@@ -5,7 +5,6 @@ the demo model, and where exact answers matter against a real vLLM too.
 """
 
 import json
-import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.clients import (
     NODE_MANIFEST,
+    client_environment,
     client_python,
     locked_versions,
     node_folder,
@@ -99,7 +99,7 @@ def run_checks(client: Client, house: House, knows: dict[str, str], folder: Path
         command,
         cwd=place,
         env={
-            **os.environ,
+            **client_environment(),
             **knows,
             "OPENAI_BASE_URL": base_url,
             "TEST_API_BASE_URL": base_url,

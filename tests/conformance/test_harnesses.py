@@ -1,14 +1,13 @@
 """Harnesses that send load and nonsense, in small: each must end well and find nothing wrong."""
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.clients import client_python
+from tests.support.clients import client_environment, client_python
 from tests.support.house import House
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -32,7 +31,7 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CLIENTS), "PYTHONDONTWRITEBYTECODE": "1"}
+        env={**client_environment(), "PYTHONPATH": str(CLIENTS), "PYTHONDONTWRITEBYTECODE": "1"}
         | environment,
         capture_output=True,
         text=True,

@@ -5,7 +5,6 @@ gets the client of that block in front. What an example must print is in the tab
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import client_python, node_folder
+from tests.support.clients import client_environment, client_python, node_folder
 from tests.support.house import House
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -123,7 +122,7 @@ def test_published_example_runs_as_printed(name: str, house: House, tmp_path: Pa
         text=True,
         timeout=240,
         cwd=folder,
-        env={**os.environ, "PYTHONWARNINGS": "default"},
+        env={**client_environment(), "PYTHONWARNINGS": "default"},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -136,8 +136,8 @@ def test_an_engine_given_to_an_account_is_there_for_it_alone(
         assert [model["id"] for model in hers.json()["data"]] == [MODEL]
 
         house.kill_child("control")  # whose it is, is in the database
-        eventually(lambda: engines_or_none(house), "control is back")
-        assert listed(client) == []
+        back = eventually(lambda: engines_or_none(house), "control is back")
+        assert listed(client) == [], (back, (house.state / "fleet.json").read_text())
         engines(house, "assign", view["name"], "--everyone")
         eventually(lambda: listed(client) == [MODEL], "everyone's", within_s=NOTICED_S)
 

@@ -5,6 +5,8 @@ with another's lives in another one. `node` is the folder of the JavaScript clie
 once, in TOKENMILL_TEST_CACHE, and again when their lock changes.
 """
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.services import require
@@ -36,7 +39,22 @@ def cache_folder() -> Path:
     return folder
 
 
+def client_environment() -> dict[str, str]:
+    """The environment without what is meant for the pytest of this project."""
+    mine = ("PYTEST_ADDOPTS", "PYTEST_XDIST")
+    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process of the suite installs at a time."""
+    with (cache_folder() / "installing.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @functools.cache
+@_alone()
 def _installed_node_folder() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         require("node", "install Node.js 20 or newer with npm")
@@ -62,6 +80,7 @@ def node_folder(scratch: Path) -> Path:
 
 
 @functools.cache
+@_alone()
 def client_python(name: str) -> Path:
     """The interpreter of the environment `name`; without a cache to keep it in, the test skips."""
     lock = ENVIRONMENTS / f"{name}.lock"
@@ -77,6 +96,7 @@ def client_python(name: str) -> Path:
 
 
 @functools.cache
+@_alone()
 def openai_suite() -> Path:
     """The sources of OpenAI's Python client with its own tests: the release that is pinned."""
     folder = _kept_folder() / f"openai-{locked_versions('openai3')['openai']}"
