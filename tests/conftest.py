@@ -9,6 +9,7 @@ import pytest
 from tests.support.house import House, run_house, scratch_folder
 from tests.support.postgresql import PostgresqlServer, postgresql_server
 from tests.support.real_vllm import chat_vllm, embed_vllm, vllm_house, vllm_servers
+from tests.support.redis_server import RedisServer, shared_redis
 from tokenmill._native import Segment
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
@@ -21,6 +22,13 @@ __all__ = ["chat_vllm", "embed_vllm", "vllm_house", "vllm_servers"]
 def _postgresql() -> Iterator[PostgresqlServer]:
     """A running PostgreSQL."""
     with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", name="redis")
+def _redis() -> Iterator[RedisServer]:
+    """A running Redis, which several tests share."""
+    with shared_redis() as server:
         yield server
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "explain_schema",
     "is_costly_pattern",
     "lark_text",
+    "limit_headers",
     "rename_rules",
 ]
 
@@ -125,6 +126,8 @@ class Refused:
     """Then, and no millisecond earlier, there is room, unless others take it; 0: no time helps."""
     missing_nanos: Final[int]
 
+    def __new__(cls, kind: RefusalKind, retry_after_ms: int, missing_nanos: int) -> Refused: ...
+
 @final
 class Tariff:
     """What a route's tokens cost, in nanos each, and what its cells say of it (see CELL_FORMAT)."""
@@ -159,6 +162,8 @@ class Payer:
         prompt_tokens_min: int,
         enforce: bool,
     ) -> Payer: ...
+    reserve_nanos: Final[int]
+    tokens_estimate: Final[int]
 
 @final
 class AccountView:
@@ -240,10 +245,8 @@ class Segment:
     def publish_fleet(self, generation: int) -> None: ...
 
     # Workers: slot numbers 0..workers_max-1, given by the supervisor. No such slot: IndexError.
-    @property
-    def workers_max(self) -> int: ...
-    @property
-    def engines_max(self) -> int: ...
+    workers_max: Final[int]
+    engines_max: Final[int]
     def worker_state(self, worker: int) -> WorkerState: ...
     def set_worker_state(self, worker: int, state: WorkerState) -> None:
         """STARTING and FREE also clear the slot's drain deadline, heartbeat and in-flight row."""
@@ -272,14 +275,9 @@ class Segment:
 
     # Accounts: balances in whole nanos (billionths of a dollar), at most 288e15 either way. One
     # writer (control). How money and deaths go together: rust/core/src/wallet/mod.rs.
-    @property
-    def incarnation(self) -> int:
-        """63 random bits of this file: with a ticket of it, unlike any other ticket ever."""
-    @property
-    def accounts_max(self) -> int:
-        """Account numbers are below it."""
-    @property
-    def cells_max(self) -> int: ...
+    incarnation: Final[int]  # 63 random bits of this file: with a ticket, like no other ever
+    accounts_max: Final[int]  # account numbers are below it
+    cells_max: Final[int]
     @property
     def accounts_ready(self) -> bool:
         """Whether control has loaded the accounts since the house was started."""
@@ -321,9 +319,10 @@ class Segment:
     def settled_cells(self, max: int) -> bytes:  # noqa: A002
         """At most `max` records (CELL_FORMAT). They stay: the next call gives them again, with the
         same tickets, until they are freed."""
+    def held_cells(self, max: int) -> bytes:  # noqa: A002
+        """At most `max` records of requests that hold money, as they are now: no amount yet."""
     def free_cells(self, packed: bytes) -> int:
-        """Frees the cells of these records, which are in the ledger for good; how many were not
-        free. Raises: ValueError (not whole records)."""
+        """Frees the cells of records that are in the ledger; how many. Raises: ValueError."""
     def open_cells(self) -> int: ...
     def rescue(self, worker: int) -> int:
         """Ends all that a dead worker had under way, billed on the last usage received; how many.
@@ -551,9 +550,7 @@ class GrammarOptions:
 class CompiledSchema:
     """A grammar whose every text validates against its schema."""
 
-    text: Final[
-        str
-    ]  # EBNF as xgrammar >= 0.2.1 reads it; start rule `root`; same schema, same text
+    text: Final[str]  # EBNF as xgrammar >= 0.2.1 reads it; `root`; same schema, same text
     annotations: Final[list[tuple[str, str]]]  # JSON pointer, word: what asserts nothing
 
 @final
@@ -594,3 +591,8 @@ def lark_text(text: str) -> str:
 
 def choice_text(choices: list[str]) -> str:
     """The grammar, in EBNF, of one of these texts. Linear."""
+
+def limit_headers(
+    wall_s: int, *, requests: tuple[int, int, int], tokens: tuple[int, int, int]
+) -> list[tuple[bytes, bytes]]:
+    """As `Segment.limit_headers`. Of each: limit (0: none), what remains, ms to the reset."""

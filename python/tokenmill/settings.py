@@ -150,6 +150,19 @@ class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     models: dict[str, PriceText] = field(default_factory=dict)
 
 
+class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Redis of `redis_url`: how long it may take; what is done about lost data and houses."""
+
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "tokenmill"
+    connect_ms: Annotated[int, Meta(ge=1, le=5_000)] = 500
+    answer_ms: Annotated[int, Meta(ge=1, le=5_000)] = 1_000  # a request waits no longer than this
+    connections_max: Annotated[int, Meta(ge=1, le=1_000)] = 32  # of one worker
+    # Where it lost data, requests are refused until every house has said what it holds.
+    closed_ms: Annotated[int, Meta(ge=1_000, le=600_000)] = 3_000
+    # What a house holds that gives no sign of life for so long is given back.
+    house_lost_s: Annotated[int, Meta(ge=5, le=86_400)] = 300
+
+
 class UsageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long the row of each settled request is kept; sums by the hour stay for ever."""
 
@@ -208,6 +221,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     model: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
     database_url: str = ""  # empty: SQLite in the state folder
+    redis_url: str = ""  # empty: limits and wallets are this house's own
     drain_seconds: Seconds = 30.0
     # A worker or control whose event loop does not turn for so long is killed and replaced.
     stuck_seconds: Annotated[float, Meta(ge=3, le=3_600)] = 10.0
@@ -228,4 +242,5 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tier_pro: ProTierSettings = field(default_factory=ProTierSettings)
     tier_internal: InternalTierSettings = field(default_factory=InternalTierSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
     usage: UsageSettings = field(default_factory=UsageSettings)

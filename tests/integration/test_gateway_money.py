@@ -1,10 +1,16 @@
-"""Money and limits at a worker: what is admitted, held, billed, and what clients are told."""
+"""Money and limits at a worker: what is admitted, held, billed, and what clients are told.
+
+One contract for both places where limits and wallets can be: the house's own hot segment, and the
+purses that houses share in Redis.
+"""
 
 import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +23,9 @@ from tests.support.gateway import (
     OTHER_ACCOUNT,
     OTHER_SECRET,
     Gateway,
-    put_account,
     running_gateway,
 )
+from tests.support.redis_server import RedisServer, TestPurses
 from tests.support.scripted_upstream import (
     Close,
     Hang,
@@ -56,9 +62,24 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
         yield server
 
 
+StartGateway = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@pytest.fixture(params=["segment", "purses"])
+def start_gateway(
+    request: pytest.FixtureRequest, tmp_path: Path, upstream: ScriptedUpstream
+) -> StartGateway:
+    """Starts a gateway with more settings, on each place of limits and wallets."""
+    purses = None
+    if request.param == "purses":
+        server: RedisServer = request.getfixturevalue("redis")
+        purses = TestPurses(server, server.fresh_settings())
+    return partial(running_gateway, tmp_path, upstream.url, purses=purses)
+
+
 @pytest.fixture
-async def gateway(tmp_path: Path, upstream: ScriptedUpstream) -> AsyncIterator[Gateway]:
-    async with running_gateway(tmp_path, upstream.url) as running:
+async def gateway(start_gateway: StartGateway) -> AsyncIterator[Gateway]:
+    async with start_gateway() as running:
         yield running
 
 
@@ -78,16 +99,20 @@ def cells(gateway: Gateway) -> list[dict[str, Any]]:
     return sorted(records, key=lambda each: each["began"])
 
 
-def available(gateway: Gateway, account_id: int = ACCOUNT) -> int:
-    view = gateway.segment.account(account_id)
-    assert view is not None
-    return view.available_nanos
-
-
 def in_flight(gateway: Gateway) -> int:
     view = gateway.segment.account(ACCOUNT)
     assert view is not None
     return view.in_flight
+
+
+def control_tells(gateway: Gateway) -> None:
+    """What control does about a request whose client has left: the purse learns of it."""
+    if gateway.purses is None:
+        return
+    for cell in cells(gateway):
+        used = cell["prompt"] + cell["completion"]
+        wish = (cell["request_id"].hex(), -cell["amount"], used, 0, 0)
+        gateway.purses.run(cell["account"], "settle", *wish)
 
 
 async def settled(gateway: Gateway, count: int) -> list[dict[str, Any]]:
@@ -104,7 +129,7 @@ async def test_a_call_is_billed_on_the_engines_usage(gateway: Gateway) -> None:
     assert (cell["amount"], cell["status"], cell["kind"], cell["flags"]) == (-500, 200, 1, 2)
     assert cell["began"] <= cell["ended"]
     assert 0 <= cell["first_byte"] <= cell["duration"]
-    assert available(gateway) == OPENING_NANOS - 500
+    assert gateway.available() == OPENING_NANOS - 500
     assert gateway.segment.audit(ACCOUNT) == (OPENING_NANOS - 500, 0, -500)
 
 
@@ -161,7 +186,7 @@ async def test_faults_of_engines_are_billed_on_what_was_received(
     await gateway.chat(stream=fault.is_stream)
     [cell] = await settled(gateway, 1)
     assert (-cell["amount"], cell["status"]) == (fault.tokens * PRICE, fault.status)
-    assert available(gateway) == OPENING_NANOS - fault.tokens * PRICE
+    assert gateway.available() == OPENING_NANOS - fault.tokens * PRICE
 
 
 async def test_a_client_that_leaves_at_any_chunk_pays_for_what_had_come(
@@ -171,7 +196,7 @@ async def test_a_client_that_leaves_at_any_chunk_pays_for_what_had_come(
         held = asyncio.Event()
         pieces = [chunk(piece("x", made=made)) for made in range(1, leaves_after + 1)]
         upstream.play(head(), *pieces, Wait(held))
-        before = available(gateway)
+        before = gateway.available()
         async with gateway.client.stream(
             "POST",
             "/v1/chat/completions",
@@ -185,7 +210,8 @@ async def test_a_client_that_leaves_at_any_chunk_pays_for_what_had_come(
                     break
         await until(lambda: in_flight(gateway) == 0)
         held.set()
-        assert before - available(gateway) == PRICE * (3 + leaves_after)
+        control_tells(gateway)
+        assert before - gateway.available() == PRICE * (3 + leaves_after)
         assert cells(gateway)[-1]["status"] == 499
 
 
@@ -201,29 +227,29 @@ async def test_an_abandoned_call_is_billed_its_prompt(
     [cell] = await settled(gateway, 1)
     assert (cell["prompt"], cell["completion"], cell["status"]) == (body_bytes // 4, 0, 499)
     assert cell["flags"] & 4
-    assert available(gateway) == OPENING_NANOS - PRICE * (body_bytes // 4)
+    control_tells(gateway)
+    assert gateway.available() == OPENING_NANOS - PRICE * (body_bytes // 4)
 
 
 async def test_a_balance_for_k_requests_admits_exactly_k(
-    tmp_path: Path, upstream: ScriptedUpstream
+    start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     wanted, parallel = 7, 60
     prices = PriceSettings(prompt_nanos=0, cached_nanos=0, completion_nanos=1_000)
     made = {**COMPLETION, "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
     upstream.always(*whole(made))
-    async with running_gateway(tmp_path, upstream.url, prices=prices) as gateway:
+    async with start_gateway(prices=prices) as gateway:
         for _ in range(3):
-            put_account(gateway.segment, ACCOUNT)
             gateway.segment.free_cells(gateway.segment.settled_cells(1_000))
-            assert gateway.segment.reset_balance(ACCOUNT, wanted * 5_000)
+            gateway.put_account(nanos=wanted * 5_000)
             calls = (gateway.chat(max_tokens=5) for _ in range(parallel))
             answers = [each.status_code for each in await asyncio.gather(*calls)]
             assert sorted(answers) == [200] * wanted + [402] * (parallel - wanted)
-            assert available(gateway) == 0
+            assert gateway.available() == 0
 
 
 async def test_out_of_money_names_what_is_missing(gateway: Gateway) -> None:
-    gateway.segment.reset_balance(ACCOUNT, 1)
+    gateway.put_account(nanos=1)
     answer = await gateway.chat()
     assert answer.status_code == 402
     error = answer.json()["error"]
@@ -234,12 +260,10 @@ async def test_out_of_money_names_what_is_missing(gateway: Gateway) -> None:
     assert gateway.segment.open_cells() == 0
 
 
-async def test_a_dedicated_route_without_money_is_a_403(
-    tmp_path: Path, upstream: ScriptedUpstream
-) -> None:
+async def test_a_dedicated_route_without_money_is_a_403(start_gateway: StartGateway) -> None:
     prices = PriceSettings(models={"private": "1/1"})
-    async with running_gateway(tmp_path, upstream.url, prices=prices) as gateway:
-        gateway.segment.reset_balance(OTHER_ACCOUNT, 0)
+    async with start_gateway(prices=prices) as gateway:
+        gateway.put_account(OTHER_ACCOUNT, nanos=0)
         answer = await gateway.client.post(
             "/v1/chat/completions",
             json={"model": "private", "messages": [{"role": "user", "content": "Hi"}]},
@@ -251,16 +275,16 @@ async def test_a_dedicated_route_without_money_is_a_403(
 async def test_a_prompt_that_the_wallet_barely_covers_is_counted_by_the_engine(
     gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    gateway.segment.reset_balance(ACCOUNT, PRICE * (3 + 5))
+    gateway.put_account(nanos=PRICE * (3 + 5))
     upstream.play(*whole({"count": 3, "max_model_len": 9, "tokens": [1, 2, 3]}))
     answer = await gateway.chat(max_tokens=5)
     assert answer.status_code == 200
     assert [each.target for each in upstream.requests] == ["/tokenize", "/v1/chat/completions"]
-    assert available(gateway) == PRICE * 3
+    assert gateway.available() == PRICE * 3
 
 
 async def test_requests_a_minute_are_refused_with_the_exact_time(gateway: Gateway) -> None:
-    put_account(gateway.segment, ACCOUNT, requests_per_min=2)
+    gateway.put_account(requests_per_min=2)
     answers = [await gateway.chat() for _ in range(3)]
     assert [each.status_code for each in answers] == [200, 200, 429]
     last = answers[2]
@@ -275,7 +299,7 @@ async def test_requests_a_minute_are_refused_with_the_exact_time(gateway: Gatewa
 
 
 async def test_tokens_a_minute_are_corrected_to_what_was_used(gateway: Gateway) -> None:
-    put_account(gateway.segment, ACCOUNT, tokens_per_min=1_200)
+    gateway.put_account(tokens_per_min=1_200)
     first = await gateway.chat(max_tokens=1_000)
     assert first.status_code == 200
     assert int(first.headers["x-ratelimit-remaining-tokens"]) >= 1_195
@@ -286,7 +310,7 @@ async def test_tokens_a_minute_are_corrected_to_what_was_used(gateway: Gateway) 
 
 
 async def test_too_many_tokens_now_is_a_429(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    put_account(gateway.segment, ACCOUNT, tokens_per_min=1_200)
+    gateway.put_account(tokens_per_min=1_200)
     held = asyncio.Event()
     upstream.play(head(), chunk(piece("x")), Wait(held), Close())
     first = asyncio.create_task(gateway.chat(max_tokens=1_000, stream=True))
@@ -300,7 +324,7 @@ async def test_too_many_tokens_now_is_a_429(gateway: Gateway, upstream: Scripted
 
 
 async def test_requests_at_a_time(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    put_account(gateway.segment, ACCOUNT, concurrency_max=1)
+    gateway.put_account(concurrency_max=1)
     held = asyncio.Event()
     upstream.play(Wait(held), *whole(COMPLETION))
     first = asyncio.create_task(gateway.chat())
@@ -312,18 +336,16 @@ async def test_requests_at_a_time(gateway: Gateway, upstream: ScriptedUpstream) 
     assert (await gateway.chat()).status_code == 200
 
 
-async def test_shadow_mode_refuses_nothing_and_counts(
-    tmp_path: Path, upstream: ScriptedUpstream
-) -> None:
+async def test_shadow_mode_refuses_nothing_and_counts(start_gateway: StartGateway) -> None:
     shadow = LimitSettings(shadow=True)
-    async with running_gateway(tmp_path, upstream.url, limits=shadow) as gateway:
-        put_account(gateway.segment, ACCOUNT, nanos=0, requests_per_min=1)
+    async with start_gateway(limits=shadow) as gateway:
+        gateway.put_account(nanos=0, requests_per_min=1)
         assert [(await gateway.chat()).status_code for _ in range(3)] == [200] * 3
-        assert available(gateway) == -3 * 500
+        assert gateway.available() == -3 * 500
 
 
 async def test_a_key_sees_its_own_limits_and_wallet(gateway: Gateway) -> None:
-    put_account(gateway.segment, ACCOUNT, nanos=12_300, requests_per_min=3)
+    gateway.put_account(nanos=12_300, requests_per_min=3)
     for prefix in ("/v1", "/api/v1"):
         answer = await gateway.client.get(f"{prefix}/key", headers=BEARER)
         seen = answer.json()

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from tests.support.redis_server import TestPurses
 from tokenmill._native import Forwarder, Segment
 from tokenmill.asgi_server import AsgiServer, ServerBounds
 from tokenmill.gateway.app import App, build_app
@@ -62,6 +63,23 @@ class Gateway:
     settings: Settings
     client: httpx.AsyncClient
     control: Path
+    purses: TestPurses | None = None  # where it shares limits and wallets by Redis
+
+    def put_account(
+        self, account_id: int = ACCOUNT, *, nanos: int = OPENING_NANOS, **limits: int
+    ) -> None:
+        """An account at rest with this balance, without limits but those that are given."""
+        put_account(self.segment, account_id, nanos=nanos, **limits)
+        if self.purses is not None:
+            self.purses.put(account_id, nanos)
+
+    def available(self, account_id: int = ACCOUNT) -> int:
+        """Nanos that are neither spent nor held."""
+        if self.purses is not None:
+            return int(self.purses.fields(account_id)["available"])
+        view = self.segment.account(account_id)
+        assert view is not None
+        return view.available_nanos
 
     def publish(self, fleet: Fleet) -> None:
         """Makes `fleet` the one in force."""
@@ -109,17 +127,21 @@ def fleet_of(*urls: str, routes: tuple[Route, ...] = ROUTES) -> Fleet:
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    folder: Path, *urls: str, is_ready: bool = True, **changes: Any
+    folder: Path,
+    *urls: str,
+    is_ready: bool = True,
+    purses: TestPurses | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway before engines at `urls`; `changes` are settings."""
     sizes = SegmentSettings(keys_max=64, workers_max=4, engines_max=16)
+    if purses is not None:
+        changes = {"redis_url": purses.server.url, "redis": purses.settings, **changes}
     settings = Settings(state=folder, segment=sizes, **changes)
     segment = Segment.create(
         str(folder / "hot.segment"), keys_max=64, workers_max=4, engines_max=16
     )
     _put_keys(segment)
-    for account_id in (ACCOUNT, OTHER_ACCOUNT):
-        put_account(segment, account_id)
     forwarder = Forwarder(segment, WORKER, forward_limits(settings.forward))
     control = folder / "control.sock"
     app = build_app(settings, segment, forwarder, WORKER, str(control))
@@ -130,7 +152,9 @@ async def running_gateway(
     running = asyncio.create_task(server.run())
     url = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
-        gateway = Gateway(url, port, app, segment, settings, client, control)
+        gateway = Gateway(url, port, app, segment, settings, client, control, purses)
+        for account_id in (ACCOUNT, OTHER_ACCOUNT):
+            gateway.put_account(account_id)
         if is_ready:
             gateway.publish(fleet_of(*urls))
             segment.set_accounts_ready()
@@ -142,6 +166,7 @@ async def running_gateway(
             server.stop()
             await client.aclose()
             await running
+            await app.close()
             asyncio.get_running_loop().remove_reader(forwarder.wake_fd())
 
 

@@ -118,3 +118,9 @@ def record(ticket: int, request: Request) -> bytes:
         3,
         request.request_id,
     )
+
+
+def held_record(account_id: int, request_id: bytes, nanos: int) -> bytes:
+    """The record of a request that holds so much and has not ended."""
+    head = (1, 0, account_id, 1, 77, 0, nanos, *(0,) * 8)
+    return PACK(*head, 0, 0, 0, 0, 65_535, DEBIT, 0, 0, 0, request_id)

@@ -123,7 +123,7 @@ def _running(programs: Path, folder: Path) -> Iterator[PostgresqlServer]:
         check=False,
     )
     assert made.returncode == 0, made.stderr
-    port = _free_port()
+    port = free_port()
     settings = [
         f"unix_socket_directories={folder}",
         "listen_addresses=127.0.0.1",
@@ -163,7 +163,7 @@ def _access(folder: Path, user: str | None) -> list[str]:
     ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

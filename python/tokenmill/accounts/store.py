@@ -1,10 +1,12 @@
-"""Accounts in the database. Each function is one statement in the caller's transaction."""
+"""Accounts in the database. Each function is one statement in the caller's transaction, and a line
+for other houses where it changes something."""
 
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, Row, insert, select, update
 
+from tokenmill.database.changes import note_change
 from tokenmill.database.tables import accounts
 
 
@@ -25,6 +27,7 @@ def insert_account(connection: Connection, name: str, tier: str, now_s: int) -> 
     values = {"name": name, "tier": tier, "created_at_s": now_s}
     statement = insert(accounts).values(values).returning(accounts.c.id)
     account_id: int = connection.execute(statement).scalar_one()
+    note_change(connection, "account", account_id)
     return Account(id=account_id, name=name, tier=tier, created_at_s=now_s)
 
 
@@ -47,6 +50,7 @@ def change_account(connection: Connection, account: Account) -> None:
         for name in ("tier", "requests_per_min", "tokens_per_min", "concurrency_max")
     }
     connection.execute(update(accounts).where(accounts.c.id == account.id).values(values))
+    note_change(connection, "account", account.id)
 
 
 def list_accounts(connection: Connection) -> list[Account]:

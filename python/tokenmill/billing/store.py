@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from tokenmill.billing import rules
 from tokenmill.billing.rules import Book, CreditKind, Posting, TransferKind
@@ -107,6 +107,35 @@ def balance_nanos(connection: Connection, account_id: int) -> int:
     return int(found or 0)
 
 
+def latest_lines(
+    connection: Connection, account_ids: Sequence[int] | None = None
+) -> dict[int, tuple[int, int]]:
+    """The last transfer of each of these accounts, or of all that have one: its number, and the
+    balance after it. One moment for all of them, where they are no more than some hundreds."""
+    found = {}
+    pieces = [None] if account_ids is None else in_pieces(account_ids)
+    for some in pieces:
+        last = select(func.max(transfers.c.id)).group_by(transfers.c.account_id)
+        if some is not None:
+            last = last.where(transfers.c.account_id.in_(some))
+        wanted = select(transfers.c.account_id, transfers.c.id, transfers.c.balance_nanos)
+        for account_id, number, balance in connection.execute(
+            wanted.where(transfers.c.id.in_(last))
+        ):
+            found[account_id] = (int(number), int(balance))
+    return found
+
+
+def balance_at(connection: Connection, account_id: int, line: int) -> int | None:
+    """The account's balance after this transfer; 0 before the first, None if it is not its."""
+    if line == 0:
+        return 0
+    statement = select(transfers.c.balance_nanos).where(
+        transfers.c.id == line, transfers.c.account_id == account_id
+    )
+    return connection.execute(statement).scalar_one_or_none()
+
+
 def list_balances(connection: Connection) -> dict[str, int]:
     """What is in each book, by its name."""
     rows = connection.execute(select(books.c.name, books.c.balance_nanos))
@@ -162,6 +191,13 @@ def link_credits(connection: Connection, made: Sequence[tuple[int, int]]) -> Non
         )
         values = [{"credit_id": number, "made_id": transfer} for number, transfer in made]
         connection.execute(statement, values)
+
+
+def link_waiting(connection: Connection, number: int, transfer_id: int) -> bool:
+    """The credit is part of the ledger now; false if it was already: then nothing may be kept."""
+    is_it = and_(wallet_credits.c.id == number, wallet_credits.c.transfer_id.is_(None))
+    result = connection.execute(update(wallet_credits).where(is_it).values(transfer_id=transfer_id))
+    return bool(result.rowcount)
 
 
 def credited_nanos(connection: Connection, account_id: int, kind: CreditKind) -> int:

@@ -7,6 +7,7 @@ written down and not sent, because something died, is sent by the next start.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from tokenmill import clock
@@ -25,6 +26,7 @@ from tokenmill.billing.views import (
     WalletView,
     money,
 )
+from tokenmill.database.changes import note_change
 from tokenmill.database.connection import Database
 from tokenmill.money import dollars_text
 from tokenmill.usage.store import billed_nanos
@@ -60,6 +62,10 @@ class Road(Protocol):
         """What the segment says of the account; None: no segment knows it."""
 
 
+class _PostedElsewhere(Exception):
+    """Another house was quicker: nothing of this transaction is kept."""
+
+
 class LedgerRoad:
     """Straight into the ledger, where no hot segment has another word for the balance."""
 
@@ -72,11 +78,13 @@ class LedgerRoad:
         return set()
 
     def send(self, credit: Credit) -> bool:
-        """Posts the credit. Raises: DatabaseUnavailable."""
+        """Posts the credit, once. Raises: DatabaseUnavailable."""
         posting = rules.credit_posting(credit.account_id, credit.kind, credit.amount_nanos)
-        with self._database.write() as connection:
+        with suppress(_PostedElsewhere), self._database.write() as connection:
             [number] = store.post(connection, [posting], self._now_ms())
-            store.link_credits(connection, [(credit.id, number)])
+            if not store.link_waiting(connection, credit.id, number):
+                raise _PostedElsewhere
+            note_change(connection, "account", credit.account_id)
         return True
 
     def wait(self, timeout_s: float) -> None:

@@ -50,7 +50,7 @@ def shown(path: str, value: Any) -> Any:
     """The value in plain JSON types, without its secrets."""
     if path == "engines":
         return [_engine(engine) for engine in value]
-    if path == "database_url":
+    if path in ("database_url", "redis_url"):
         return _PASSWORD.sub(r"\1:…", value)
     if isinstance(value, Path):
         return str(value)

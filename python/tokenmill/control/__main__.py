@@ -117,7 +117,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     try:
         return await serve_control(start, keeper, segment, house)
     finally:
-        await asyncio.to_thread(house.money.ledger.stop, LAST_FLUSH_S_MAX)
+        await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
         house.database.close()
 
 

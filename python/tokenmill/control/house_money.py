@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -16,16 +17,23 @@ from tokenmill import clock
 from tokenmill._native import Segment
 from tokenmill.accounts.local_account import ensure_local_account
 from tokenmill.accounts.rules import limits_of
+from tokenmill.accounts.store import Account
+from tokenmill.billing.verification import Check
 from tokenmill.billing.views import AddFunds
-from tokenmill.billing.wallets import Wallets
+from tokenmill.billing.wallets import Road, Wallets
 from tokenmill.control.ledger_keeper import LedgerKeeper
 from tokenmill.control.segment_accounts import SegmentAccounts
 from tokenmill.control.segment_road import SegmentRoad
 from tokenmill.control.usage_names import UsageNames
+from tokenmill.control.wallet_checks import check_wallets
 from tokenmill.database.connection import Database
 from tokenmill.errors import ApiError
 from tokenmill.models.fleet import Fleet
+from tokenmill.purses.address import check_url
 from tokenmill.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenmill.control.purse_keeper import PurseKeeper
 
 OPENING_GRANT = AddFunds(
     amount_nanos=10**15,
@@ -47,6 +55,21 @@ class HouseMoney(Struct, frozen=True):
     ledger: LedgerKeeper
     accounts: SegmentAccounts
     wallets: Wallets
+    check_wallets: Callable[[], Check]
+    purses: "PurseKeeper | None" = None
+
+    def publish(self, account: Account) -> None:
+        """The account stands where requests are admitted, as it is now. Raises:
+        DatabaseUnavailable."""
+        self.accounts.publish(account)
+        if self.purses is not None:
+            self.purses.refresh(account.id)
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends the threads; what is settled comes to the ledger first, if that can be reached."""
+        self.ledger.stop(timeout_s)
+        if self.purses is not None:
+            self.purses.stop(timeout_s)
 
 
 def open_money(
@@ -57,17 +80,48 @@ def open_money(
     Raises: ApiError: the database cannot be used, or holds too many accounts.
     """
     ledger = LedgerKeeper(database, segment, UsageNames(fleet))
+    purses = open_purses(database, segment, settings, ledger)
     segment.rescue_control()
     ledger.flush_all()
     local = ensure_local_account(database, clock.wall_s())
     accounts = SegmentAccounts(database, segment, partial(limits_of, settings))
-    accounts.load()
-    wallets = Wallets(database, SegmentRoad(segment, ledger))
+    accounts.load(has_purses=purses is not None)
+    road = SegmentRoad(segment, ledger) if purses is None else _purse_road(database, purses)
+    wallets = Wallets(database, road)
     ledger.start()
     wallets.send_waiting()
     wallets.add(local.id, OPENING_GRANT)
     segment.set_accounts_ready()
-    return HouseMoney(ledger, accounts, wallets)
+    checks = partial(check_wallets, database, segment, ledger)
+    if purses is not None:
+        from tokenmill.control.purse_checks import check_purses
+
+        checks = partial(check_purses, database, purses)
+        purses.start()
+    return HouseMoney(ledger, accounts, wallets, checks, purses)
+
+
+def open_purses(
+    database: Database, segment: Segment, settings: Settings, ledger: LedgerKeeper
+) -> "PurseKeeper | None":
+    """Who keeps the purses, if houses share some; it is told of what is posted from now on. Redis
+    need not be there. Raises: RedisUrlInvalid."""
+    if not settings.redis_url:
+        return None
+    check_url(settings.redis_url, database.address.kind)
+    from tokenmill.control.purse_keeper import PurseKeeper
+    from tokenmill.purses.connection import connect
+
+    redis = connect(settings.redis_url, settings.redis)
+    purses = PurseKeeper(redis, settings.redis, database, segment, ledger)
+    ledger.when_posted = purses.posted
+    return purses
+
+
+def _purse_road(database: Database, purses: "PurseKeeper") -> Road:
+    from tokenmill.control.purse_road import PurseRoad
+
+    return PurseRoad(database, purses)
 
 
 async def send_for_ever(wallets: Wallets) -> None:

@@ -47,6 +47,10 @@ class Names(Protocol):
     def mark_written(self, numbers: Iterable[int]) -> None: ...
 
 
+def _tell_nobody(_: list[UsageRow]) -> None:
+    """Nobody else has a word for what was posted."""
+
+
 class LedgerKeeper:
     """Takes settled cells to the ledger; from any thread, one flush after the other."""
 
@@ -69,6 +73,8 @@ class LedgerKeeper:
         self._has_flushed = threading.Condition()
         self._is_ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self.when_posted: Callable[[list[UsageRow]], None] = _tell_nobody
+        """Called with rows that are in the ledger for good, before their cells are freed."""
         self.cells_written = 0
         self.failures = 0
         self.behind_since_ms = 0  # monotonic; 0: the database takes what it is given
@@ -145,6 +151,7 @@ class LedgerKeeper:
                 return b""
             half = len(packed) // CELL_BYTES // 2 * CELL_BYTES
             return self._write(packed[:half]) + self._write(packed[half:])
+        self.when_posted(settled.rows)
         self._may_be_known = False
         self._last_uses.update(uses)
         self._names.mark_written(names)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tokenmill._native import Segment
 from tokenmill.child import ChildStart
 from tokenmill.control.house_money import HouseMoney, open_money
+from tokenmill.database.changes import newest_change
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.engines.store import Owner, list_owners
@@ -19,11 +20,13 @@ from tokenmill.models.fleet import Fleet
 
 
 class OpenHouse(Struct, frozen=True):
-    """The open database, the engines that belong to accounts, and who works on money."""
+    """The open database, the engines that belong to accounts, and who works on money. What changed
+    after `last_change` may not be in the segment."""
 
     database: Database
     owners: dict[str, Owner]
     money: HouseMoney
+    last_change: int
 
 
 def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) -> OpenHouse:
@@ -33,7 +36,9 @@ def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) 
     """
     settings = start.child.settings
     database = open_database(settings.database_url, settings.state)
+    with database.read() as connection:
+        last_change = newest_change(connection)
     money = open_money(database, segment, settings, fleet)
     start_keys(database, segment, settings.state)
     with database.read() as connection:
-        return OpenHouse(database, list_owners(connection), money)
+        return OpenHouse(database, list_owners(connection), money, last_change)

@@ -53,8 +53,9 @@ class SegmentAccounts:
         self._segment = segment
         self._tier_limits = tier_limits
 
-    def load(self) -> int:
-        """Every account stands in the segment with its limits and its balance; how many.
+    def load(self, *, has_purses: bool = False) -> int:
+        """Every account stands in the segment with its limits and its balance; how many. With
+        purses the balance there is nobody's word.
 
         To be called while nothing flushes and after everything was. Raises: AccountsDoNotFit,
         DatabaseUnavailable.
@@ -71,8 +72,9 @@ class SegmentAccounts:
             )
         owned = {one.id: balances.get(customer_book(one.id).name, 0) for one in accounts}
         self._segment.put_accounts(b"".join(self._pack(one, owned[one.id]) for one in accounts))
-        for one in accounts:
-            self._set_right(one.id, owned[one.id])
+        if not has_purses:
+            for one in accounts:
+                self._set_right(one.id, owned[one.id])
         return len(accounts)
 
     def publish(self, account: Account) -> None:

@@ -17,6 +17,7 @@ from tokenmill.control.app import Routes, create_app
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.house_changes import HouseChanges
 from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.keeper import Keeper
 from tokenmill.control.ledger_metrics import LedgerCollector
@@ -46,7 +47,11 @@ async def serve_control(
     """Serves until told to stop; whether all ended by itself."""
     settings = start.child.settings
     engines = HouseEngines(keeper, house.database, segment, house.owners)
-    app = make_app(start, keeper, segment, house, engines)
+    keys = KeyRegistry(house.database, segment, settings.state)
+    changes = HouseChanges(
+        house.database, keys, partial(publish_account, house, keys), house.last_change
+    )
+    app = make_app(start, keeper, segment, house, (engines, keys))
     registry = make_registry(start, keeper, segment, engines)
     registry.register(LedgerCollector(house.money.ledger))
     metrics = MetricsListener(registry)
@@ -58,6 +63,8 @@ async def serve_control(
         asyncio.create_task(send_for_ever(house.money.wallets)),
         asyncio.create_task(forget_for_ever(house.database, kept_days)),
     ]
+    if house.database.address.kind != "sqlite":  # which no other house can open
+        going_on.append(asyncio.create_task(changes.follow()))
     try:
         return await serve(
             app,
@@ -71,22 +78,32 @@ async def serve_control(
         await metrics.close()
 
 
+def publish_account(house: OpenHouse, keys: KeyRegistry, account: Account) -> None:
+    """The account and its keys stand in the segment as they are now."""
+    house.money.publish(account)
+    keys.republish(account.id)
+
+
 def make_app(
-    start: ChildStart, keeper: Keeper, segment: Segment, house: OpenHouse, engines: HouseEngines
+    start: ChildStart,
+    keeper: Keeper,
+    segment: Segment,
+    house: OpenHouse,
+    registers: tuple[HouseEngines, KeyRegistry],
 ) -> AsgiApp:
     """The wired app of the control plane."""
     settings = start.child.settings
+    engines, keys = registers
     status = StatusReader(
         segment, settings.segment.workers_max, engines.views, lambda: keeper.fleet
     )
-    keys = KeyRegistry(house.database, segment, settings.state)
     parts = make_parts(settings, house, keys, engines)
     admin: list[Routes] = [
         key_routes(keys),
         *engine_routes(engines),
         status_route(status),
         private_router(parts),
-        verification_route(house.database, segment, house.money.ledger),
+        verification_route(house.database, house.money.check_wallets),
     ]
     dashboard = public_router(parts, VisitorFinder(house.database))
     app = create_app(admin=admin, public=[*DOCUMENTATION_ROUTES, dashboard])
@@ -97,16 +114,11 @@ def make_parts(
     settings: Settings, house: OpenHouse, keys: KeyRegistry, engines: HouseEngines
 ) -> DashboardParts:
     """Who answers the dashboard's routes."""
-
-    def publish(account: Account) -> None:
-        house.money.accounts.publish(account)
-        keys.republish(account.id)
-
     return DashboardParts(
         accounts=AccountRegistry(
             house.database,
             partial(limits_of, settings),
-            publish,
+            partial(publish_account, house, keys),
             accounts_max=settings.segment.accounts_max,
         ),
         keys=keys,

@@ -190,5 +190,15 @@ marks = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+changes = Table(
+    "changes",
+    metadata,
+    # What other houses on this database have to look at again: keys and accounts, by number.
+    Column("id", Id, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 # What a start reads: the keys that open something.
 Index("ix_keys_revoked_at_s", keys.c.revoked_at_s)

@@ -23,6 +23,7 @@ from tokenmill.engines.probe import look
 from tokenmill.engines.vllm.presence import find_vllm, has_usable_gpu
 from tokenmill.errors import ApiError
 from tokenmill.listening import listen_tcp
+from tokenmill.purses.address import check_url, shown_url
 from tokenmill.settings import Settings
 from tokenmill.state_folder import control_socket, lock_path
 from tokenmill.supervisor.port_holder import find_port_holder
@@ -67,6 +68,7 @@ def examine(settings: Settings) -> list[Verdict]:
         verdicts.judge_files(_hard_limit(), settings.http.connections_max),
         _clock(settings.state),
         _database(settings),
+        *([_redis(settings)] if settings.redis_url else []),
         *asyncio.run(_engines(settings)),
     ]
 
@@ -162,6 +164,26 @@ def _database(settings: Settings) -> Verdict:
     except ApiError as error:
         return verdicts.judge_database(shown, None, error.message, HEAD)
     return verdicts.judge_database(shown, revision, "", HEAD)
+
+
+def _redis(settings: Settings) -> Verdict:
+    shown = shown_url(settings.redis_url)
+    try:
+        kind = find_address(settings.database_url, settings.state).kind
+        check_url(settings.redis_url, kind)
+    except ApiError as error:
+        return verdicts.judge_redis(shown, error.message, "", "")
+    from redis.exceptions import RedisError
+
+    from tokenmill.purses.connection import connect
+
+    try:
+        with connect(settings.redis_url, settings.redis) as redis:
+            told = redis.info("server") | redis.info("memory")
+    except (RedisError, OSError, ValueError) as error:
+        return verdicts.judge_redis(shown, str(error), "", "")
+    version, eviction = told.get("redis_version", ""), told.get("maxmemory_policy", "")
+    return verdicts.judge_redis(shown, "", str(version), str(eviction))
 
 
 async def _engines(settings: Settings) -> list[Verdict]:

@@ -168,6 +168,18 @@ def judge_database(shown: str, revision: str | None, problem: str, newest: str) 
     return Verdict(check="database", level="ok", found=f"{shown}: revision {revision}")
 
 
+def judge_redis(shown: str, problem: str, version: str, eviction: str) -> Verdict:
+    """`problem`: why it cannot be used; `eviction`: what it does when its memory is full."""
+    if problem:
+        advice = "Requests are refused until it answers: look at redis_url and at the server."
+        return Verdict(check="redis", level="fail", found=f"{shown}: {problem}", advice=advice)
+    found = f"{shown}: Redis {version}"
+    if eviction not in ("noeviction", ""):
+        advice = "Set maxmemory-policy to noeviction: a purse that is evicted is refused requests."
+        return Verdict(check="redis", level="warn", found=f"{found}, {eviction}", advice=advice)
+    return Verdict(check="redis", level="ok", found=found)
+
+
 def judge_engine(name: str, sighting: Sighting, *, is_named: bool) -> Verdict:
     """An engine that the settings name must serve; an address that is only tried need not."""
     models = ", ".join(model.id for model in sighting.models)

@@ -6,6 +6,7 @@ exception can become an answer, and the place where answers are counted and logg
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -23,6 +24,9 @@ from tokenmill.inference.key_view import key_view
 from tokenmill.inference.listing import model, models
 from tokenmill.inference.serving import Serving
 from tokenmill.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenmill.purses.worker_purses import WorkerPurses
 
 PREFIXES = ("/v1", "/api/v1")
 _MODEL_PREFIXES = tuple(f"{prefix}/models/" for prefix in PREFIXES)
@@ -93,6 +97,11 @@ class App:
         """Takes over a newer fleet though no request asks for it: running streams learn by it that
         their engine has left."""
         self._serving.fleet_index()
+
+    async def close(self) -> None:
+        """Nothing is open to other machines afterwards."""
+        if self._serving.purses is not None:
+            await self._serving.purses.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -172,8 +181,18 @@ def build_app(
     control_socket: str,
 ) -> App:
     """The app of one worker, for `asgi_server`. `worker_slot` is its row in the segment."""
-    serving = Serving(settings, segment, forwarder, worker_slot, control_socket)
+    purses = make_purses(settings, segment)
+    serving = Serving(settings, segment, forwarder, worker_slot, control_socket, purses=purses)
     return App(serving, Cors(settings.http.cors_origins))
+
+
+def make_purses(settings: Settings, segment: Segment) -> "WorkerPurses | None":
+    """Limits and wallets that houses share, if they do."""
+    if not settings.redis_url:
+        return None
+    from tokenmill.purses.worker_purses import WorkerPurses
+
+    return WorkerPurses(settings.redis_url, settings.redis, segment.incarnation)
 
 
 async def _answer_options(exchange: Exchange, endpoint: Endpoint, cors: Cors) -> None:

@@ -108,6 +108,7 @@ class Worker:
         left_s = (deadline_ms - monotonic_ms()) / 1000 + END_MARGIN_S
         is_ended = await ended(running, stop, max(left_s, END_MARGIN_S))
         self._forwarder.close()
+        await self._app.close()
         return is_ended
 
     async def _wait_for_streams(self, deadline_ms: int, stop: StopSignal) -> None:

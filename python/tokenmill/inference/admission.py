@@ -15,6 +15,7 @@ from tokenmill._native import AnswerKind, KeyEntry, Payer, RefusalKind, Refused,
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.refusing import error_of
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.shared_limits import admit_shared, take_shared, void_shared
 from tokenmill.models.lookup import answer_name
 
 if TYPE_CHECKING:
@@ -75,26 +76,27 @@ async def start_paid(exchange: Exchange, serving: Serving, order: "Order") -> Re
     """The request on its way, with what it may cost held. Raises: ApiError, ClientGone."""
     demand = order.demand
     most = demand.prompt_tokens_max(len(order.body))
-    started = _start(exchange, serving, order, most)
+    started = await _begin(exchange, serving, order, most)
     if isinstance(started, Refused) and started.kind == RefusalKind.BALANCE:
         counted = await _count_prompt(exchange, serving, order)
         if counted is not None and counted < most:
-            started = _start(exchange, serving, order, counted)
+            started = await _begin(exchange, serving, order, counted)
     if isinstance(started, Refused):
         serving.counters.refused(started.kind)
         account = serving.segment.account(demand.key.account_id)
         raise error_of(started, account, is_factory=order.route.kind == "factory")
-    if not serving.enforces and (overlooked := started.overlooked) is not None:
-        serving.counters.refused(overlooked.kind, in_shadow=True)
     return started
 
 
-def take_request(exchange: Exchange, serving: Serving, key: KeyEntry) -> None:
+async def take_request(exchange: Exchange, serving: Serving, key: KeyEntry) -> None:
     """Takes the key's permit for one request. Raises: ApiError."""
     segment, account_id = serving.segment, key.account_id
-    refused = segment.take_request(account_id)
-    exchange.limited_by = segment
     exchange.account_id = account_id
+    if serving.purses is None:
+        refused = segment.take_request(account_id)
+        exchange.limited_by = segment
+    else:
+        refused = await take_shared(exchange, serving, serving.purses, key)
     if refused is None:
         return
     serving.counters.refused(refused.kind, in_shadow=not serving.enforces)
@@ -102,10 +104,49 @@ def take_request(exchange: Exchange, serving: Serving, key: KeyEntry) -> None:
         raise error_of(refused, segment.account(account_id), is_factory=True)
 
 
-def _start(
+async def _begin(
     exchange: Exchange, serving: Serving, order: "Order", prompt_tokens_max: int
 ) -> Relay | Refused:
-    demand, route = order.demand, order.route
+    """Admitted and started; counts what would have refused it where nothing does."""
+    purses, demand = serving.purses, order.demand
+    payer = _payer(serving, order, prompt_tokens_max)
+    overlooked = None
+    if purses is not None:
+        refused = await admit_shared(exchange, serving, purses, demand.key, payer)
+        if refused is not None and serving.enforces:
+            return refused
+        overlooked = refused
+    started: Relay | Refused | None = None
+    try:
+        started = _start(exchange, serving, order, payer)
+    finally:
+        if not isinstance(started, Relay):
+            await void_shared(exchange, serving)
+    if isinstance(started, Refused):
+        return started
+    if purses is None:
+        overlooked = started.overlooked
+    if not serving.enforces and overlooked is not None:
+        serving.counters.refused(overlooked.kind, in_shadow=True)
+    return started
+
+
+def _payer(serving: Serving, order: "Order", prompt_tokens_max: int) -> Payer:
+    demand = order.demand
+    return Payer(
+        demand.key,
+        serving.tariff(order.route, demand.endpoint),
+        prompt_tokens_max=prompt_tokens_max,
+        completion_tokens_max=demand.completion_tokens_max,
+        tokens_estimate=demand.tokens_estimate,
+        prompt_tokens_min=demand.body_bytes // BYTES_PER_TOKEN,
+        # A purse has decided already, if there is one.
+        enforce=serving.enforces and serving.purses is None,
+    )
+
+
+def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -> Relay | Refused:
+    route = order.route
     name = answer_name(route, order.asked_model)
     return serving.forwarder.start(
         route.pool,
@@ -116,15 +157,7 @@ def _start(
         usage=order.usage,
         model=None if name == route.engine_model else name,
         calls=order.calls,
-        payer=Payer(
-            demand.key,
-            serving.tariff(route, demand.endpoint),
-            prompt_tokens_max=prompt_tokens_max,
-            completion_tokens_max=demand.completion_tokens_max,
-            tokens_estimate=demand.tokens_estimate,
-            prompt_tokens_min=demand.body_bytes // BYTES_PER_TOKEN,
-            enforce=serving.enforces,
-        ),
+        payer=payer,
     )
 
 

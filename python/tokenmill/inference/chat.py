@@ -38,7 +38,7 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     """Answers a chat completion request, streamed or whole. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
-    take_request(exchange, serving, key)
+    await take_request(exchange, serving, key)
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))

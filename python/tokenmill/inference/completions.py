@@ -40,7 +40,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     """Answers a text completion request, streamed or whole. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
-    take_request(exchange, serving, key)
+    await take_request(exchange, serving, key)
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))

@@ -41,7 +41,7 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     """Answers an embeddings request. Raises: ApiError, ClientGone."""
     bounds = serving.settings.bounds
     key = authorise(exchange, serving)
-    take_request(exchange, serving, key)
+    await take_request(exchange, serving, key)
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))

@@ -6,7 +6,7 @@ answer (request id, CORS, whether the connection may live on) is decided here, o
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from tokenmill.clock import monotonic_ns, wall_s
@@ -14,14 +14,18 @@ from tokenmill.errors import ApiError, InvalidRequest
 from tokenmill.ids import request_id as fresh_id
 from tokenmill.protocol.errors import envelope, error_headers
 
-if TYPE_CHECKING:
-    from tokenmill._native import Segment
-
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+
+class LimitTeller(Protocol):
+    """Who knows what is left of an account's limits: the hot segment, or a purse's answer."""
+
+    def limit_headers(self, account_id: int, wall_s: int, /) -> Headers: ...
+
 
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
@@ -55,6 +59,7 @@ class Exchange:
         "extra_headers",
         "grammar_ns",
         "headers",
+        "holds_shared",
         "is_cacheable",
         "is_head",
         "key_ns",
@@ -89,8 +94,9 @@ class Exchange:
         # gone by that one: what follows on the connection cannot be trusted (RFC 9112, 6.3).
         self.must_close = b"transfer-encoding" in self.headers
         self.extra_headers: Headers = []
-        self.limited_by: Segment | None = None  # whose limits `account_id` is under
+        self.limited_by: LimitTeller | None = None  # of the limits that `account_id` is under
         self.account_id = 0
+        self.holds_shared = False  # the account's purse holds something for this request
         self.is_cacheable = False  # the answer says itself how long it may be kept
 
     def check_headers(self) -> None:

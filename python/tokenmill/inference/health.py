@@ -19,12 +19,15 @@ _OK = msgspec.json.encode(Health("ok"))
 
 
 async def health(exchange: Exchange, serving: Serving) -> None:
-    """200 when some engine can answer. Raises: ModelLoading, NoEngine."""
+    """200 when some engine can answer, and requests can be admitted. Raises: ModelLoading,
+    NoEngine, PursesAway."""
     index = serving.fleet_index()
     if not index.can_answer():
         if index.fleet.is_loading() or not serving.is_ready():
             raise ModelLoading(retry_after_ms=RETRY_MS)
         raise NoEngine(retry_after_ms=RETRY_MS)
+    if serving.purses is not None:
+        await serving.purses.check()
     await exchange.answer(200, [JSON_TYPE], _OK)
 
 

@@ -9,7 +9,9 @@ from tokenmill.inference.authorise import authorise
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.refusing import dollars
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.shared_limits import limits_of, look_shared
 from tokenmill.keys.rules import scope_names
+from tokenmill.purses.values import Look, Terms
 
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -38,6 +40,23 @@ class WalletView(Struct, kw_only=True):
     requests_in_flight: int
 
 
+class Shared(Struct, frozen=True, kw_only=True):
+    """An account at one moment, over all houses: what the native `AccountView` is of one."""
+
+    available_nanos: int
+    in_flight: int
+    concurrency_max: int
+    requests_per_min: int
+    requests_remaining: int
+    requests_reset_ms: int
+    tokens_per_min: int
+    tokens_remaining: int
+    tokens_reset_ms: int
+
+
+Standing = AccountView | Shared
+
+
 class KeyInfo(Struct, kw_only=True):
     """The answer."""
 
@@ -53,7 +72,10 @@ class KeyInfo(Struct, kw_only=True):
 async def key_view(exchange: Exchange, serving: Serving) -> None:
     """Answers with the key's own view. Costs no permit. Raises: ApiError."""
     key = authorise(exchange, serving)
-    view = serving.segment.account(key.account_id)
+    view: Standing | None = serving.segment.account(key.account_id)
+    if serving.purses is not None:
+        look = await look_shared(serving, serving.purses, key.account_id)
+        view = _shared(limits_of(serving, key.account_id), look)
     info = KeyInfo(
         object="key",
         key_id=key.key_id,
@@ -66,7 +88,22 @@ async def key_view(exchange: Exchange, serving: Serving) -> None:
     await exchange.answer(200, [JSON_TYPE], _ENCODE(info))
 
 
-def _limits(view: AccountView) -> Limits:
+def _shared(limits: Terms, look: Look) -> Standing:
+    levels = look.levels
+    return Shared(
+        available_nanos=look.available_nanos,
+        in_flight=look.in_flight,
+        concurrency_max=limits.concurrency_max,
+        requests_per_min=limits.requests_per_min,
+        requests_remaining=levels.requests_remaining,
+        requests_reset_ms=levels.requests_reset_ms,
+        tokens_per_min=limits.tokens_per_min,
+        tokens_remaining=levels.tokens_remaining,
+        tokens_reset_ms=levels.tokens_reset_ms,
+    )
+
+
+def _limits(view: Standing) -> Limits:
     return Limits(
         requests_per_min=_limit(
             view.requests_per_min, view.requests_remaining, view.requests_reset_ms
@@ -80,7 +117,7 @@ def _limit(limit: int, remaining: int, reset_ms: int) -> Limit | None:
     return Limit(limit=limit, remaining=remaining, reset_ms=reset_ms) if limit else None
 
 
-def _wallet(view: AccountView) -> WalletView:
+def _wallet(view: Standing) -> WalletView:
     return WalletView(
         available_nanos=view.available_nanos,
         available=dollars(view.available_nanos),

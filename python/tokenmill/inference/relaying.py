@@ -4,7 +4,7 @@ Whatever frames are ready leave as one body part. Until the answer's head is the
 status; afterwards it is the stream's last event, and no `[DONE]` follows.
 """
 
-from tokenmill._native import End, EndReason, Head, UsageShape, Whole
+from tokenmill._native import End, EndReason, Head, Relay, UsageShape, Whole
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import UpstreamError
 from tokenmill.inference.admission import Demand, start_paid
@@ -12,6 +12,7 @@ from tokenmill.inference.client_watch import ClientWatch, Event
 from tokenmill.inference.engine_errors import Blame, from_answer, from_end
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.shared_limits import settle_shared
 from tokenmill.models.fleet import Route
 from tokenmill.protocol.errors import sse_event
 from tokenmill.protocol.generation import StreamOptions
@@ -72,8 +73,9 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
                 exchange.upstream_ns = event.first_byte_ns
                 serving.counters.began(event.first_byte_ns, is_stream=order.is_stream)
             if isinstance(event, Head):
-                await _relay_stream(exchange, serving, watch, order)
+                await _relay_stream(exchange, serving, watch, order, running)
             else:
+                await settle_shared(exchange, serving, running)
                 body = _whole_body(event, serving, order)
                 serving.counters.relayed(0, 1, len(body))
                 cost = (_COST, b"%d" % running.cost_nanos)
@@ -99,7 +101,7 @@ def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
 
 
 async def _relay_stream(
-    exchange: Exchange, serving: Serving, watch: ClientWatch, order: Order
+    exchange: Exchange, serving: Serving, watch: ClientWatch, order: Order, running: Relay
 ) -> None:
     """Sends frames as they come. A stream that ends otherwise than complete ends with an error."""
     await exchange.start(200, [_SSE_TYPE, _UNBUFFERED])
@@ -115,6 +117,7 @@ async def _relay_stream(
     finally:
         serving.counters.relayed(frames, wakeups, sent_bytes)
     serving.counters.ended(event.reason)
+    await settle_shared(exchange, serving, running)
     last = b""
     if event.reason != EndReason.COMPLETE:
         last = sse_event(from_end(event, order.blame, is_status=False))

@@ -6,6 +6,7 @@ is read again when control has published a new one.
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,9 @@ from tokenmill.protocol.decoding import BodyDecoder
 from tokenmill.protocol.embeddings import EmbeddingRequest
 from tokenmill.settings import PriceSettings, Settings
 
+if TYPE_CHECKING:
+    from tokenmill.purses.worker_purses import WorkerPurses
+
 READY_WAIT_S = 5.0
 """How long a request waits for control's first words; a start takes a fraction of it."""
 
@@ -47,8 +51,12 @@ class Serving:
         forwarder: Forwarder,
         worker: int,
         control_socket: str,
+        *,
+        purses: "WorkerPurses | None" = None,
     ) -> None:
+        """`purses`: where many houses share limits and wallets; None: they are the segment's."""
         self.settings = settings
+        self.purses = purses
         self.segment = segment
         self.forwarder = forwarder
         self.counters = Counters(segment, worker)

@@ -18,10 +18,15 @@ from tokenmill.accounts.store import Account
 from tokenmill.database.connection import Database
 from tokenmill.keys import rules, store
 from tokenmill.keys.errors import KeysDoNotFit
-from tokenmill.keys.local_secret import ensure_local_secret, replace_local_secret
+from tokenmill.keys.local_secret import (
+    ensure_local_secret,
+    keep_local_number,
+    local_number,
+    replace_local_secret,
+)
 from tokenmill.keys.model_lists import ModelLists
 from tokenmill.keys.registry import fresh_secret
-from tokenmill.keys.store import NewKey
+from tokenmill.keys.store import NewKey, StoredKey
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Keys that expired less than this ago are loaded, to be refused as expired and not as unknown."""
@@ -54,17 +59,20 @@ def ensure_local_key(database: Database, state: Path, now_s: int) -> str:
     """
     secret = ensure_local_secret(state)
     with database.read() as connection:
-        if _is_live(connection, secret, now_s):
-            return secret
+        key = store.find_digest(connection, rules.digest(secret))
+    if key is not None and rules.key_state(key.revoked_at_s, key.expires_at_s, now_s) == "live":
+        keep_local_number(state, key.id)
+        return secret
     with database.write() as connection:
         account = local_account(connection, now_s)
         if store.find_digest(connection, rules.digest(secret)) is not None:
             # Revoked or expired, but its file is still there: a revocation that was cut short.
             secret = fresh_secret()
             replace_local_secret(state, secret)
-        for old in store.find_local_keys(connection):
+        for old in _lost_keys(connection, state):
             store.mark_revoked(connection, old.id, now_s)
-        store.insert_key(connection, _local_key(account, secret, now_s))
+        key_id = store.insert_key(connection, _local_key(account, secret, now_s))
+    keep_local_number(state, key_id)
     return secret
 
 
@@ -94,11 +102,12 @@ def load_keys(database: Database, segment: Segment, now_s: int) -> Loaded:
     return Loaded(count, gone)
 
 
-def _is_live(connection: Connection, secret: str, now_s: int) -> bool:
-    key = store.find_digest(connection, rules.digest(secret))
-    return key is not None and (
-        rules.key_state(key.revoked_at_s, key.expires_at_s, now_s) == "live"
-    )
+def _lost_keys(connection: Connection, state: Path) -> list[StoredKey]:
+    """Local keys of this house whose secret is not in its file: other houses may share a server."""
+    found = store.find_local_keys(connection)
+    if connection.dialect.name == "sqlite":
+        return found
+    return [key for key in found if key.id == local_number(state)]
 
 
 def _local_key(account: Account, secret: str, now_s: int) -> NewKey:

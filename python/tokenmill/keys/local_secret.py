@@ -1,7 +1,7 @@
 """The secret of the local key: a file in the state folder that only its owner may read.
 
 The supervisor prints it before a database is open; control registers its digest. Whoever comes
-first makes it.
+first makes it. The key's number lies beside it: should the secret be lost, that key is revoked.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from tokenmill import ids
 from tokenmill.keys.rules import RANDOM_CHARACTERS, is_well_formed, make_secret
 
 FILE_NAME = "local_key"
+NUMBER_FILE_NAME = "local_key_number"
 
 
 def local_key_path(state: Path) -> Path:
@@ -47,6 +48,21 @@ def remove_local_secret(state: Path) -> None:
     local_key_path(state).unlink(missing_ok=True)
 
 
+def keep_local_number(state: Path, key_id: int) -> None:
+    """Writes down which key the secret is of."""
+    if local_number(state) != key_id:
+        _write(state / NUMBER_FILE_NAME, str(key_id))
+
+
+def local_number(state: Path) -> int | None:
+    """The number of the local key of this state folder, as far as it is known."""
+    try:
+        text = (state / NUMBER_FILE_NAME).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 def _read(path: Path) -> str | None:
     try:
         text = path.read_text(encoding="ascii", errors="replace").strip()
@@ -57,13 +73,13 @@ def _read(path: Path) -> str | None:
     return text if is_well_formed(text.encode()) else None
 
 
-def _write(path: Path, secret: str) -> None:
+def _write(path: Path, text: str) -> None:
     """The file is private from birth, and whole whenever it has its name."""
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)  # of one that was killed
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
+        file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

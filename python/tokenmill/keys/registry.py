@@ -97,6 +97,21 @@ class KeyRegistry:
             for key in found:
                 self._put(key)
 
+    def refresh(self, key_id: int) -> None:
+        """The key stands in the segment as the database has it: another house changed it.
+
+        Raises: DatabaseUnavailable, MemoryError (the segment has no room for it).
+        """
+        with self._turn:
+            with self._database.read() as connection:
+                key = store.find_key(connection, key_id)
+            if key is None or self._segment is None:
+                return
+            if key.revoked_at_s:
+                self._segment.revoke_key(key.digest)
+            else:
+                self._put(key)
+
     def rotate(self, key_id: int, wish: RotateKey) -> MadeKey:
         """A new key in the place of an old one, which still opens for `overlap_s`.
 
@@ -115,6 +130,7 @@ class KeyRegistry:
             self._publish(key, now_s)
             if key.is_local:
                 local_secret.replace_local_secret(self._state, secret)
+                local_secret.keep_local_number(self._state, key.id)
             if wish.overlap_s:
                 self._put(old)
             else:

@@ -1,4 +1,5 @@
-"""Keys in the database. Each function is one statement in the caller's transaction."""
+"""Keys in the database. Each function is one statement in the caller's transaction, and a line for
+other houses where it changes what a key opens."""
 
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -20,6 +21,7 @@ from sqlalchemy import (
 )
 
 from tokenmill.accounts.rules import TIERS
+from tokenmill.database.changes import note_change
 from tokenmill.database.tables import accounts, keys
 from tokenmill.keys.rules import DASHBOARD, parse_models
 
@@ -61,6 +63,7 @@ def insert_key(connection: Connection, new: NewKey) -> int:
     values |= {"revoked_at_s": 0, "last_used_at_s": 0}
     statement = insert(keys).values(values).returning(keys.c.id)
     key_id: int = connection.execute(statement).scalar_one()
+    note_change(connection, "key", key_id)
     return key_id
 
 
@@ -91,7 +94,7 @@ def list_keys(
 
 
 def find_local_keys(connection: Connection) -> list[StoredKey]:
-    """The keys that were made for the state folder and are not revoked."""
+    """The keys that were made for a state folder and are not revoked."""
     statement = _select().where(keys.c.is_local.is_(True), keys.c.revoked_at_s == 0)
     return [_stored(row) for row in connection.execute(statement)]
 
@@ -100,11 +103,13 @@ def mark_revoked(connection: Connection, key_id: int, now_s: int) -> None:
     """The key opens nothing from `now_s`; one that was revoked before keeps its time."""
     is_it = and_(keys.c.id == key_id, keys.c.revoked_at_s == 0)
     connection.execute(update(keys).where(is_it).values(revoked_at_s=now_s))
+    note_change(connection, "key", key_id)
 
 
 def set_expiry(connection: Connection, key_id: int, expires_at_s: int) -> None:
     """The key opens nothing from `expires_at_s`."""
     connection.execute(update(keys).where(keys.c.id == key_id).values(expires_at_s=expires_at_s))
+    note_change(connection, "key", key_id)
 
 
 def mark_used(connection: Connection, uses: Mapping[int, int]) -> None:

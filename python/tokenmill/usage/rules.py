@@ -18,7 +18,7 @@ EMBEDDINGS_ENDPOINT = ENDPOINTS.index("embeddings")
 FAILED = 500
 """Statuses from here on are the house's or an engine's failures; a client that went is none."""
 
-IS_STREAM, IS_USAGE_KNOWN, IS_RESCUED = 1, 2, 8
+IS_STREAM, IS_USAGE_KNOWN, IS_ESTIMATED, IS_RESCUED = 1, 2, 4, 8
 """Bits of a row's flags, as a cell has them."""
 
 NO_ENGINE = 0

@@ -24,7 +24,7 @@ mod _native {
     #[pymodule_export]
     use crate::keys::{KeyEntry, KeyRefusal};
     #[pymodule_export]
-    use crate::money::{AccountView, Payer, RefusalKind, Refused, Tariff};
+    use crate::money::{AccountView, Payer, RefusalKind, Refused, Tariff, limit_headers};
     #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]

@@ -3,9 +3,10 @@
 use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tokenmill_core::limiter::retry_after_ms;
+use tokenmill_core::limiter::{Level, retry_after_ms};
 use tokenmill_core::wallet::{
-    Allowance, NANOS_MAX, NoRoom, Price, Record, Refusal, Request, Terms, View,
+    Allowance, Header, NANOS_MAX, NoRoom, Price, Record, Refusal, Request, Terms, View,
+    write_limit_headers,
 };
 use tokenmill_io::forward::Admission;
 
@@ -21,7 +22,7 @@ pub const CELL_FORMAT: &str = "<15q3I2H4B12s40x";
 const ACCOUNT_BYTES: usize = 32;
 
 /// Why a request is not admitted.
-#[pyclass(eq, eq_int, hash, frozen, module = "tokenmill._native")]
+#[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
     #[pyo3(name = "NO_ACCOUNT")]
@@ -48,6 +49,18 @@ pub struct Refused {
     kind: RefusalKind,
     retry_after_ms: u64,
     missing_nanos: i64,
+}
+
+#[pymethods]
+impl Refused {
+    #[new]
+    fn new(kind: RefusalKind, retry_after_ms: u64, missing_nanos: i64) -> Self {
+        Self {
+            kind,
+            retry_after_ms,
+            missing_nanos,
+        }
+    }
 }
 
 impl From<Refusal> for Refused {
@@ -148,6 +161,16 @@ impl Payer {
             enforce,
             tariff,
         }
+    }
+
+    #[getter]
+    fn reserve_nanos(&self) -> i64 {
+        self.reserve
+    }
+
+    #[getter]
+    fn tokens_estimate(&self) -> u64 {
+        self.tokens_estimate
     }
 }
 
@@ -325,16 +348,39 @@ pub fn tickets(packed: &[u8]) -> PyResult<Vec<u64>> {
 }
 
 /// The limit headers of an account, if it is there.
-pub fn limit_headers<'py>(
+pub fn view_headers<'py>(
     py: Python<'py>,
     view: Option<&View>,
     wall_s: u64,
 ) -> PyResult<Bound<'py, PyList>> {
+    let headers = view.map(|view| view.limit_headers(wall_s));
+    header_list(py, headers.unwrap_or_default())
+}
+
+/// The limit headers for limits that are kept elsewhere: limit, what remains, ms to the reset.
+#[pyfunction]
+#[pyo3(signature = (wall_s, *, requests, tokens))]
+pub fn limit_headers(
+    py: Python<'_>,
+    wall_s: u64,
+    requests: (u32, u32, u64),
+    tokens: (u32, u32, u64),
+) -> PyResult<Bound<'_, PyList>> {
+    let allowance = |(limit, remaining, reset_ms): (u32, u32, u64)| {
+        let reset_ns = reset_ms.saturating_mul(1_000_000);
+        let level = Level {
+            remaining,
+            reset_ns,
+        };
+        (limit > 0).then_some(Allowance { limit, level })
+    };
+    let headers = write_limit_headers(allowance(requests), allowance(tokens), wall_s);
+    header_list(py, headers)
+}
+
+fn header_list(py: Python<'_>, found: Vec<Header>) -> PyResult<Bound<'_, PyList>> {
     let headers = PyList::empty(py);
-    for (name, value) in view
-        .map(|view| view.limit_headers(wall_s))
-        .unwrap_or_default()
-    {
+    for (name, value) in found {
         let pair = [name.as_bytes(), value.as_bytes()].map(|each| PyBytes::new(py, each));
         headers.append(PyTuple::new(py, pair)?)?;
     }

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList};
 use tokenmill_core::counters::{Counter, Histogram};
 use tokenmill_core::keys::KeyRecord;
 use tokenmill_core::segment::Sizes;
-use tokenmill_core::wallet::{CONTROL, Terms};
+use tokenmill_core::wallet::{CONTROL, Record, Terms};
 use tokenmill_io::segment::{self, SegmentError};
 
 use crate::errors;
@@ -375,14 +375,11 @@ impl Segment {
     }
 
     fn settled_cells<'py>(&self, py: Python<'py>, max: usize) -> Bound<'py, PyBytes> {
-        let packed = py.detach(|| {
-            let mut packed = Vec::new();
-            for record in self.inner.settled(max) {
-                money::pack_record(&record, &mut packed);
-            }
-            packed
-        });
-        PyBytes::new(py, &packed)
+        packed_bytes(py, || self.inner.settled(max))
+    }
+
+    fn held_cells<'py>(&self, py: Python<'py>, max: usize) -> Bound<'py, PyBytes> {
+        packed_bytes(py, || self.inner.held(max))
     }
 
     fn free_cells(&self, packed: &[u8]) -> PyResult<usize> {
@@ -415,7 +412,7 @@ impl Segment {
         account_id: u64,
         wall_s: u64,
     ) -> PyResult<Bound<'py, PyList>> {
-        money::limit_headers(py, self.inner.account(account_id).as_ref(), wall_s)
+        money::view_headers(py, self.inner.account(account_id).as_ref(), wall_s)
     }
 }
 
@@ -434,6 +431,17 @@ impl Segment {
             self.inner.layout().sizes().workers_max,
         )
     }
+}
+
+fn packed_bytes(py: Python<'_>, find: impl FnOnce() -> Vec<Record> + Send) -> Bound<'_, PyBytes> {
+    let packed = py.detach(|| {
+        let mut packed = Vec::new();
+        for record in find() {
+            money::pack_record(&record, &mut packed);
+        }
+        packed
+    });
+    PyBytes::new(py, &packed)
 }
 
 fn checked(what: &str, index: usize, bound: usize) -> PyResult<usize> {

@@ -12,24 +12,33 @@ pub type Header = (&'static str, String);
 impl View {
     /// The headers for what is limited; none where nothing is.
     pub fn limit_headers(&self, wall_s: u64) -> Vec<Header> {
-        let mut headers = Vec::new();
-        if let Some(Allowance { limit, level }) = self.requests {
-            let (limit, remaining) = (limit.to_string(), level.remaining.to_string());
-            let reset_at_s = wall_s.saturating_add(level.reset_ms().div_ceil(1_000));
-            headers.push(("x-ratelimit-limit", limit.clone()));
-            headers.push(("x-ratelimit-remaining", remaining.clone()));
-            headers.push(("x-ratelimit-reset", reset_at_s.to_string()));
-            headers.push(("x-ratelimit-limit-requests", limit));
-            headers.push(("x-ratelimit-remaining-requests", remaining));
-            headers.push(("x-ratelimit-reset-requests", duration(level.reset_ms())));
-        }
-        if let Some(Allowance { limit, level }) = self.tokens {
-            headers.push(("x-ratelimit-limit-tokens", limit.to_string()));
-            headers.push(("x-ratelimit-remaining-tokens", level.remaining.to_string()));
-            headers.push(("x-ratelimit-reset-tokens", duration(level.reset_ms())));
-        }
-        headers
+        write_limit_headers(self.requests, self.tokens, wall_s)
     }
+}
+
+/// The headers for what is limited of requests and tokens a minute.
+pub fn write_limit_headers(
+    requests: Option<Allowance>,
+    tokens: Option<Allowance>,
+    wall_s: u64,
+) -> Vec<Header> {
+    let mut headers = Vec::new();
+    if let Some(Allowance { limit, level }) = requests {
+        let (limit, remaining) = (limit.to_string(), level.remaining.to_string());
+        let reset_at_s = wall_s.saturating_add(level.reset_ms().div_ceil(1_000));
+        headers.push(("x-ratelimit-limit", limit.clone()));
+        headers.push(("x-ratelimit-remaining", remaining.clone()));
+        headers.push(("x-ratelimit-reset", reset_at_s.to_string()));
+        headers.push(("x-ratelimit-limit-requests", limit));
+        headers.push(("x-ratelimit-remaining-requests", remaining));
+        headers.push(("x-ratelimit-reset-requests", duration(level.reset_ms())));
+    }
+    if let Some(Allowance { limit, level }) = tokens {
+        headers.push(("x-ratelimit-limit-tokens", limit.to_string()));
+        headers.push(("x-ratelimit-remaining-tokens", level.remaining.to_string()));
+        headers.push(("x-ratelimit-reset-tokens", duration(level.reset_ms())));
+    }
+    headers
 }
 
 /// As clients know it: `17ms`, `1.5s`, `6m0s`.

@@ -66,6 +66,7 @@ pub use admit::{Admitted, Hold, Refusal};
 pub use amount::{NANOS_MAX, Price, Tokens};
 pub use cell::{CELL_WORDS, CONTROL, Ending, Kind, Record, Request, Stage, flag};
 pub use claim::Claimer;
+pub use limit_headers::{Header, write_limit_headers};
 pub use posting::Audit;
 pub use words::Words;
 

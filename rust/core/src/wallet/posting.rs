@@ -33,6 +33,17 @@ impl<W: Words> Wallet<'_, W> {
             .take(max)
     }
 
+    /// Gives at most `max` requests that hold money or are about to be settled, as they are now.
+    pub fn held(&self, max: usize) -> impl Iterator<Item = Record> {
+        self.claimed_cells()
+            .filter_map(|cell| {
+                let state = self.state(cell);
+                let is_held = matches!(state.stage, Stage::Held | Stage::Settling);
+                is_held.then(|| self.record(cell, state))
+            })
+            .take(max)
+    }
+
     /// Frees the cell of a ticket that is in the ledger; false if it was freed before.
     pub fn free(&self, ticket: u64) -> bool {
         let Ok(cell) = u32::try_from(ticket & ((1 << TICKET_CELL_BITS) - 1)) else {

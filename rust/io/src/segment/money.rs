@@ -86,6 +86,11 @@ impl Segment {
         self.with_wallet(|wallet| wallet.settled(max).collect())
     }
 
+    /// At most `max` requests that hold money.
+    pub fn held(&self, max: usize) -> Vec<Record> {
+        self.with_wallet(|wallet| wallet.held(max).collect())
+    }
+
     /// Frees the cell of a ticket that is in the ledger.
     pub fn free_cell(&self, ticket: u64) -> bool {
         self.with_wallet(|wallet| wallet.free(ticket))

@@ -1,0 +1,1 @@
+"""Purses: what accounts have and may do, in a Redis that many houses share."""
