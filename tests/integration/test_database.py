@@ -1,6 +1,8 @@
 """Databases as they are found: empty, up to date, newer, foreign, locked, broken."""
 
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -111,6 +113,30 @@ def test_two_machines_that_start_together_upgrade_one_by_one(
         database = open_database(url, tmp_path)
         assert differences(database) == []
         database.close()
+
+
+VISITOR = "import sqlite3, sys; seen = sqlite3.connect(sys.argv[1]); " + (
+    "print(seen.execute('SELECT count(*) FROM accounts').fetchone()[0]); seen.close()"
+)
+
+
+def visit(tmp_path: Path) -> int:
+    """How many accounts another process sees, which opens the file and closes it again."""
+    command = [sys.executable, "-c", VISITOR, str(tmp_path / "tokenmill.db")]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_what_is_committed_after_a_visitor_left_is_there(tmp_path: Path) -> None:
+    """Closing any descriptor of the file drops a process's locks on it. The last connection that
+    closes deletes the journal, and a visitor that finds no lock takes itself for the last."""
+    database = open_database("", tmp_path)
+    with database.read(), database.read():  # at least two connections
+        pass
+    before = visit(tmp_path)
+    with database.write() as connection:
+        insert_account(connection, "acme", "internal", 1)
+    assert visit(tmp_path) == before + 1
+    database.close()
 
 
 def test_sqlite_is_private_and_survives_a_power_cut(tmp_path: Path) -> None:

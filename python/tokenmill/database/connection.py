@@ -7,7 +7,7 @@ to run on SQLite and PostgreSQL, and the tables they are checked against are Pyt
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,11 @@ def _sqlite_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def make_private(*_: Any) -> None:
-        # The journal files take the mode of the database: born private, they stay it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # The journal files take the mode of the database: born private, they stay it. A file that
+        # is there is not opened: closing it would drop this process's locks on it, and the next
+        # visitor, finding none, would delete the journal under our feet.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
