@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
     """One connection; a client that goes stops its stream."""
 
     transport: asyncio.Transport
+    at_once = at_once_most = 0  # of all connections together
 
     def __init__(self, pause_s: float) -> None:
         self.pause_s = pause_s
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         if self.timer is not None:
             self.timer.cancel()
+            self.leave()
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -74,18 +76,27 @@ class Connection(asyncio.Protocol):
         method, target, _ = head.split(" ", 2)
         if method == "get":
             found = GETS.get(target)
+            if target == "/peak":
+                found = {"at_once": Connection.at_once_most}
             status = 405 if target == "/v1/chat/completions" else 404 if found is None else 200
             self.transport.write(whole(status, found or {"detail": "Not Found"}))
             return
         asked = json.loads(body)
         count = asked.get("max_tokens") or 5
+        Connection.at_once += 1
+        Connection.at_once_most = max(Connection.at_once, Connection.at_once_most)
         if asked.get("stream"):
             self.transport.write(STREAM_HEAD)
             self.stream(1, count)
         else:
             self.timer = self.loop.call_later(self.pause_s * count, self.finish, count)
 
+    def leave(self) -> None:
+        self.timer = None
+        Connection.at_once -= 1
+
     def finish(self, count: int) -> None:
+        self.leave()
         message = {"role": "assistant", "content": "word " * count}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         self.transport.write(whole(200, answer([choice], count)))
@@ -96,6 +107,7 @@ class Connection(asyncio.Protocol):
         frames = chunk(answer([choice], made))
         if made == count:
             frames += chunk(answer([], count)) + chunk(b"[DONE]") + b"0\r\n\r\n"
+            self.leave()
         else:
             self.timer = self.loop.call_later(self.pause_s, self.stream, made + 1, count)
         self.transport.write(frames)

@@ -26,9 +26,11 @@ START_S_MAX = 60.0
 class WatchedHouse:
     """A running house: its port, key, log and processes."""
 
-    def __init__(self, supervisor: int, log: Path) -> None:
+    def __init__(self, supervisor: int, scratch: Path, engine_url: str) -> None:
         self.supervisor = supervisor
-        self.log = log
+        self.log = scratch / "log"
+        self.state = scratch / "state"
+        self.engine_url = engine_url
         self.port = 0
         self.key = ""
 
@@ -104,7 +106,7 @@ def watched_house(
             )
         running.callback(process.wait)
         running.callback(process.terminate)
-        house = WatchedHouse(process.pid, log)
+        house = WatchedHouse(process.pid, Path(scratch), url)
         _wait_until_it_serves(house)
         yield house
 

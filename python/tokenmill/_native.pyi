@@ -113,6 +113,7 @@ class RefusalKind:
     CONCURRENCY: ClassVar[RefusalKind]
     BALANCE: ClassVar[RefusalKind]  # missing_nanos are
     NO_CELL: ClassVar[RefusalKind]  # the ledger is behind, or the house is full
+    OVERLOADED: ClassVar[RefusalKind]  # no engine can serve it in time
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __int__(self) -> int: ...
@@ -266,6 +267,10 @@ class Segment:
     def engine_in_flight(self, engine: int) -> int: ...
     def worker_in_flight(self, worker: int) -> int: ...
 
+    # Requests that wait for a place at an engine: none of them is in flight with one.
+    def worker_waiting(self, worker: int) -> int: ...
+    def waiting(self) -> int: ...
+
     # Counters: one row a worker slot, summed over rows when read; rows outlive their worker.
     def count(self, worker: int, counter: int, amount: int = 1) -> None: ...
     def observe(self, worker: int, histogram: int, value_ms: int) -> None:
@@ -376,6 +381,7 @@ class EndReason:
     READER_STALLED: ClassVar[EndReason]  # our client did not read for reader_stall_ms
     DRAINED: ClassVar[EndReason]  # the worker's drain deadline passed
     CANCELLED: ClassVar[EndReason]  # Relay.close()
+    OVERLOADED: ClassVar[EndReason]  # it waited for a place at an engine, and none came in time
     def __eq__(self, other: object, /) -> bool: ...
     def __int__(self) -> int: ...
 
@@ -416,10 +422,12 @@ class End:
     sent_tokens: Final[bool]
     """Whether a retry would pay twice: something generated reached the buffer, or (WHOLE) the
     engine had begun a successful answer."""
+    retry_after_ms: Final[int]
+    """When there may be room (OVERLOADED); else 0."""
 
 @final
 class ForwardLimits:
-    """Bounds of one forwarder; every value is a positive int."""
+    """Bounds of one forwarder; every value is a positive int, `waiting_max` may be 0."""
 
     def __new__(
         cls,
@@ -433,6 +441,8 @@ class ForwardLimits:
         event_bytes_max: int,
         answer_bytes_max: int,
         idle_connections_max: int,
+        waiting_max: int = 256,
+        wait_ms: int = 5_000,
     ) -> ForwardLimits: ...
 
 @final
@@ -445,10 +455,13 @@ class Forwarder:
         self,
         engines: Sequence[tuple[int, str, str | None]],
         pools: Sequence[Sequence[int]],
+        *,
+        places: Sequence[int] = (),
     ) -> None:
         """Replaces the fleet. `engines`: (slot in the segment, base URL `http(s)://host:port` or
-        `unix:/path`, bearer token or None); `pools`: engine slots by pool number. Running relays
-        keep the engine they have. Raises: ValueError naming the URL."""
+        `unix:/path`, bearer token or None); `pools`: engine slots by pool number; `places`: how
+        many requests each of `engines` takes at once, over all workers (0, or missing: any).
+        Running relays keep the engine they have. Raises: ValueError naming the URL."""
     def wake_fd(self) -> int:
         """The descriptor that is readable when relays are ready: `add_reader(fd, dispatch)`."""
     def dispatch(self) -> None:
@@ -489,8 +502,10 @@ class Forwarder:
         calls: tuple[Sequence[str], int] | None = None,
         payer: Payer,
     ) -> Relay | Refused:
-        """The same for a request that somebody pays for: it is admitted first (tokens a minute,
-        concurrency, balance), or refused and nothing happened. What it holds is settled on the last
+        """The same for a request that somebody pays for: it is admitted first (a place at an
+        engine in time, tokens a minute, concurrency, balance), or refused and nothing happened.
+        Where all places are taken it waits, fairly between accounts; then the first event comes
+        late, or is the end OVERLOADED. What it holds is settled on the last
         usage received before its end is seen, whatever end that is; dropping the relay settles."""
     def start_plain(
         self,

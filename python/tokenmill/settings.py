@@ -13,6 +13,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Permits = Annotated[int, Meta(ge=0, le=100_000_000)]
+Places = Annotated[int, Meta(ge=0, le=1_000_000)]
 Weight = Annotated[int, Meta(ge=1, le=1_000)]
 PriceText = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(/[0-9]{1,12}){1,2}$")]
 Nanos = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
@@ -26,6 +27,7 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     url: str
     name: str = ""
     api_key: str = ""
+    requests_max: Places = 0  # at once; 0: as queue.engine_requests_max says
 
 
 class BodyBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,7 +101,7 @@ class TierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     requests_per_min: Permits = 0
     tokens_per_min: Permits = 0
     concurrency_max: Annotated[int, Meta(ge=0, le=65_535)] = 0
-    weight: Weight = 1  # its share of a busy house; kept with the account, nothing goes by it yet
+    weight: Weight = 1  # its share of engines that are busy, see `queue`
 
 
 class FreeTierSettings(TierSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,6 +137,15 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """How limits and balances are applied. `shadow`: they are counted and refuse nothing."""
 
     shadow: bool = False
+
+
+class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What happens when engines are busy: how many requests an engine takes at once, how many more
+    may wait in a worker and how long. Accounts take turns by the weight of their tier."""
+
+    engine_requests_max: Places = 0  # of each engine, over all workers; 0: any number, none waits
+    waiting_max: Annotated[int, Meta(ge=0, le=100_000)] = 256
+    wait_ms: Milliseconds = 5_000
 
 
 class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -237,6 +248,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     vllm: VllmSettings = field(default_factory=VllmSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     tier_free: FreeTierSettings = field(default_factory=FreeTierSettings)
     tier_standard: StandardTierSettings = field(default_factory=StandardTierSettings)
     tier_pro: ProTierSettings = field(default_factory=ProTierSettings)

@@ -142,7 +142,7 @@ async def running_gateway(
         str(folder / "hot.segment"), keys_max=64, workers_max=4, engines_max=16
     )
     _put_keys(segment)
-    forwarder = Forwarder(segment, WORKER, forward_limits(settings.forward))
+    forwarder = Forwarder(segment, WORKER, forward_limits(settings))
     control = folder / "control.sock"
     app = build_app(settings, segment, forwarder, WORKER, str(control))
     listener = listen_tcp("127.0.0.1", 0)

@@ -191,6 +191,7 @@ class Keeper:
             api_key=target.api_key,
             account_id=(self._assignments or {}).get(target.name, 0),
             parses_tools=watched.last.parses_tools,
+            places=target.places,
             models=served_models(watched),
         )
 

@@ -57,6 +57,7 @@ class CountingSegment(Protocol):
     def key_count(self) -> int: ...
     def worker_state(self, worker: int) -> WorkerState: ...
     def worker_in_flight(self, worker: int) -> int: ...
+    def waiting(self) -> int: ...
 
 
 class HouseCollector(Collector):
@@ -102,6 +103,8 @@ class HouseCollector(Collector):
         yield workers
         in_flight = sum(self._segment.worker_in_flight(slot) for slot in range(self._workers_max))
         yield _gauge("requests_in_flight", "Requests that engines work on now.", in_flight)
+        waiting = self._segment.waiting()
+        yield _gauge("requests_waiting", "Requests that wait for a busy engine.", waiting)
 
     def _of_engines(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(

@@ -25,6 +25,7 @@ class Target(Struct, frozen=True, kw_only=True):
     address: Address
     origin: Origin
     api_key: str = ""
+    places: int = 0  # requests that it takes at once; 0: any number
 
     @property
     def is_embedded(self) -> bool:
@@ -44,22 +45,30 @@ def list_targets(settings: Settings, ours: Sequence[EngineSettings]) -> list[Tar
 
     Raises: ValueError naming an engine URL that cannot be used.
     """
-    targets = [_target(engine, "ours") for engine in ours]
-    targets += [_target(engine, "named") for engine in settings.engines]
+    places = settings.queue.engine_requests_max
+    targets = [_target(engine, "ours", places) for engine in ours]
+    targets += [_target(engine, "named", places) for engine in settings.engines]
     if settings.discovery.enabled:
         ports = (port for port in settings.discovery.ports if port != settings.port)
-        targets += [_found(port) for port in ports]
+        targets += [_found(port, places) for port in ports]
     return _named_apart(_one_an_address(targets))
 
 
-def _target(engine: EngineSettings, origin: Origin) -> Target:
+def _target(engine: EngineSettings, origin: Origin, places: int) -> Target:
     address = parse_address(engine.url)
     name = engine.name or (address.url if address.path else address.authority)
-    return Target(name=name, address=address, origin=origin, api_key=engine.api_key)
+    return Target(
+        name=name,
+        address=address,
+        origin=origin,
+        api_key=engine.api_key,
+        places=engine.requests_max or places,
+    )
 
 
-def _found(port: int) -> Target:
-    return Target(name=f"vllm-{port}", address=local_address(port), origin="found")
+def _found(port: int, places: int) -> Target:
+    address = local_address(port)
+    return Target(name=f"vllm-{port}", address=address, origin="found", places=places)
 
 
 def _one_an_address(targets: Sequence[Target]) -> list[Target]:

@@ -23,7 +23,7 @@ from tokenmill.asgi_server import AsgiServer, ServerBounds, StopSignal, ended, r
 from tokenmill.child import ChildSettings, ChildStart, read_start, run_child
 from tokenmill.clock import monotonic_ms
 from tokenmill.gateway.app import build_app
-from tokenmill.settings import ForwardSettings
+from tokenmill.settings import Settings
 
 BEAT_S = 1.0
 LAME_S = 2.0
@@ -66,7 +66,7 @@ class Worker:
         self._settings = child.settings
         self._segment = segment
         self._slot = slot
-        self._forwarder = Forwarder(segment, slot, forward_limits(child.settings.forward))
+        self._forwarder = Forwarder(segment, slot, forward_limits(child.settings))
         self._app = build_app(child.settings, segment, self._forwarder, slot, child.control_socket)
         self._server: AsgiServer | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -112,10 +112,15 @@ class Worker:
         return is_ended
 
     async def _wait_for_streams(self, deadline_ms: int, stop: StopSignal) -> None:
-        """Until nothing is in flight; new requests are refused meanwhile, not left unanswered."""
-        while self._segment.worker_in_flight(self._slot) and monotonic_ms() < deadline_ms:
+        """Until nothing is in flight; new requests and those that wait for an engine are refused
+        meanwhile, not left unanswered."""
+        while self._is_busy() and monotonic_ms() < deadline_ms:
             if await _wait(stop.urgent, _POLL_S):
                 return
+
+    def _is_busy(self) -> bool:
+        slot = self._slot
+        return self._segment.worker_in_flight(slot) + self._segment.worker_waiting(slot) > 0
 
     async def _beat(self) -> None:
         """SERVING from the first turn of the loop on, and a sign of life every second."""
@@ -128,8 +133,9 @@ class Worker:
             await asyncio.sleep(BEAT_S)
 
 
-def forward_limits(settings: ForwardSettings) -> ForwardLimits:
+def forward_limits(given: Settings) -> ForwardLimits:
     """The bounds of the native I/O thread."""
+    settings, queue = given.forward, given.queue
     return ForwardLimits(
         connect_ms=settings.connect_ms,
         first_byte_ms=settings.first_byte_ms,
@@ -140,6 +146,8 @@ def forward_limits(settings: ForwardSettings) -> ForwardLimits:
         event_bytes_max=settings.event_bytes_max,
         answer_bytes_max=settings.answer_bytes_max,
         idle_connections_max=settings.idle_connections_max,
+        waiting_max=queue.waiting_max,
+        wait_ms=queue.wait_ms,
     )
 
 

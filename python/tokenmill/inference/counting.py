@@ -51,6 +51,7 @@ class Counters:
         self._error_status = faults["error_status"]
         self._ends = {reason: faults[name] for reason, name in _ENGINE_FAULTS.items()}
         self._ends |= {reason: COUNTERS.index(name) for reason, name in _OWN_ENDS.items()}
+        self._ends[int(EndReason.OVERLOADED)] = names[int(RefusalKind.OVERLOADED)]
         tokens = _by_label("tokens_total", labelled)
         self._tokens = (tokens["prompt"], tokens["completion"], tokens["cached"])
         self._frames = COUNTERS.index("tokenmill_frames_total")

@@ -23,6 +23,7 @@ from tokenmill.errors import (
     ServiceUnavailable,
     UpstreamError,
 )
+from tokenmill.inference.refusing import overloaded
 from tokenmill.models.lookup import RETRY_MS
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
@@ -107,6 +108,8 @@ _LATE = (
 def _from_reason(end: End, blame: Blame) -> ApiError:
     if end.reason in (EndReason.NO_ENGINE, EndReason.REFUSED):
         return NoEngine(retry_after_ms=RETRY_MS)
+    if end.reason == EndReason.OVERLOADED:
+        return overloaded(end.retry_after_ms)
     if end.reason == EndReason.ERROR_EVENT:
         return _from_event(end.detail.encode(), blame)
     kind, message = _ENDS.get(int(end.reason), (UpstreamError, "The engine's answer was cut off."))

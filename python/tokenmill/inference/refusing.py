@@ -30,6 +30,8 @@ def error_of(refused: Refused, account: AccountView | None, *, is_factory: bool)
         return _limited(refused, account)
     if refused.kind == RefusalKind.NEVER_FITS:
         return _never(account)
+    if refused.kind == RefusalKind.OVERLOADED:
+        return overloaded(refused.retry_after_ms)
     return _other(refused.kind, account)
 
 
@@ -40,6 +42,12 @@ def _limited(refused: Refused, account: AccountView | None) -> ApiError:
     wait_s = refused.retry_after_ms / 1000
     message = f"Rate limit reached: {limit} {what} a minute. Try again in {wait_s:.3f} s."
     return RateLimited(message, retry_after_ms=refused.retry_after_ms)
+
+
+def overloaded(retry_after_ms: int) -> ServiceUnavailable:
+    """Every engine is busy, and so many wait already that the request would wait too long."""
+    message = f"Every engine is busy. Try again in {retry_after_ms / 1000:.3f} s."
+    return ServiceUnavailable(message, retry_after_ms=retry_after_ms)
 
 
 def _never(account: AccountView | None) -> ApiError:

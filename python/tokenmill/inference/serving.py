@@ -146,7 +146,8 @@ class Serving:
         control_slot = self.settings.segment.engines_max - 1
         engines = [(each.slot, each.url, each.api_key or None) for each in fleet.engines]
         engines.append((control_slot, self._control_url, None))
-        self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)])
+        places = [each.places for each in fleet.engines]
+        self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)], places=places)
         self._index = FleetIndex(fleet)
         self._tariffs.clear()
 

@@ -25,6 +25,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     version: str = ""
     api_key: str = ""
     parses_tools: bool = True  # reads calls out of its answers itself
+    places: int = 0  # requests that it takes at once; 0: any number
 
 
 class Route(Struct, frozen=True, kw_only=True):

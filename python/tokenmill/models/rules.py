@@ -36,6 +36,7 @@ class EngineReport(Struct, frozen=True, kw_only=True):
     api_key: str = ""
     account_id: int = 0
     parses_tools: bool = True
+    places: int = 0
     models: tuple[ServedModel, ...] = ()
 
 
@@ -141,6 +142,7 @@ def _engine(report: EngineReport, slot: int) -> Engine:
         version=report.version,
         api_key=report.api_key,
         parses_tools=report.parses_tools,
+        places=report.places,
     )
 
 

@@ -71,7 +71,8 @@ impl ForwardLimits {
     #[new]
     #[pyo3(signature = (
         *, connect_ms, first_byte_ms, stall_ms, comment_ms, reader_stall_ms,
-        buffer_bytes_max, event_bytes_max, answer_bytes_max, idle_connections_max
+        buffer_bytes_max, event_bytes_max, answer_bytes_max, idle_connections_max,
+        waiting_max = 256, wait_ms = 5_000
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -87,6 +88,8 @@ impl ForwardLimits {
         event_bytes_max: usize,
         answer_bytes_max: usize,
         idle_connections_max: usize,
+        waiting_max: usize,
+        wait_ms: u64,
     ) -> PyResult<Self> {
         let times = [
             connect_ms,
@@ -94,6 +97,7 @@ impl ForwardLimits {
             stall_ms,
             comment_ms,
             reader_stall_ms,
+            wait_ms,
         ];
         let sizes = [
             buffer_bytes_max,
@@ -114,6 +118,8 @@ impl ForwardLimits {
             event_bytes_max,
             answer_bytes_max,
             idle_connections_max,
+            waiting_max,
+            wait: Duration::from_millis(wait_ms),
         }))
     }
 }
@@ -170,6 +176,7 @@ impl Forwarder {
         })
     }
 
+    #[pyo3(signature = (engines, pools, *, places = vec![]))]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "pyo3 hands over what it made"
@@ -178,10 +185,11 @@ impl Forwarder {
         &self,
         engines: Vec<(usize, String, Option<String>)>,
         pools: Vec<Vec<usize>>,
+        places: Vec<u64>,
     ) -> PyResult<()> {
         Ok(self
             .inner
-            .set_fleet(&engines, &pools)
+            .set_fleet(&engines, &pools, &places)
             .map_err(Failure::Fleet)?)
     }
 
@@ -281,6 +289,7 @@ impl Forwarder {
         Ok(match self.inner.start(order).map_err(Failure::Start)? {
             Started::Relay(relay) => Start::Relay(Relay::new(relay, Arc::clone(&self.waiters))),
             Started::Refused(refusal) => Start::Refused(refusal.into()),
+            Started::Full { retry_after_ms } => Start::Refused(Refused::overloaded(retry_after_ms)),
         })
     }
 

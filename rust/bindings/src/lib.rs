@@ -39,6 +39,6 @@ mod _native {
         module.add("CELL_BYTES", crate::money::CELL_BYTES)?;
         module.add("CELL_FORMAT", crate::money::CELL_FORMAT)?;
         module.add("COUNTERS", PyTuple::new(module.py(), NAMES)?)?;
-        module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms"))
+        module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms", "wait_ms"))
     }
 }

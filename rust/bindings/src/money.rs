@@ -41,6 +41,8 @@ pub enum RefusalKind {
     Balance,
     #[pyo3(name = "NO_CELL")]
     NoCell,
+    #[pyo3(name = "OVERLOADED")]
+    Overloaded,
 }
 
 /// A request that is not admitted.
@@ -59,6 +61,17 @@ impl Refused {
             kind,
             retry_after_ms,
             missing_nanos,
+        }
+    }
+}
+
+impl Refused {
+    /// No engine can serve it in time.
+    pub fn overloaded(retry_after_ms: u64) -> Self {
+        Self {
+            kind: RefusalKind::Overloaded,
+            retry_after_ms,
+            missing_nanos: 0,
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum EndReason {
     Drained,
     #[pyo3(name = "CANCELLED")]
     Cancelled,
+    #[pyo3(name = "OVERLOADED")]
+    Overloaded,
 }
 
 impl From<forward::EndReason> for EndReason {
@@ -62,6 +64,7 @@ impl From<forward::EndReason> for EndReason {
             Native::ReaderStalled => Self::ReaderStalled,
             Native::Drained => Self::Drained,
             Native::Cancelled => Self::Cancelled,
+            Native::Overloaded => Self::Overloaded,
         }
     }
 }
@@ -108,6 +111,7 @@ pub struct End {
     reason: EndReason,
     detail: String,
     sent_tokens: bool,
+    retry_after_ms: u64,
 }
 
 /// One request on its way. Dropping it closes the upstream.
@@ -203,6 +207,7 @@ fn to_python(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyAny>> {
                 reason: end.reason.into(),
                 detail: end.detail,
                 sent_tokens: end.sent_tokens,
+                retry_after_ms: end.retry_after_ms,
             };
             Ok(Bound::new(py, end)?.into_any())
         }

@@ -248,6 +248,14 @@ impl Segment {
         Ok(self.inner.worker_in_flight(self.checked_worker(worker)?))
     }
 
+    fn worker_waiting(&self, worker: usize) -> PyResult<u64> {
+        Ok(self.inner.worker_waiting(self.checked_worker(worker)?))
+    }
+
+    fn waiting(&self) -> u64 {
+        self.inner.waiting()
+    }
+
     #[pyo3(signature = (worker, counter, amount = 1))]
     fn count(&self, worker: usize, counter: usize, amount: u64) -> PyResult<()> {
         let counter = Counter::from_index(checked("counter", counter, Counter::COUNT)?);

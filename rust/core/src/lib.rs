@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod counters;
+pub mod fairness;
 pub mod grammar;
 pub mod keys;
 pub mod limiter;

@@ -27,6 +27,9 @@ class CountedSegment:
     def worker_in_flight(self, worker: int) -> int:
         return 5 if worker == 0 else 0
 
+    def waiting(self) -> int:
+        return 4
+
 
 ENGINE = EngineView(
     name="gpu",
@@ -64,6 +67,7 @@ def test_workers_engines_and_keys_are_told(samples: dict[str, float]) -> None:
     assert samples["tokenmill_workers[('state', 'serving')]"] == 1
     assert samples["tokenmill_workers[('state', 'draining')]"] == 0
     assert samples["tokenmill_requests_in_flight[]"] == 5
+    assert samples["tokenmill_requests_waiting[]"] == 4
     assert samples["tokenmill_engine_up[('engine', 'gpu'), ('kind', 'vllm')]"] == 0
     assert samples["tokenmill_engine_requests_in_flight[('engine', 'gpu')]"] == 2
     assert samples["tokenmill_keys[]"] == 3

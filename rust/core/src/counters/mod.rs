@@ -77,6 +77,8 @@ pub enum Histogram {
     FirstByteMs,
     /// From the request to the end of the answer.
     DurationMs,
+    /// How long those who found no place at an engine waited for one.
+    WaitMs,
 }
 
 /// Upper bounds of the buckets of every histogram; one more bucket has none. From a cached
@@ -92,7 +94,7 @@ const KEY_REFUSALS: usize = ENGINE_ERRORS + 11;
 const SINGLES: usize = KEY_REFUSALS + 6;
 /// Refusals by reason, then what would have been refused: counted by name, from Python.
 const REFUSALS: usize = SINGLES + 13;
-const HISTOGRAMS: usize = REFUSALS + 16;
+const HISTOGRAMS: usize = REFUSALS + 18;
 /// Buckets with the open one, the sum, the count.
 const HISTOGRAM_WORDS: usize = BUCKETS_MS.len() + 3;
 
@@ -174,7 +176,7 @@ impl Counter {
 
 impl Histogram {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::FirstByteMs, Self::DurationMs];
+    pub const ALL: [Self; 3] = [Self::FirstByteMs, Self::DurationMs, Self::WaitMs];
 
     /// The counters that an observation adds to, and by how much.
     pub fn observe(self, value_ms: u64) -> [(Counter, u64); 3] {
@@ -240,13 +242,13 @@ mod tests {
             name(Counter::REQUEST_BYTES),
             "tokenmill_request_bytes_total"
         );
-        let [(bucket, _), (sum, _), (count, _)] = Histogram::DurationMs.observe(999_999);
+        let [(bucket, _), (sum, _), (count, _)] = Histogram::WaitMs.observe(999_999);
         assert_eq!(
             name(bucket),
-            r#"tokenmill_duration_milliseconds_bucket{le="+Inf"}"#
+            r#"tokenmill_wait_milliseconds_bucket{le="+Inf"}"#
         );
-        assert_eq!(name(sum), "tokenmill_duration_milliseconds_sum");
-        assert_eq!(name(count), "tokenmill_duration_milliseconds_count");
+        assert_eq!(name(sum), "tokenmill_wait_milliseconds_sum");
+        assert_eq!(name(count), "tokenmill_wait_milliseconds_count");
         assert_eq!(count.index() + 1, Counter::COUNT);
     }
 
@@ -258,7 +260,7 @@ mod tests {
         );
         assert_eq!(
             NAMES[HISTOGRAMS - 1],
-            r#"tokenmill_shadow_refusals_total{reason="no_cell"}"#
+            r#"tokenmill_shadow_refusals_total{reason="overloaded"}"#
         );
     }
 

@@ -2,7 +2,7 @@
 //! stands where, and its tests hold the two together.
 
 /// Names of all counters, by index, as Prometheus samples.
-pub const NAMES: [&str; 102] = [
+pub const NAMES: [&str; 120] = [
     r#"tokenmill_requests_total{endpoint="chat_completions",status="2xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="3xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="4xx"}"#,
@@ -65,6 +65,7 @@ pub const NAMES: [&str; 102] = [
     r#"tokenmill_refusals_total{reason="concurrency"}"#,
     r#"tokenmill_refusals_total{reason="balance"}"#,
     r#"tokenmill_refusals_total{reason="no_cell"}"#,
+    r#"tokenmill_refusals_total{reason="overloaded"}"#,
     r#"tokenmill_shadow_refusals_total{reason="no_account"}"#,
     r#"tokenmill_shadow_refusals_total{reason="disabled"}"#,
     r#"tokenmill_shadow_refusals_total{reason="requests"}"#,
@@ -73,6 +74,7 @@ pub const NAMES: [&str; 102] = [
     r#"tokenmill_shadow_refusals_total{reason="concurrency"}"#,
     r#"tokenmill_shadow_refusals_total{reason="balance"}"#,
     r#"tokenmill_shadow_refusals_total{reason="no_cell"}"#,
+    r#"tokenmill_shadow_refusals_total{reason="overloaded"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="5"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="10"}"#,
     r#"tokenmill_first_byte_milliseconds_bucket{le="25"}"#,
@@ -105,4 +107,20 @@ pub const NAMES: [&str; 102] = [
     r#"tokenmill_duration_milliseconds_bucket{le="+Inf"}"#,
     "tokenmill_duration_milliseconds_sum",
     "tokenmill_duration_milliseconds_count",
+    r#"tokenmill_wait_milliseconds_bucket{le="5"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="10"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="25"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="50"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="100"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="250"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="500"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="1000"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="2500"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="5000"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="10000"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="30000"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="120000"}"#,
+    r#"tokenmill_wait_milliseconds_bucket{le="+Inf"}"#,
+    "tokenmill_wait_milliseconds_sum",
+    "tokenmill_wait_milliseconds_count",
 ];

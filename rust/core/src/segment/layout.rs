@@ -54,6 +54,10 @@ pub enum WorkerWord {
     HeartbeatMs = 1,
     /// When its streams end, monotonic milliseconds; 0: it is not draining.
     DrainDeadlineMs = 2,
+    /// Requests that wait for a place at an engine.
+    Waiting = 3,
+    /// When the worker last told the others who waits there, monotonic milliseconds.
+    ToldMs = 4,
 }
 
 /// Offsets for one set of sizes.
@@ -62,9 +66,11 @@ pub struct Layout {
     sizes: Sizes,
     workers: usize,
     in_flight: usize,
+    turns: usize,
     counters: usize,
     keys: usize,
     accounts: usize,
+    served: usize,
     cells: usize,
     total: usize,
 }
@@ -82,18 +88,22 @@ impl Layout {
         check("cells_max", sizes.cells_max, CELLS_BOUND)?;
         let workers = PAGE_WORDS;
         let in_flight = workers + sizes.workers_max * WORKER_WORDS;
-        let counters = in_flight + sizes.engines_max * lines(sizes.workers_max);
+        let turns = in_flight + sizes.engines_max * lines(sizes.workers_max);
+        let counters = turns + sizes.engines_max * lines(sizes.workers_max + 1);
         let keys = pages(counters + sizes.workers_max * lines(Counter::COUNT));
         let accounts = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
-        let cells = pages(accounts + sizes.accounts_max * ACCOUNT_WORDS);
+        let served = accounts + sizes.accounts_max * ACCOUNT_WORDS;
+        let cells = pages(served + sizes.accounts_max);
         let total = pages(cells + sizes.cells_max * CELL_WORDS);
         Ok(Self {
             sizes,
             workers,
             in_flight,
+            turns,
             counters,
             keys,
             accounts,
+            served,
             cells,
             total,
         })
@@ -132,6 +142,32 @@ impl Layout {
         );
         let start = self.in_flight + engine * lines(self.sizes.workers_max);
         start..start + self.sizes.workers_max
+    }
+
+    /// Indices of what each worker says of those who wait for an engine.
+    ///
+    /// # Panics
+    /// If there is no such engine slot.
+    pub fn turns(&self, engine: usize) -> Range<usize> {
+        assert!(
+            engine < self.sizes.engines_max,
+            "there is no engine slot {engine}"
+        );
+        let start = self.turns + engine * lines(self.sizes.workers_max + 1);
+        start..start + self.sizes.workers_max
+    }
+
+    /// Index of what the account was served that last got a place of the engine.
+    ///
+    /// # Panics
+    /// If there is no such engine slot.
+    pub fn floor(&self, engine: usize) -> usize {
+        self.turns(engine).end
+    }
+
+    /// Indices of what each account was served.
+    pub fn served(&self) -> Range<usize> {
+        self.served..self.served + self.sizes.accounts_max
     }
 
     /// Indices of a worker's counters.
@@ -202,13 +238,16 @@ mod tests {
             own(word::CONTROL_HEARTBEAT_MS..word::CONTROL_HEARTBEAT_MS + 1);
             for worker in 0..workers_max {
                 let first = layout.worker(worker, WorkerWord::State);
-                own(first..layout.worker(worker, WorkerWord::DrainDeadlineMs) + 1);
+                own(first..layout.worker(worker, WorkerWord::ToldMs) + 1);
                 own(layout.counters(worker));
             }
             for engine in 0..engines_max {
                 own(layout.in_flight(engine));
+                own(layout.turns(engine));
+                own(layout.floor(engine)..layout.floor(engine) + 1);
             }
             own(layout.keys());
+            own(layout.served());
             let map = layout.wallet();
             own(map.accounts..map.accounts + accounts_max * ACCOUNT_WORDS);
             own(map.cells..map.cells + cells_max * CELL_WORDS);

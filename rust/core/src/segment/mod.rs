@@ -6,9 +6,12 @@
 //! header     512 words   what the file is (see `header`), then the few words that change
 //! workers    8 a slot    state, heartbeat, drain deadline: one cache line each
 //! in flight  a row an engine, a word a worker: requests that the worker has with the engine
+//! turns      a row an engine: the least that anyone was served who waits for it, by worker, and
+//!            what whoever went last was (see `crate::fairness`)
 //! counters   a row a worker, a word a counter
 //! keys       16 a slot   the key table
 //! accounts   8 each      account words, limit clocks, limits: one cache line each
+//! served     1 each      what the account was served while others waited
 //! cells      24 each     requests until they are in the ledger
 //! ```
 //! Any change of this order, of a size or of what a word means raises [`LAYOUT_VERSION`]: processes
@@ -21,7 +24,7 @@ pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header
 pub use layout::{Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 2;
+pub const LAYOUT_VERSION: u64 = 3;
 
 /// Words of the header that change while the house is up. The first three are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.

@@ -145,6 +145,14 @@ impl<W: Words> Wallet<'_, W> {
         self.field(hold.cell, cell::RESERVED).cast_signed()
     }
 
+    /// What an account may do.
+    ///
+    /// # Errors
+    /// [`Refusal::NoAccount`], [`Refusal::Disabled`].
+    pub fn terms(&self, account_id: u64) -> Result<Terms, Refusal> {
+        self.terms_at(account_id).map(|(_, terms)| terms)
+    }
+
     fn terms_at(&self, account_id: u64) -> Result<(usize, Terms), Refusal> {
         let account = self.account_at(account_id).ok_or(Refusal::NoAccount)?;
         let terms = self.words.load(account + TERMS);

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::ending::{end_after_comment, end_of, end_of_whole, failed};
 use super::error::{EndReason, ForwardError};
 use super::fleet::Engine;
-use super::journey::{Flight, Journey, Reached};
+use super::gate::Place;
+use super::journey::{Journey, Reached};
 use super::mailbox::{End, Head, Put, Whole};
 use super::request::{AnswerKind, end_to_end};
 use super::source::{Piece, Source};
@@ -31,7 +32,7 @@ pub(super) struct Relaying<'a> {
     engine: Arc<Engine>,
     source: Source,
     /// Until the end is put in: whoever sees the end sees the engine free.
-    flight: Option<Flight>,
+    place: Option<Place>,
     status: StatusCode,
     headers: HeaderMap,
     /// 0 until it has come: an engine may send its head long before.
@@ -87,7 +88,7 @@ impl<'a> Relaying<'a> {
             journey,
             engine: reached.engine,
             source: Source::new(engine, reached.link, body, limits, comment),
-            flight: Some(reached.flight),
+            place: Some(reached.place),
             status: parts.status,
             headers: parts.headers,
             first_byte_ns: 0,
@@ -173,7 +174,7 @@ impl<'a> Relaying<'a> {
             self.source.note_relayed();
         }
         if end.is_some() {
-            self.flight = None;
+            self.place = None;
         }
         let (usage, sent_tokens) = through.usage();
         self.journey.mailbox.put(Put {
@@ -194,7 +195,7 @@ impl<'a> Relaying<'a> {
         }
         let room = mailbox.room(limits.buffer_bytes_max);
         if timeout(limits.reader_stall, room).await.is_err() {
-            self.flight = None;
+            self.place = None;
             let detail = "the client did not read what was sent";
             let error = ForwardError::downstream(EndReason::ReaderStalled, detail);
             mailbox.put_end(End::of(error, through.usage().1));
@@ -209,12 +210,12 @@ impl<'a> Relaying<'a> {
         let made_tokens = self.status.is_success();
         match self.read_body().await {
             Ok(body) => {
-                self.flight = None;
+                self.place = None;
                 self.put_whole(body);
                 self.keep_link().await;
             }
             Err(end) => {
-                self.flight = None;
+                self.place = None;
                 self.journey.mailbox.put_end(End {
                     sent_tokens: made_tokens,
                     ..end

@@ -125,7 +125,11 @@ fn milliseconds(ns: u64) -> u32 {
 fn status_of(reason: EndReason) -> u16 {
     match reason {
         EndReason::Complete => 200,
-        EndReason::NoEngine | EndReason::Refused | EndReason::Drained | EndReason::Cancelled => 503,
+        EndReason::NoEngine
+        | EndReason::Refused
+        | EndReason::Drained
+        | EndReason::Cancelled
+        | EndReason::Overloaded => 503,
         EndReason::ConnectTimeout | EndReason::FirstByteTimeout | EndReason::Stalled => 504,
         EndReason::ReaderStalled => 408,
         EndReason::Closed

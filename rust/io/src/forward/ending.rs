@@ -33,6 +33,7 @@ pub(super) fn end_of(end: StreamEnd) -> End {
         reason,
         detail,
         sent_tokens: false,
+        retry_after_ms: 0,
     }
 }
 

@@ -29,10 +29,12 @@ pub enum EndReason {
     TooLarge,
     /// Our client did not read.
     ReaderStalled,
-    /// The worker's drain deadline passed.
+    /// The worker's drain deadline passed, or it drains and the request waited for a place.
     Drained,
     /// The relay or the forwarder was closed.
     Cancelled,
+    /// No engine had a place in time.
+    Overloaded,
 }
 
 /// Who is at fault.
@@ -68,6 +70,8 @@ pub struct ForwardError {
     pub retry: Retry,
     /// What happened, for the log; no secrets and no client text in it.
     pub detail: String,
+    /// When to come back; 0: nobody can tell.
+    pub retry_after_ms: u64,
 }
 
 impl ForwardError {
@@ -78,6 +82,7 @@ impl ForwardError {
             side: Side::Upstream,
             retry: Retry::Never,
             detail: detail.to_string(),
+            retry_after_ms: 0,
         }
     }
 

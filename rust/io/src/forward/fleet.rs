@@ -83,6 +83,8 @@ pub struct Engine {
     suspect_until_ms: AtomicU64,
     /// When it was found to be in no pool any more; 0 while it is in one.
     departed_ms: AtomicU64,
+    /// Requests that it takes at once; 0: no number.
+    places: AtomicU64,
 }
 
 impl Engine {
@@ -121,11 +123,17 @@ impl Engine {
             idle: Mutex::default(),
             suspect_until_ms: AtomicU64::new(0),
             departed_ms: AtomicU64::new(0),
+            places: AtomicU64::new(0),
         })
     }
 
     pub(super) fn slot(&self) -> usize {
         self.slot
+    }
+
+    /// Requests that it takes at once, over all workers; 0: no number.
+    pub(super) fn places(&self) -> u64 {
+        self.places.load(Ordering::Relaxed)
     }
 
     pub(super) fn address(&self) -> &EngineAddress {
@@ -223,6 +231,8 @@ pub(super) struct Around<'a> {
     pub tls_roots: &'a TlsRoots,
     /// Monotonic milliseconds.
     pub now_ms: u64,
+    /// Requests that each engine takes at once, in their order; 0 or missing: no number.
+    pub places: &'a [u64],
 }
 
 /// Engines and pools at one time.
@@ -252,6 +262,10 @@ impl Fleet {
             let fresh = Engine::parse(*slot, url, token.as_deref(), around.tls_roots)?;
             let kept = before.engines.iter().find(|old| old.is_same(&fresh));
             known.push(kept.map_or_else(|| Arc::new(fresh), Arc::clone));
+        }
+        for (at, engine) in known.iter().enumerate() {
+            let places = around.places.get(at).copied().unwrap_or(0);
+            engine.places.store(places, Ordering::Relaxed);
         }
         let find = |slot: &usize| {
             let engine = known.iter().find(|engine| engine.slot == *slot);
@@ -293,6 +307,7 @@ mod tests {
                 engines_max: 4,
                 tls_roots: &TlsRoots::default(),
                 now_ms,
+                places: &[],
             };
             Fleet::after(before, &listed(url), pools, &around).expect("a good fleet")
         };

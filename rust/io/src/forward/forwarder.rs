@@ -21,7 +21,8 @@ use super::bell::Bell;
 use super::charge::{Admission, Charge};
 use super::error::{EndReason, StartError};
 use super::fleet::{Around, Fleet, FleetError};
-use super::journey::Journey;
+use super::gate::{Asker, Entered, Gate};
+use super::journey::{Journey, Turn};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
 use super::relay::Relay;
@@ -56,6 +57,11 @@ pub enum Started {
     Relay(Relay),
     /// It was not admitted.
     Refused(Refusal),
+    /// No engine can serve it in time.
+    Full {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
 }
 
 /// A worker's I/O thread and its connections to engines.
@@ -67,6 +73,7 @@ pub struct Forwarder {
     bell: Arc<Bell>,
     tls_roots: TlsRoots,
     house: Arc<House>,
+    gate: Arc<Gate>,
     engine_room: Mutex<EngineRoom>,
     /// Where this worker found its last free cell.
     cells: Mutex<Claimer>,
@@ -102,6 +109,7 @@ impl Forwarder {
     pub fn new(segment: Arc<Segment>, worker: usize, limits: Limits) -> io::Result<Self> {
         Ok(Self {
             process: std::process::id(),
+            gate: Gate::new(Arc::clone(&segment), worker, &limits),
             limits,
             worker,
             segment,
@@ -124,7 +132,8 @@ impl Forwarder {
     }
 
     /// Replaces engines and pools; running relays keep the engine they have, and end when it is
-    /// in no pool any more and stays silent.
+    /// in no pool any more and stays silent. `places`: how many requests each engine takes at
+    /// once, 0 or missing for any number.
     ///
     /// # Errors
     /// [`FleetError`]; the fleet before stays then.
@@ -132,6 +141,7 @@ impl Forwarder {
         &self,
         engines: &[(usize, String, Option<String>)],
         pools: &[Vec<usize>],
+        places: &[u64],
     ) -> Result<(), FleetError> {
         let engines_max = self.segment.layout().sizes().engines_max;
         let mut fleet = lock(&self.house.fleet);
@@ -139,6 +149,7 @@ impl Forwarder {
             engines_max,
             tls_roots: &self.tls_roots,
             now_ms: clock::monotonic_ms(),
+            places,
         };
         *fleet = Arc::new(Fleet::after(&fleet, engines, pools, &around)?);
         Ok(())
@@ -163,6 +174,18 @@ impl Forwarder {
         else {
             return Err(StartError::Closed);
         };
+        let fleet = Arc::clone(&lock(&self.house.fleet));
+        let id = *next_id;
+        *next_id += 1;
+        let asker = order.admission.as_ref().map(|admission| Asker {
+            account_id: admission.request.account_id,
+            weight: self.segment.weight(admission.request.account_id),
+            seed: id,
+        });
+        let turn = match self.turn(asker, &fleet, order.pool) {
+            Ok(turn) => turn,
+            Err(retry_after_ms) => return Ok(Started::Full { retry_after_ms }),
+        };
         let charge = match order
             .admission
             .map(|admission| self.admit(admission, started_ns))
@@ -171,20 +194,20 @@ impl Forwarder {
             Some(Ok(charge)) => Some(charge),
             None => None,
         };
-        let id = *next_id;
-        *next_id += 1;
         let mailbox = Arc::new(Mailbox::new(id, Arc::clone(&self.bell), charge));
         let journey = Journey {
             mailbox: Arc::clone(&mailbox),
             outbound: order.outbound,
             kind: order.kind,
             shape: order.shape,
-            fleet: Arc::clone(&lock(&self.house.fleet)),
+            fleet,
             pool: order.pool,
             limits: self.limits,
             segment: Arc::clone(&self.segment),
             worker: self.worker,
             started_ns,
+            gate: Arc::clone(&self.gate),
+            asker,
         };
         let listed = Listed {
             house: Arc::clone(&self.house),
@@ -195,11 +218,26 @@ impl Forwarder {
         let task = handle.spawn(async move {
             let _listed = listed;
             let _guard = AbortOnPanic;
-            journey.run().await;
+            journey.run(turn).await;
         });
         let task = task.abort_handle();
         running.insert(id, (Arc::clone(&mailbox), task.clone()));
         Ok(Started::Relay(Relay::new(mailbox, task)))
+    }
+
+    /// Where a request begins: before anything is held for it, so that what cannot be served in
+    /// time is told at once; then when to come back.
+    fn turn(&self, asker: Option<Asker>, fleet: &Fleet, pool: usize) -> Result<Turn, u64> {
+        let engines = fleet.pool(pool);
+        let Some(asker) = asker.filter(|_| engines.iter().any(|engine| engine.places() > 0)) else {
+            return Ok(Turn::Open);
+        };
+        match self.gate.enter(asker, engines.to_vec()) {
+            Entered::Placed(place) => Ok(Turn::Placed(place)),
+            Entered::Waiting(waiting) => Ok(Turn::Waiting(waiting)),
+            Entered::Full { retry_after_ms } => Err(retry_after_ms),
+            Entered::Nowhere => Ok(Turn::Open),
+        }
     }
 
     fn admit(&self, mut admission: Admission, now_ns: u64) -> Result<Charge, Refusal> {
@@ -248,6 +286,7 @@ impl Forwarder {
             house: Arc::clone(&self.house),
             segment: Arc::clone(&self.segment),
             worker: self.worker,
+            gate: Arc::clone(&self.gate),
         };
         let bell = Arc::clone(&self.bell);
         std::thread::Builder::new()
@@ -289,6 +328,7 @@ struct Keeper {
     house: Arc<House>,
     segment: Arc<Segment>,
     worker: usize,
+    gate: Arc<Gate>,
 }
 
 impl Keeper {
@@ -296,6 +336,7 @@ impl Keeper {
         runtime.block_on(async {
             tokio::select! {
                 () = self.tend() => {}
+                () = Arc::clone(&self.gate).look() => {}
                 _ = stopping => {}
             }
         });
@@ -310,6 +351,7 @@ impl Keeper {
             ticks.tick().await;
             let now_ms = clock::monotonic_ms();
             let deadline_ms = self.segment.drain_deadline_ms(self.worker);
+            self.gate.set_closed(deadline_ms != 0);
             if deadline_ms != 0 && now_ms >= deadline_ms {
                 self.house.end_all(EndReason::Drained);
             }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::Response;
 use hyper::body::Incoming;
 use tokenmill_core::counters::Counter;
-use tokenmill_core::routing::{Candidate, pick};
 use tokenmill_core::sse::StreamShape;
 use tokio::time::timeout;
 
@@ -16,6 +15,7 @@ use super::answer::Relaying;
 use super::connection::Link;
 use super::error::{EndReason, ForwardError, Retry, Side};
 use super::fleet::{Engine, Fleet};
+use super::gate::{Asker, Entered, Gate, Place, Waiting, overloaded};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
 use super::request::{AnswerKind, Outbound};
@@ -38,6 +38,19 @@ pub(super) struct Journey {
     pub segment: Arc<Segment>,
     pub worker: usize,
     pub started_ns: u64,
+    pub gate: Arc<Gate>,
+    /// Whose request it is; `None`: nobody's who pays, and it waits for no place.
+    pub asker: Option<Asker>,
+}
+
+/// Where a request stands when it sets out.
+pub(super) enum Turn {
+    /// The engines have no number of places.
+    Open,
+    /// It has a place.
+    Placed(Place),
+    /// It waits for one.
+    Waiting(Waiting),
 }
 
 /// An engine that has begun to answer.
@@ -45,42 +58,16 @@ pub(super) struct Reached {
     pub engine: Arc<Engine>,
     pub link: Link,
     pub answer: Response<Incoming>,
-    /// Counts the request as in flight until it is dropped.
-    pub flight: Flight,
-}
-
-/// One request in flight, as the segment counts it.
-pub(super) struct Flight {
-    segment: Arc<Segment>,
-    worker: usize,
-    engine: usize,
-}
-
-impl Flight {
-    fn new(journey: &Journey, engine: usize) -> Self {
-        let segment = Arc::clone(&journey.segment);
-        segment.engine_in_flight_add(journey.worker, engine, 1);
-        Self {
-            segment,
-            worker: journey.worker,
-            engine,
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.segment
-            .engine_in_flight_add(self.worker, self.engine, -1);
-    }
+    /// The engine's, until it is dropped.
+    pub place: Place,
 }
 
 impl Journey {
     /// Goes all the way; the mailbox has its last event afterwards.
-    pub async fn run(self) {
+    pub async fn run(self, turn: Turn) {
         let reached = match self.kind {
-            AnswerKind::Stream => self.with_comments(self.reach()).await,
-            AnswerKind::Whole | AnswerKind::Plain => self.reach().await,
+            AnswerKind::Stream => self.with_comments(self.reach(turn)).await,
+            AnswerKind::Whole | AnswerKind::Plain => self.reach(turn).await,
         };
         match reached {
             Ok(reached) => Relaying::new(&self, reached).run().await,
@@ -104,48 +91,58 @@ impl Journey {
         self.segment.count(self.worker, counter, amount);
     }
 
-    async fn reach(&self) -> Result<Reached, ForwardError> {
+    async fn reach(&self, turn: Turn) -> Result<Reached, ForwardError> {
         let mut tried = Vec::new();
         let mut last = ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
-        while tried.len() < ENGINES_TRIED_MAX {
-            let Some(engine) = self.choose(&tried) else {
-                break;
-            };
+        let mut next = match turn {
+            Turn::Open => self.place_beside(&tried).await?,
+            Turn::Placed(place) => Some(place),
+            Turn::Waiting(waiting) => Some(waiting.place().await?),
+        };
+        while let Some(place) = next {
             if !tried.is_empty() {
                 self.count(Counter::RETRIES, 1);
             }
+            let engine = Arc::clone(place.engine());
             self.mailbox.set_engine(engine.slot());
-            match self.try_engine(&engine).await {
+            match self.try_engine(&engine, place).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) if error.retry == Retry::Safe => last = error,
                 Err(error) => return Err(error),
             }
             engine.suspect(clock::monotonic_ms());
             tried.push(engine.slot());
+            if tried.len() == ENGINES_TRIED_MAX {
+                break;
+            }
+            next = self.place_beside(&tried).await?;
         }
         Err(last)
     }
 
-    fn choose(&self, tried: &[usize]) -> Option<Arc<Engine>> {
-        let pool = self.fleet.pool(self.pool);
-        let left = || pool.iter().filter(|engine| !tried.contains(&engine.slot()));
-        if left().nth(1).is_none() {
-            return left().next().cloned();
-        }
-        let now_ms = self.started_ns / 1_000_000;
-        let candidates: Vec<Candidate> = left()
-            .map(|engine| Candidate {
-                engine: engine.slot(),
-                in_flight: self.segment.engine_in_flight(engine.slot()),
-                is_suspect: engine.is_suspect(now_ms),
-            })
+    /// A place at an engine that was not tried, if there is one.
+    async fn place_beside(&self, tried: &[usize]) -> Result<Option<Place>, ForwardError> {
+        let pool = self.fleet.pool(self.pool).iter();
+        let left: Vec<_> = pool
+            .filter(|engine| !tried.contains(&engine.slot()))
+            .cloned()
             .collect();
-        let slot = pick(&candidates, self.mailbox.id())?;
-        left().find(|engine| engine.slot() == slot).cloned()
+        let Some(asker) = self.asker else {
+            return Ok(self.gate.pass(&left, self.mailbox.id()));
+        };
+        match self.gate.enter(asker, left) {
+            Entered::Placed(place) => Ok(Some(place)),
+            Entered::Waiting(waiting) => waiting.place().await.map(Some),
+            Entered::Nowhere => Ok(None),
+            Entered::Full { retry_after_ms } => Err(overloaded(retry_after_ms)),
+        }
     }
 
-    async fn try_engine(&self, engine: &Arc<Engine>) -> Result<Reached, ForwardError> {
-        let flight = Flight::new(self, engine.slot());
+    async fn try_engine(
+        &self,
+        engine: &Arc<Engine>,
+        place: Place,
+    ) -> Result<Reached, ForwardError> {
         let mut kept = None;
         while let Some(mut link) = engine.take_idle() {
             if link.is_alive() {
@@ -158,14 +155,14 @@ impl Journey {
             None => self.connect(engine).await?,
         };
         match self.ask(engine, link).await {
-            Ok((link, answer)) => Ok(reached(engine, link, answer, flight)),
+            Ok((link, answer)) => Ok(reached(engine, link, answer, place)),
             Err(error) if error.retry == Retry::OnReusedConnection => {
                 // The others were kept as long: they are as dead as this one.
                 engine.drop_idle();
                 self.count(Counter::RETRIES, 1);
                 let link = self.connect(engine).await?;
                 let (link, answer) = self.ask(engine, link).await?;
-                Ok(reached(engine, link, answer, flight))
+                Ok(reached(engine, link, answer, place))
             }
             Err(error) => Err(error),
         }
@@ -250,13 +247,14 @@ fn reached(
     engine: &Arc<Engine>,
     link: Link,
     answer: Response<Incoming>,
-    flight: Flight,
+    mut place: Place,
 ) -> Reached {
     engine.trust();
+    place.note_answer();
     Reached {
         engine: Arc::clone(engine),
         link,
         answer,
-        flight,
+        place,
     }
 }

@@ -23,4 +23,8 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Connections kept open to each engine while they are not used.
     pub idle_connections_max: usize,
+    /// Requests that wait for a place at an engine, in this worker.
+    pub waiting_max: usize,
+    /// How long one waits before it is refused.
+    pub wait: Duration,
 }

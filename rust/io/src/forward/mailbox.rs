@@ -47,6 +47,8 @@ pub struct End {
     pub detail: String,
     /// Whether what the engine generated got this far.
     pub sent_tokens: bool,
+    /// When to come back; 0: nobody can tell.
+    pub retry_after_ms: u64,
 }
 
 impl End {
@@ -56,6 +58,7 @@ impl End {
             reason: error.kind,
             detail: error.detail,
             sent_tokens,
+            retry_after_ms: error.retry_after_ms,
         }
     }
 
@@ -65,6 +68,7 @@ impl End {
             reason,
             detail: String::new(),
             sent_tokens,
+            retry_after_ms: 0,
         }
     }
 }

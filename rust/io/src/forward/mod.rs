@@ -1,7 +1,8 @@
 //! Requests to engines and their answers, on one thread of its own that never waits for Python.
 //!
-//! `forwarder` owns the thread; each request is one task (`journey`) that finds an engine
-//! (`fleet`, `connection`), relays the answer (`answer`) into its `mailbox`, and rings the `bell`.
+//! `forwarder` owns the thread; each request is one task (`journey`) that gets a place at an engine
+//! (`gate`, `fleet`, `connection`), relays the answer (`answer`) into its `mailbox`, and rings the
+//! `bell`.
 //! Dropping the task at any instant closes its connection: nothing of it lives elsewhere.
 
 mod address;
@@ -13,6 +14,7 @@ mod ending;
 mod error;
 mod fleet;
 mod forwarder;
+mod gate;
 mod journey;
 mod limits;
 mod mailbox;

@@ -7,6 +7,7 @@ mod boot;
 mod file;
 mod money;
 mod shared;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -191,7 +192,7 @@ impl Segment {
     }
 
     /// Sets it; `Starting` and `Free` first clear what the slot's last worker left: its heartbeat,
-    /// its drain deadline and its requests in flight. Counters stay.
+    /// its drain deadline, its requests in flight and who waited there. Counters stay.
     pub fn set_worker_state(&self, worker: usize, state: WorkerState) {
         if matches!(state, WorkerState::Free | WorkerState::Starting) {
             self.worker_word(worker, WorkerWord::HeartbeatMs)
@@ -201,6 +202,7 @@ impl Segment {
             for engine in 0..self.layout.sizes().engines_max {
                 self.in_flight(engine)[worker].store(0, Ordering::Relaxed);
             }
+            self.clear_turns(worker);
         }
         self.worker_word(worker, WorkerWord::State)
             .store(state as u64, Ordering::Release);
@@ -251,14 +253,17 @@ impl Segment {
 
     /// Requests in flight with an engine, over all workers.
     pub fn engine_in_flight(&self, engine: usize) -> u64 {
-        self.in_flight(engine).iter().map(read_in_flight).sum()
+        let words = self.in_flight(engine).iter();
+        words
+            .map(|word| read_in_flight(word, Ordering::Relaxed))
+            .sum()
     }
 
     /// Requests that a worker has in flight, over all engines.
     pub fn worker_in_flight(&self, worker: usize) -> u64 {
         let engines = 0..self.layout.sizes().engines_max;
         engines
-            .map(|engine| read_in_flight(&self.in_flight(engine)[worker]))
+            .map(|engine| read_in_flight(&self.in_flight(engine)[worker], Ordering::Relaxed))
             .sum()
     }
 
@@ -353,6 +358,6 @@ impl Segment {
 }
 
 /// A cell is below zero only if a worker that was declared dead still counted down: none is meant.
-fn read_in_flight(cell: &AtomicU64) -> u64 {
-    u64::try_from(cell.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
+fn read_in_flight(cell: &AtomicU64, ordering: Ordering) -> u64 {
+    u64::try_from(cell.load(ordering).cast_signed()).unwrap_or(0)
 }

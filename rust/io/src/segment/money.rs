@@ -111,6 +111,12 @@ impl Segment {
         self.with_wallet(|wallet| wallet.rescue(owner, wall_ms, now_ns))
     }
 
+    /// An account's share of a busy house; 1 for one that is not there.
+    pub fn weight(&self, account_id: u64) -> u16 {
+        let terms = self.with_wallet(|wallet| wallet.terms(account_id));
+        terms.map_or(1, |terms| terms.weight)
+    }
+
     /// Takes the permit for one request.
     ///
     /// # Errors

@@ -200,3 +200,66 @@ fn a_slot_that_is_not_there_is_never_mistaken_for_another() {
     let segment = Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap();
     segment.engine_in_flight_add(0, 5, 1);
 }
+
+#[test]
+fn threads_together_take_no_more_places_than_there_are() {
+    let folder = folder();
+    let segment = Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap();
+    let segment = Arc::new(segment);
+    let most = Arc::new(AtomicU64::new(0));
+    let taken = Arc::new(AtomicU64::new(0));
+    let threads: Vec<_> = (0..3)
+        .map(|worker| {
+            let (segment, most) = (Arc::clone(&segment), Arc::clone(&most));
+            let taken = Arc::clone(&taken);
+            std::thread::spawn(move || {
+                for _ in 0..3_000 {
+                    if !segment.take_place(worker, 1, 2) {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    most.fetch_max(taken.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    taken.fetch_sub(1, Ordering::SeqCst);
+                    segment.engine_in_flight_add(worker, 1, -1);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+    assert_eq!(segment.engine_in_flight(1), 0);
+}
+
+#[test]
+fn what_a_silent_worker_told_is_forgotten() {
+    let folder = folder();
+    let segment = Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap();
+    let now_ms = clock::monotonic_ms();
+    segment.tell_least(1, 2, Some(30));
+    segment.tell_least(2, 2, Some(20));
+    segment.tell_waiting(1, 4, now_ms);
+    segment.tell_waiting(2, 5, now_ms.saturating_sub(10_000));
+    assert_eq!(segment.least_elsewhere(0, 2, now_ms), Some((30, 1)));
+    assert_eq!(segment.least_elsewhere(1, 2, now_ms), None);
+    assert_eq!((segment.waiting(), segment.worker_waiting(1)), (9, 4));
+    segment.set_worker_state(1, WorkerState::Free);
+    assert_eq!(segment.least_elsewhere(0, 2, now_ms), None);
+    assert_eq!(segment.waiting(), 5);
+}
+
+#[test]
+fn who_begins_to_wait_stands_beside_whoever_went_last() {
+    let folder = folder();
+    let segment = Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap();
+    segment.raise_floor(3, 500);
+    segment.raise_floor(3, 400);
+    segment.enter_line(2, [1, 3].into_iter());
+    assert_eq!(segment.served(2), 500);
+    segment.add_served(2, -900);
+    assert_eq!(segment.served(2), 0);
+    // A number without room stands for account 0, which nobody has.
+    segment.add_served(1 << 40, 7);
+    assert_eq!(segment.served(0), 7);
+}

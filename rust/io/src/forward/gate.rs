@@ -1,0 +1,502 @@
+//! The gate to the engines: who gets a place at once, who waits for one, who is turned away.
+//!
+//! An engine may have a number of places, for all workers together. Requests that find none wait
+//! here, and the next free place goes to the account that was served least
+//! (`tokenmill_core::fairness` decides; this one does it). Engines without a number are always
+//! free. The gate's lock is never held while anything is dropped or sent: a place that is given
+//! back comes here again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokenmill_core::counters::Histogram;
+use tokenmill_core::fairness::{
+    Ahead, Line, Next, Supply, averaged, expected_wait_ns, is_first, share,
+};
+use tokenmill_core::routing::{Candidate, pick};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::error::{EndReason, ForwardError};
+use super::fleet::Engine;
+use super::limits::Limits;
+use crate::clock;
+use crate::segment::Segment;
+
+/// How often those who wait look for places that other workers gave back.
+const LOOK: Duration = Duration::from_millis(2);
+/// When to come back where nobody can tell how long an engine takes.
+const UNKNOWN_RETRY_MS: u64 = 1_000;
+/// The least and the most that a client is told to wait.
+const RETRY_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+
+/// Who asks for a place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    pub account_id: u64,
+    pub weight: u16,
+    /// Decides between engines that are equally busy.
+    pub seed: u64,
+}
+
+/// What became of a request for a place.
+pub(super) enum Entered {
+    /// It has one.
+    Placed(Place),
+    /// It waits.
+    Waiting(Waiting),
+    /// There is no engine to wait for.
+    Nowhere,
+    /// It cannot be served in time.
+    Full {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+}
+
+/// A worker's gate.
+pub(super) struct Gate {
+    segment: Arc<Segment>,
+    worker: usize,
+    waiting_max: usize,
+    wait: Duration,
+    state: Mutex<State>,
+    /// Rings when somebody begins to wait.
+    begun: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    line: Line<Waiter>,
+    next_id: u64,
+    is_closed: bool,
+    /// How long a place of each engine is held, by slot; nanoseconds on average.
+    held_ns: Vec<u64>,
+    /// Slots of engines of which the others were told that somebody waits for them.
+    told: Vec<usize>,
+}
+
+struct Waiter {
+    engines: Vec<Arc<Engine>>,
+    seed: u64,
+    place: oneshot::Sender<Place>,
+}
+
+/// A place that is on its way to who waited for it.
+type Given = (u64, Option<oneshot::Sender<Place>>, Place);
+
+/// What is known of an engine for one round of giving.
+struct Seen {
+    slot: usize,
+    in_flight: u64,
+    is_full: bool,
+    elsewhere: Option<(u64, usize)>,
+}
+
+impl Gate {
+    pub fn new(segment: Arc<Segment>, worker: usize, limits: &Limits) -> Arc<Self> {
+        let engines_max = segment.layout().sizes().engines_max;
+        Arc::new(Self {
+            segment,
+            worker,
+            waiting_max: limits.waiting_max,
+            wait: limits.wait,
+            state: Mutex::new(State {
+                held_ns: vec![0; engines_max],
+                ..State::default()
+            }),
+            begun: Notify::new(),
+        })
+    }
+
+    /// A place at the least busy of the engines, whether it has one or not: for requests that are
+    /// none of a customer's.
+    pub fn pass(self: &Arc<Self>, engines: &[Arc<Engine>], seed: u64) -> Option<Place> {
+        let now_ms = clock::monotonic_ms();
+        let engine = match engines {
+            [] => return None,
+            [only] => only,
+            several => {
+                let candidates: Vec<_> = several
+                    .iter()
+                    .map(|engine| self.candidate(engine, now_ms))
+                    .collect();
+                let slot = pick(&candidates, seed)?;
+                several.iter().find(|engine| engine.slot() == slot)?
+            }
+        };
+        self.segment
+            .engine_in_flight_add(self.worker, engine.slot(), 1);
+        Some(self.place(engine, None))
+    }
+
+    /// A place at one of the engines, now or later, or the word that there will be none in time.
+    pub fn enter(self: &Arc<Self>, asker: Asker, engines: Vec<Arc<Engine>>) -> Entered {
+        if engines.is_empty() {
+            return Entered::Nowhere;
+        }
+        if engines.iter().all(|engine| engine.places() == 0) {
+            let place = self.pass(&engines, asker.seed);
+            return place.map_or(Entered::Nowhere, Entered::Placed);
+        }
+        let mut state = self.lock();
+        let account_id = asker.account_id;
+        if state.line.len_of(account_id) == 0 {
+            self.segment
+                .enter_line(account_id, engines.iter().map(|engine| engine.slot()));
+        }
+        let refused = self.refusal(&state, asker, &engines);
+        let id = state.next_id;
+        state.next_id += 1;
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter {
+            engines,
+            seed: asker.seed,
+            place: sender,
+        };
+        state.line.push(id, account_id, asker.weight, waiter);
+        let mut given = self.give(&mut state);
+        let own = given.iter().position(|(given_id, ..)| *given_id == id);
+        let entered = if let Some(at) = own {
+            Entered::Placed(given.swap_remove(at).2)
+        } else if let Some(retry_after_ms) = refused {
+            drop(state.line.remove(account_id, id));
+            self.tell(&mut state);
+            Entered::Full { retry_after_ms }
+        } else {
+            self.begun.notify_one();
+            Entered::Waiting(Waiting {
+                gate: Arc::clone(self),
+                asker,
+                id,
+                since_ns: clock::monotonic_ns(),
+                receiver,
+            })
+        };
+        drop(state);
+        hand_over(given);
+        entered
+    }
+
+    /// Whether nobody may begin to wait any more; those who do are sent away then.
+    pub fn set_closed(&self, is_closed: bool) {
+        let mut state = self.lock();
+        state.is_closed = is_closed;
+        let leaving = if is_closed && !state.line.is_empty() {
+            let leaving = state.line.drain();
+            self.tell(&mut state);
+            leaving
+        } else {
+            Vec::new()
+        };
+        drop(state);
+        drop(leaving);
+    }
+
+    /// Looks for places that other workers gave back, for ever.
+    pub async fn look(self: Arc<Self>) {
+        loop {
+            let is_empty = self.lock().line.is_empty();
+            if is_empty {
+                self.begun.notified().await;
+            }
+            sleep(LOOK).await;
+            let given = self.give(&mut self.lock());
+            hand_over(given);
+        }
+    }
+
+    /// When to come back, if one more cannot wait.
+    fn refusal(&self, state: &State, asker: Asker, engines: &[Arc<Engine>]) -> Option<u64> {
+        let waiting_here = state.line.len() as u64 + 1;
+        let told_here = self.segment.worker_waiting(self.worker);
+        let elsewhere = self.segment.waiting().saturating_sub(told_here);
+        let ahead = Ahead {
+            turns: state.line.turns_before(asker.account_id, asker.weight),
+            waiting_here,
+            waiting_everywhere: waiting_here + elsewhere,
+        };
+        let supply = engines.iter().map(|engine| Supply {
+            places: engine.places(),
+            held_ns: state.held_ns.get(engine.slot()).copied().unwrap_or(0),
+        });
+        let expected_ms = expected_wait_ns(ahead, supply).map(|ns| ns / 1_000_000);
+        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
+        let too_late_ms = expected_ms.unwrap_or(0).saturating_sub(wait_ms);
+        let has_room = state.line.has_room(asker.account_id, self.waiting_max);
+        if too_late_ms == 0 && has_room && !state.is_closed {
+            return None;
+        }
+        let one_turn_ms = expected_ms.map_or(UNKNOWN_RETRY_MS, |ms| ms / ahead.turns.max(1));
+        Some(
+            too_late_ms
+                .max(one_turn_ms)
+                .clamp(*RETRY_MS.start(), *RETRY_MS.end()),
+        )
+    }
+
+    /// Gives free places to those whose turn it is, while there are any.
+    fn give(self: &Arc<Self>, state: &mut State) -> Vec<Given> {
+        let mut given = Vec::new();
+        if state.line.is_empty() {
+            return given;
+        }
+        let now_ms = clock::monotonic_ms();
+        let mut seen: Vec<Seen> = Vec::new();
+        while let Some(next) = self.next(&state.line, &mut seen, now_ms) {
+            if let Some(place) = self.take(state, next, &mut seen, now_ms) {
+                let waiter = state.line.remove(next.account_id, next.id);
+                given.push((next.id, waiter.map(|waiter| waiter.place), place));
+            }
+        }
+        self.tell(state);
+        given
+    }
+
+    fn next(&self, line: &Line<Waiter>, seen: &mut Vec<Seen>, now_ms: u64) -> Option<Next> {
+        line.next(
+            |account_id| self.segment.served(account_id),
+            |served, waiter| {
+                let mut engines = waiter.engines.iter();
+                engines.any(|engine| self.may_take(engine, served, seen, now_ms))
+            },
+        )
+    }
+
+    fn may_take(&self, engine: &Engine, served: u64, seen: &mut Vec<Seen>, now_ms: u64) -> bool {
+        if engine.places() == 0 {
+            return true;
+        }
+        let slot = engine.slot();
+        let at = seen
+            .iter()
+            .position(|each| each.slot == slot)
+            .unwrap_or_else(|| {
+                let in_flight = self.segment.engine_in_flight(slot);
+                seen.push(Seen {
+                    slot,
+                    in_flight,
+                    is_full: in_flight >= engine.places(),
+                    elsewhere: self.segment.least_elsewhere(self.worker, slot, now_ms),
+                });
+                seen.len() - 1
+            });
+        let known = &seen[at];
+        !known.is_full && is_first((served, self.worker), known.elsewhere)
+    }
+
+    /// Takes a place for whoever is next, of the least busy engine that has one.
+    fn take(
+        self: &Arc<Self>,
+        state: &State,
+        next: Next,
+        seen: &mut Vec<Seen>,
+        now_ms: u64,
+    ) -> Option<Place> {
+        let waiter = state.line.get(next)?;
+        let free = waiter.engines.iter();
+        let free: Vec<_> = free
+            .filter(|engine| self.may_take(engine, next.served, seen, now_ms))
+            .map(|engine| self.candidate(engine, now_ms))
+            .collect();
+        let slot = pick(&free, waiter.seed)?;
+        let engine = waiter.engines.iter().find(|engine| engine.slot() == slot)?;
+        let places = engine.places();
+        if places == 0 {
+            self.segment.engine_in_flight_add(self.worker, slot, 1);
+        } else {
+            let known = seen.iter_mut().find(|each| each.slot == slot)?;
+            if !self.segment.take_place(self.worker, slot, places) {
+                known.is_full = true;
+                return None;
+            }
+            known.in_flight += 1;
+            known.is_full = known.in_flight >= places;
+        }
+        let others = state.line.has_others(next.account_id)
+            || seen
+                .iter()
+                .any(|each| each.slot == slot && each.elsewhere.is_some());
+        let counted = (others && places > 0).then(|| self.count(state, next, slot));
+        Some(self.place(engine, counted))
+    }
+
+    /// Counts a place at what it will probably be held for.
+    fn count(&self, state: &State, next: Next, slot: usize) -> Counted {
+        self.segment.raise_floor(slot, next.served);
+        let estimate = share(state.held_ns[slot], next.weight);
+        self.segment
+            .add_served(next.account_id, estimate.cast_signed());
+        Counted {
+            account_id: next.account_id,
+            weight: next.weight,
+            estimate,
+        }
+    }
+
+    fn candidate(&self, engine: &Engine, now_ms: u64) -> Candidate {
+        Candidate {
+            engine: engine.slot(),
+            in_flight: self.segment.engine_in_flight(engine.slot()),
+            is_suspect: engine.is_suspect(now_ms),
+        }
+    }
+
+    fn place(self: &Arc<Self>, engine: &Arc<Engine>, counted: Option<Counted>) -> Place {
+        Place {
+            gate: Arc::clone(self),
+            engine: Arc::clone(engine),
+            since_ns: clock::monotonic_ns(),
+            counted,
+            has_answered: false,
+        }
+    }
+
+    /// Tells the other workers who waits here.
+    fn tell(&self, state: &mut State) {
+        let mut least: Vec<(usize, u64)> = Vec::new();
+        for (account_id, waiter) in state.line.iter() {
+            let served = self.segment.served(account_id);
+            for engine in &waiter.engines {
+                match least.iter_mut().find(|(slot, _)| *slot == engine.slot()) {
+                    Some((_, known)) => *known = served.min(*known),
+                    None => least.push((engine.slot(), served)),
+                }
+            }
+        }
+        for slot in state.told.drain(..) {
+            if least.iter().all(|(told, _)| *told != slot) {
+                self.segment.tell_least(self.worker, slot, None);
+            }
+        }
+        for (slot, served) in least {
+            self.segment.tell_least(self.worker, slot, Some(served));
+            state.told.push(slot);
+        }
+        let now_ms = clock::monotonic_ms();
+        self.segment
+            .tell_waiting(self.worker, state.line.len(), now_ms);
+    }
+
+    fn leave(&self, account_id: u64, id: u64) {
+        let mut state = self.lock();
+        let left = state.line.remove(account_id, id);
+        if left.is_some() {
+            self.tell(&mut state);
+        }
+        drop(state);
+        drop(left);
+    }
+
+    fn give_back(self: &Arc<Self>, place: &Place) {
+        let slot = place.engine.slot();
+        self.segment.engine_in_flight_add(self.worker, slot, -1);
+        if place.engine.places() == 0 {
+            return;
+        }
+        let held_ns = clock::monotonic_ns().saturating_sub(place.since_ns);
+        if let Some(counted) = &place.counted {
+            let actual = share(held_ns, counted.weight).cast_signed();
+            let change = actual - counted.estimate.cast_signed();
+            self.segment.add_served(counted.account_id, change);
+        }
+        let mut state = self.lock();
+        if place.has_answered {
+            state.held_ns[slot] = averaged(state.held_ns[slot], held_ns.max(1));
+        }
+        let given = self.give(&mut state);
+        drop(state);
+        hand_over(given);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Without the gate's lock: whoever has left meanwhile gives the place back at once.
+fn hand_over(given: Vec<Given>) {
+    for (_, sender, place) in given {
+        if let Some(sender) = sender {
+            drop(sender.send(place));
+        }
+    }
+}
+
+/// What a place was counted at.
+struct Counted {
+    account_id: u64,
+    weight: u16,
+    estimate: u64,
+}
+
+/// A place at an engine: one request in flight, until it is dropped.
+pub(super) struct Place {
+    gate: Arc<Gate>,
+    engine: Arc<Engine>,
+    since_ns: u64,
+    counted: Option<Counted>,
+    has_answered: bool,
+}
+
+impl Place {
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The engine has begun to answer: how long the place is held tells how long others wait.
+    pub fn note_answer(&mut self) {
+        self.has_answered = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        Arc::clone(&self.gate).give_back(self);
+    }
+}
+
+/// A request that waits for a place. Dropping it leaves the line.
+pub(super) struct Waiting {
+    gate: Arc<Gate>,
+    asker: Asker,
+    id: u64,
+    since_ns: u64,
+    receiver: oneshot::Receiver<Place>,
+}
+
+impl Waiting {
+    /// The place.
+    ///
+    /// # Errors
+    /// [`EndReason::Overloaded`]: its turn did not come in time; [`EndReason::Drained`].
+    pub async fn place(mut self) -> Result<Place, ForwardError> {
+        let waited = timeout(self.gate.wait, &mut self.receiver).await;
+        let waited_ms = clock::monotonic_ns().saturating_sub(self.since_ns) / 1_000_000;
+        self.gate
+            .segment
+            .observe(self.gate.worker, Histogram::WaitMs, waited_ms);
+        match waited {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => {
+                let detail = "the gateway stopped while the request waited";
+                Err(ForwardError::downstream(EndReason::Drained, detail))
+            }
+            Err(_) => Err(overloaded(UNKNOWN_RETRY_MS)),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.gate.leave(self.asker.account_id, self.id);
+    }
+}
+
+/// No place in time.
+pub(super) fn overloaded(retry_after_ms: u64) -> ForwardError {
+    ForwardError {
+        retry_after_ms,
+        ..ForwardError::downstream(EndReason::Overloaded, "no engine had a place in time")
+    }
+}
