@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import RedisError
 
 from tests.support.ledger import FewNames, make_accounts
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request, held_record
@@ -261,9 +262,35 @@ async def test_a_replica_that_lost_the_last_writes_is_not_believed(
 def looks(house: House) -> bool:
     try:
         house.keeper.look()
-    except OSError:
+    except (OSError, RedisError):
         return False
     return True
+
+
+async def test_a_primary_that_became_a_replica_is_left(make_house: MakeHouse) -> None:
+    """Its connections live on, and take no writes."""
+    with redis_server() as first, redis_server() as second, tcp_proxy(first.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}"
+        [here] = opened(make_house, 1, url=url)
+        here.keeper.start()
+        purses = WorkerPurses(url, here.settings, 1)
+        assert await is_admitted(purses, "a")
+        proxy.target_port = second.port
+        first.client.replicaof("127.0.0.1", second.port)
+        assert not await is_admitted(purses, "b")
+        async with asyncio.timeout(20):
+            while not await is_admitted(purses, "c"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert here.available(1) == DOLLAR - 1
+        await purses.close()
+
+
+async def is_admitted(purses: WorkerPurses, digit: str) -> bool:
+    try:
+        answer = await purses.admit(1, FREE, Wish(digit * 24, 1, 0, enforce=True))
+    except PursesAway:
+        return False
+    return answer.word == "ok"
 
 
 async def test_a_slow_redis_is_not_waited_for(make_house: MakeHouse, redis: RedisServer) -> None:

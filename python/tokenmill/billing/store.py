@@ -173,10 +173,11 @@ def credits_on_their_way(connection: Connection) -> list[Credit]:
 
 
 def find_credits(connection: Connection, numbers: Iterable[int]) -> dict[int, Credit]:
-    """The credits of these numbers."""
+    """The credits of these numbers. Nobody else posts one before the transaction is over."""
     found = {}
-    for some in in_pieces(list(numbers)):
-        for row in connection.execute(select(wallet_credits).where(wallet_credits.c.id.in_(some))):
+    for some in in_pieces(sorted(numbers)):
+        wanted = select(wallet_credits).where(wallet_credits.c.id.in_(some))
+        for row in connection.execute(wanted.order_by(wallet_credits.c.id).with_for_update()):
             found[row.id] = Credit(**row._mapping)
     return found
 

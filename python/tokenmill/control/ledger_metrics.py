@@ -1,6 +1,7 @@
 """How the ledger keeps up, as Prometheus metrics: what waits, what failed, since when."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -9,7 +10,22 @@ from prometheus_client.registry import Collector
 from tokenmill.clock import monotonic_ms
 from tokenmill.control.ledger_keeper import LedgerKeeper
 
+if TYPE_CHECKING:
+    from tokenmill.control.purse_keeper import PurseKeeper
+
 PREFIX = "tokenmill_ledger"
+
+
+class PurseCollector(Collector):
+    """Whether the Redis that houses share answers."""
+
+    def __init__(self, purses: "PurseKeeper") -> None:
+        self._purses = purses
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "tokenmill_redis_away_seconds", "Since when Redis does not answer.", self._purses.away_s
+        )
 
 
 class LedgerCollector(Collector):

@@ -18,12 +18,13 @@ from redis.exceptions import RedisError
 from tokenmill._native import CELL_FORMAT, AccountView
 from tokenmill.accounts.store import list_accounts
 from tokenmill.billing import store
+from tokenmill.clock import monotonic_ms
 from tokenmill.control.ledger_keeper import LedgerKeeper
 from tokenmill.control.settled_cells import DEBIT
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.purses.script import SCRIPT, SHA, Names
-from tokenmill.purses.values import Purse, read_purse
+from tokenmill.purses.values import Held, Purse, read_purse
 from tokenmill.settings import RedisSettings
 from tokenmill.usage.rules import IS_ESTIMATED, UsageRow
 
@@ -73,6 +74,7 @@ class PurseKeeper:
         self._agreed = b""  # under which this house has said what it holds
         self._unmade: set[int] = set()  # accounts without a purse yet
         self._is_away = False
+        self._away_since_ms = 0
         self._looks = 0
         self._is_ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -117,6 +119,11 @@ class PurseKeeper:
             logger.info("a purse waits for Redis", extra={"error": str(error)})
         self._unmade.add(account_id)
 
+    @property
+    def away_s(self) -> float:
+        """For how long Redis has not answered; 0: it does."""
+        return (monotonic_ms() - self._away_since_ms) / 1000 if self._is_away else 0.0
+
     def find(self, account_id: int) -> Purse | None:
         """The purse as it is. Raises: RedisError, OSError."""
         return read_purse(self._redis.hgetall(self._names.purse(account_id)))
@@ -147,35 +154,38 @@ class PurseKeeper:
 
     def sweep(self) -> int:
         """Takes what was left behind out of the purses; how many requests. Raises: as `look`."""
-        found = 0
         now_s, _ = self._redis.time()
         busy = [int(one) for one in self._redis.zrange(self._names.busy, 0, -1)]
-        for account_id in busy:
-            purse = self.find(account_id)
-            if purse is None or not purse.held:
-                continue
-            self._redis.zadd(self._names.busy, {str(account_id): now_s})
-            left = list(self._left_behind(purse, now_s))
-            if left:
-                self._post({account_id: [part for one in left for part in (one, 0, 0)]})
-                extra = {"account": account_id, "requests": len(left)}
-                logger.info(
-                    "requests that are not under way were taken out of a purse", extra=extra
-                )
-            found += len(left)
+        purses = {one: purse for one in busy if (purse := self.find(one)) and purse.held}
+        if purses:
+            self._redis.zadd(self._names.busy, {str(one): now_s for one in purses})
         self._redis.zremrangebyscore(self._names.busy, "-inf", now_s - IDLE_S)
-        return found
-
-    def _left_behind(self, purse: Purse, now_s: int) -> Iterator[str]:
-        own, alive = self._segment.incarnation, {self._segment.incarnation}
-        # After the purse was read: a request that is in no cell now was over by then, or never ran.
+        # After the purses were read: a request that is in no cell now was over, or never ran.
         running = {request_id for _, request_id, *_ in self._cells()}
-        for one in purse.held:
-            if one.house not in alive and self._redis.exists(self._names.house(one.house)):
-                alive.add(one.house)
-            is_gone = one.request_id not in running and now_s - one.made_at_s > GRACE_S
-            if is_gone if one.house == own else one.house not in alive:
-                yield one.request_id
+        alive = self._alive(one.house for purse in purses.values() for one in purse.held)
+        left = {
+            account_id: [
+                one.request_id
+                for one in purse.held
+                if self._is_left_behind(one, running, alive, now_s)
+            ]
+            for account_id, purse in purses.items()
+        }
+        left = {account_id: requests for account_id, requests in left.items() if requests}
+        self._post({one: [part for id_ in left[one] for part in (id_, 0, 0)] for one in left})
+        count = sum(map(len, left.values()))
+        if count:
+            extra = {"accounts": sorted(left)[:20], "requests": count}
+            logger.info("requests that are not under way were taken out of purses", extra=extra)
+        return count
+
+    def _alive(self, houses: Iterable[int]) -> set[int]:
+        return {one for one in set(houses) if self._redis.exists(self._names.house(one))}
+
+    def _is_left_behind(self, one: Held, running: set[str], alive: set[int], now_s: int) -> bool:
+        if one.house != self._segment.incarnation:
+            return one.house not in alive
+        return one.request_id not in running and now_s - one.made_at_s > GRACE_S
 
     def _agree_on(self, server: str) -> bytes:
         """Nobody has looked at this server's data, or it is gone: purses are made from the ledger,
@@ -259,8 +269,10 @@ class PurseKeeper:
                     logger.warning("Redis is back")
                 self._is_away = False
             except (RedisError, OSError) as error:
+                self._redis.connection_pool.disconnect(inuse_connections=False)
                 if not self._is_away:
                     logger.error("Redis is away and requests are refused: %s", error)
+                    self._away_since_ms = monotonic_ms()
                 self._is_away = True
             except DatabaseUnavailable as error:  # which the ledger's keeper tells of
                 logger.debug("purses wait for the database: %s", error.message)

@@ -20,7 +20,7 @@ from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.house_changes import HouseChanges
 from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.keeper import Keeper
-from tokenmill.control.ledger_metrics import LedgerCollector
+from tokenmill.control.ledger_metrics import LedgerCollector, PurseCollector
 from tokenmill.control.ledger_verification import verification_route
 from tokenmill.control.metrics import HouseCollector
 from tokenmill.control.metrics_listener import MetricsListener
@@ -54,6 +54,8 @@ async def serve_control(
     app = make_app(start, keeper, segment, house, (engines, keys))
     registry = make_registry(start, keeper, segment, engines)
     registry.register(LedgerCollector(house.money.ledger))
+    if house.money.purses is not None:
+        registry.register(PurseCollector(house.money.purses))
     metrics = MetricsListener(registry)
     if settings.metrics.port:
         await metrics.open(settings.metrics.host, settings.metrics.port)

@@ -12,7 +12,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from tokenmill.clock import monotonic_ms, wall_s
 from tokenmill.purses.errors import PursesAway
@@ -118,6 +118,8 @@ class WorkerPurses:
             async with asyncio.timeout(self._answer_s):
                 return await deed
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ReadOnlyError):  # a primary no more: its name leads elsewhere
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
             raise PursesAway from error
 
     async def _note_busy(self, account_id: int) -> None:
