@@ -6,7 +6,7 @@
 use super::framer::{Event, FrameError, Framer};
 use super::writer::{DONE, Pieces};
 use crate::calls::{CallRewriter, CallShape};
-use crate::usage::{Chunk, Meter, ScanError, Splice, Usage, quote};
+use crate::usage::{Chunk, Meter, ScanError, Splice, Template, Usage, quote};
 use crate::wallet::Price;
 
 /// Which usage the client asked for; the engine is always asked for all of it.
@@ -77,6 +77,7 @@ struct Rules {
     model: Option<Vec<u8>>,
     price: Option<Price>,
     meter: Meter,
+    template: Template,
     chunk: Chunk,
     calls: Option<CallRewriter>,
     splice: Splice,
@@ -98,6 +99,7 @@ impl AnswerStream {
                 model: shape.model.as_deref().map(quote),
                 price: shape.price,
                 meter: Meter::default(),
+                template: Template::default(),
                 chunk: Chunk::default(),
                 calls: shape.calls.clone().map(CallRewriter::new),
                 splice: Splice::default(),
@@ -142,27 +144,16 @@ impl AnswerStream {
 
 impl Rules {
     fn take(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
-        let Ok(text) = std::str::from_utf8(event.data) else {
-            self.end = Some(StreamEnd::NotUtf8);
-            return;
-        };
-        if text.trim_ascii() == "[DONE]" {
-            self.take_done(out);
-            return;
-        }
-        if event.name == b"error" {
-            self.end = Some(StreamEnd::ErrorEvent(text.to_owned()));
-            return;
-        }
-        if let Err(error) = self.chunk.read(event.data) {
-            self.end = Some(StreamEnd::NotJson(error));
+        let is_alike = event.name.is_empty() && self.template.fits(event.data, &mut self.chunk);
+        if !is_alike && !self.read(event, out) {
             return;
         }
         if let Some(counts) = &self.chunk.counts {
             self.meter.take(counts, &self.chunk.choices);
         }
         if self.chunk.error.is_some() {
-            self.end = Some(StreamEnd::ErrorEvent(text.to_owned()));
+            let text = String::from_utf8_lossy(event.data);
+            self.end = Some(StreamEnd::ErrorEvent(text.into_owned()));
             return;
         }
         if self.calls.is_some() {
@@ -170,6 +161,28 @@ impl Rules {
         } else {
             self.take_chunk(event, out);
         }
+    }
+
+    /// Reads what is not like the chunks before it; whether it is a chunk.
+    fn read(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> bool {
+        let Ok(text) = std::str::from_utf8(event.data) else {
+            self.end = Some(StreamEnd::NotUtf8);
+            return false;
+        };
+        if text.trim_ascii() == "[DONE]" {
+            self.take_done(out);
+            return false;
+        }
+        if event.name == b"error" {
+            self.end = Some(StreamEnd::ErrorEvent(text.to_owned()));
+            return false;
+        }
+        if let Err(error) = self.chunk.read(event.data) {
+            self.end = Some(StreamEnd::NotJson(error));
+            return false;
+        }
+        self.template.learn(event.data, &self.chunk);
+        true
     }
 
     /// Takes what the calls in a chunk's text make of it: none, one or several chunks.

@@ -50,8 +50,36 @@ pub struct Counts {
     pub cached: Option<u64>,
 }
 
+/// What the value at a place may be exchanged for, with nothing else in the chunk changing but
+/// this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// Any string: nothing looks at it.
+    Text,
+    /// The index of an entry of `choices`.
+    Index(usize),
+    /// [`Counts::prompt`].
+    Prompt,
+    /// [`Counts::completion`].
+    Completion,
+    /// [`Counts::cached`].
+    Cached,
+    /// Any count: nothing looks at it.
+    Other,
+}
+
+/// A value that differs from chunk to chunk of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub value: Span,
+    pub what: What,
+}
+
+/// More of them are not noted: reading over them would not be quicker.
+const PLACES_MAX: usize = 16;
+
 /// What one answer object says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// Every value of a top-level `model`.
     pub models: Vec<Span>,
@@ -69,6 +97,8 @@ pub struct Chunk {
     pub has_members: bool,
     /// The closing brace.
     pub close: usize,
+    /// For `Template`; one more than there may be means too many.
+    pub(super) places: Vec<Place>,
 }
 
 impl Chunk {
@@ -107,6 +137,45 @@ impl Chunk {
         self.error = None;
         self.has_members = false;
         self.close = 0;
+        self.places.clear();
+    }
+
+    /// Whether the next chunk of its stream may be like it: no end is in sight.
+    pub(super) fn is_like_others(&self) -> bool {
+        let is_running = |choice: &Choice| choice.finish.is_none();
+        self.error.is_none()
+            && self.usages.len() <= 1 // else the counts of one may be those of another
+            && self.places.len() <= PLACES_MAX
+            && self.choices.iter().all(is_running)
+    }
+
+    /// Says what a chunk that is like others says, each byte having moved as `to` tells.
+    pub(super) fn copy_moved(&mut self, other: &Self, to: impl Fn(usize) -> usize) {
+        let span = |span: Span| Span {
+            from: to(span.from),
+            to: to(span.to),
+        };
+        self.models.clear();
+        self.models.extend(other.models.iter().copied().map(span));
+        self.usages.clear();
+        self.usages.extend(other.usages.iter().map(|usage| Member {
+            from: to(usage.from),
+            value: span(usage.value),
+            kept_to: usage.kept_to.map(&to),
+            next: to(usage.next),
+        }));
+        self.choices.clone_from(&other.choices);
+        self.counts = other.counts;
+        self.has_choices = other.has_choices;
+        self.error = None;
+        self.has_members = other.has_members;
+        self.close = to(other.close);
+    }
+
+    fn note(&mut self, value: Span, what: What) {
+        if self.places.len() <= PLACES_MAX {
+            self.places.push(Place { value, what });
+        }
     }
 
     fn member(
@@ -123,7 +192,7 @@ impl Chunk {
             let next = scanner.peek();
             let value_from = scanner.at();
             self.counts = if next == Some(b'{') {
-                Some(read_counts(scanner, text)?)
+                Some(self.read_counts(scanner, text)?)
             } else {
                 scanner.value()?;
                 None
@@ -142,6 +211,8 @@ impl Chunk {
         }
         if key.spells(text, b"choices") {
             self.choices.clear();
+            let is_of_choice = |what| matches!(what, What::Text | What::Index(_));
+            self.places.retain(|place| !is_of_choice(place.what));
             self.has_choices = scanner.peek() == Some(b'[');
             if self.has_choices {
                 scanner.array(|scanner| self.choice(scanner, text))?;
@@ -178,10 +249,12 @@ impl Chunk {
             index: 0,
             finish: None,
         };
+        let mut index_at = None;
         if scanner.peek() == Some(b'{') {
             scanner.object(|scanner, key| {
-                let value = scanner.value()?;
                 if key.spells(text, b"index") {
+                    let value = scanner.value()?;
+                    index_at = Some(value);
                     choice.index = match whole_number(value.of(text)) {
                         Some(index) if index < u64::from(CHOICES_MAX) => {
                             u32::try_from(index).unwrap_or(CHOICES_MAX)
@@ -189,46 +262,83 @@ impl Chunk {
                         _ => return Err(ScanError::TooManyChoices),
                     };
                 } else if key.spells(text, b"finish_reason") {
+                    let value = scanner.value()?;
                     choice.finish = (value.of(text) != b"null").then_some(Finish {
                         value,
                         is_abort: value.of(text) == b"\"abort\"",
                     });
+                } else {
+                    self.read_over(scanner)?;
                 }
                 Ok(())
             })?;
         } else {
             scanner.value()?;
         }
+        if let Some(value) = index_at {
+            self.note(value, What::Index(self.choices.len()));
+        }
         self.choices.push(choice);
         Ok(())
     }
-}
 
-fn read_counts(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<Counts, ScanError> {
-    let mut counts = Counts::default();
-    let mut detailed = None;
-    scanner.object(|scanner, key| {
-        if key.spells(text, b"prompt_tokens_details") && scanner.peek() == Some(b'{') {
-            return scanner.object(|scanner, key| {
+    /// Reads over a value of a choice that nothing looks at.
+    fn read_over(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ScanError> {
+        match scanner.peek() {
+            Some(b'{') => scanner.object(|scanner, _| self.read_over(scanner)),
+            Some(b'[') => scanner.array(|scanner| self.read_over(scanner)),
+            next => {
                 let value = scanner.value()?;
-                if key.spells(text, b"cached_tokens") {
-                    detailed = whole_number(value.of(text));
+                if next == Some(b'"') {
+                    self.note(value, What::Text);
                 }
                 Ok(())
-            });
+            }
         }
-        let value = scanner.value()?;
-        if key.spells(text, b"prompt_tokens") {
-            counts.prompt = whole_number(value.of(text));
-        } else if key.spells(text, b"completion_tokens") {
-            counts.completion = whole_number(value.of(text));
-        } else if key.spells(text, b"cached_tokens") {
-            counts.cached = whole_number(value.of(text));
-        }
-        Ok(())
-    })?;
-    counts.cached = detailed.or(counts.cached);
-    Ok(counts)
+    }
+
+    fn read_counts(&mut self, scanner: &mut Scanner<'_>, text: &[u8]) -> Result<Counts, ScanError> {
+        let [mut prompt, mut completion, mut cached, mut detailed] = [None; 4];
+        scanner.object(|scanner, key| {
+            if key.spells(text, b"prompt_tokens_details") && scanner.peek() == Some(b'{') {
+                return scanner.object(|scanner, key| {
+                    let value = scanner.value()?;
+                    if key.spells(text, b"cached_tokens") {
+                        detailed = count_at(value, text);
+                    }
+                    Ok(())
+                });
+            }
+            let value = scanner.value()?;
+            if key.spells(text, b"prompt_tokens") {
+                prompt = count_at(value, text);
+            } else if key.spells(text, b"completion_tokens") {
+                completion = count_at(value, text);
+            } else if key.spells(text, b"cached_tokens") {
+                cached = count_at(value, text);
+            } else if count_at(value, text).is_some() {
+                self.note(value, What::Other);
+            }
+            Ok(())
+        })?;
+        // Of counts that are there twice, only the one that counts is a place.
+        let mut counted = |count: Option<(u64, Span)>, what| {
+            count.map(|(number, value)| {
+                self.note(value, what);
+                number
+            })
+        };
+        Ok(Counts {
+            prompt: counted(prompt, What::Prompt),
+            completion: counted(completion, What::Completion),
+            cached: counted(detailed.or(cached), What::Cached),
+        })
+    }
+}
+
+/// The number of a count, and where it stands.
+fn count_at(value: Span, text: &[u8]) -> Option<(u64, Span)> {
+    whole_number(value.of(text)).map(|number| (number, value))
 }
 
 /// A count: digits alone; anything else is no count.
