@@ -578,6 +578,12 @@ class SchemaRefusal:
     reason: Final[str]
     hint: Final[str]  # may be empty
 
+def not_utf8_at(body: bytes) -> int | None:
+    """The first byte that is not part of UTF-8, if there is one. A megabyte takes some 0.3 ms."""
+
+def holds_nul(body: bytes) -> bool:
+    """Whether a string of a JSON text holds `\\u0000`. A megabyte takes some 0.1 ms."""
+
 def compile_schema(schema: bytes, options: GrammarOptions) -> CompiledSchema | SchemaRefusal:
     """The grammar of a JSON Schema. Leaves Python (no GIL); mostly under a millisecond."""
 

@@ -13,13 +13,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from tokenmill._native import holds_nul, not_utf8_at
 from tokenmill.errors import InvalidRequest
 from tokenmill.protocol.lenient import lenient
 from tokenmill.protocol.wording import describe_mismatch
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
@@ -41,19 +41,16 @@ class BodyDecoder(Generic[T]):
         Raises: InvalidRequest, with the path of the field as `param` where there is one.
         """
         try:
-            if not body.isascii():
-                body.decode()
+            if not body.isascii() and (at := not_utf8_at(body)) is not None:
+                raise InvalidRequest(f"The body is not UTF-8 (byte {at}).")
             value: T = self._decode(body)
         except msgspec.ValidationError as error:
             raise describe_mismatch(str(error), self._model) from error
         except msgspec.DecodeError as error:
             raise InvalidRequest(_malformed(body, str(error))) from error
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"The body is not UTF-8 (byte {error.start}).") from error
         except RecursionError as error:
             raise InvalidRequest(_TOO_DEEP) from error
-        # One byte is found many times faster than six, and most bodies hold no backslash.
-        if b"\\" in body and b"\\u0000" in body and _NUL.search(body):
+        if b"\\" in body and holds_nul(body):
             raise InvalidRequest("The body holds a NUL character (\\u0000); remove it.")
         return value
 

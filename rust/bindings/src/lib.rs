@@ -30,6 +30,18 @@ mod _native {
     #[pymodule_export]
     use crate::segment::{Segment, WorkerState};
 
+    /// Where a body stops to be UTF-8.
+    #[pyfunction]
+    fn not_utf8_at(body: &[u8]) -> Option<usize> {
+        tokenmill_core::body::not_utf8_at(body)
+    }
+
+    /// Whether a string of a JSON text holds NUL.
+    #[pyfunction]
+    fn holds_nul(body: &[u8]) -> bool {
+        tokenmill_core::body::holds_nul(body)
+    }
+
     /// Version of the native module; equals the version of the Python package.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,7 @@
 //! The pure heart of tokenmill: no sockets, clock, randomness or Python. Time and seeds are
 //! arguments.
 
+pub mod body;
 pub mod calls;
 pub mod counters;
 pub mod fairness;
