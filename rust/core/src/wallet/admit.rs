@@ -274,6 +274,11 @@ impl<W: Words> Wallet<'_, W> {
 }
 
 impl Hold {
+    /// What names this use of a cell in the ledger.
+    pub fn ticket(self) -> u64 {
+        cell::ticket_of(self.cell, self.generation)
+    }
+
     pub(super) fn operation(self, phase: Phase) -> Operation {
         Operation {
             cell: self.cell,

@@ -71,7 +71,7 @@ pub use posting::Audit;
 pub use words::Words;
 
 use account::{AccountWord, Operation, Phase};
-use cell::{State, ticket_of};
+use cell::State;
 
 /// Where accounts and cells lie in the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,10 +193,5 @@ impl<'a, W: Words> Wallet<'a, W> {
 
     fn account_word(&self, account: usize) -> AccountWord {
         AccountWord::from_bits(self.words.load_pair(account))
-    }
-
-    /// What names this use of a cell in the ledger.
-    pub fn ticket(hold: Hold) -> u64 {
-        ticket_of(hold.cell, hold.generation)
     }
 }

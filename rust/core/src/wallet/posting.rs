@@ -134,7 +134,7 @@ impl<W: Words> Wallet<'_, W> {
         #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
         let (duration_ms, first_byte_ms) = (times as u32, (times >> 32) as u32);
         Record {
-            ticket: Self::ticket(Hold::of(cell, state)),
+            ticket: Hold::of(cell, state).ticket(),
             request: Request {
                 account_id: field(cell::ACCOUNT),
                 key_id: field(cell::KEY),

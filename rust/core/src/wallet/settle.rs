@@ -2,7 +2,7 @@
 
 use super::account::{AccountWord, Operation, Phase};
 use super::amount::{NANOS_MAX, Price};
-use super::cell::{self, Ending, Kind, Metered, Stage, State, Tags, flag, ticket_of};
+use super::cell::{self, Ending, Kind, Metered, Stage, State, Tags, flag};
 use super::claim::Claimer;
 use super::words::Words;
 use super::{Hold, Refusal, Wallet};
@@ -83,7 +83,7 @@ impl<W: Words> Wallet<'_, W> {
                 return Err(refusal);
             }
         }
-        Ok(ticket_of(hold.cell, hold.generation))
+        Ok(hold.ticket())
     }
 
     /// Ends the cells of an owner that is dead for certain, as the table in [`super`] says; how

@@ -272,7 +272,7 @@ impl House {
         match self.wallet().admit(claimer, &request, now_ns, true) {
             Ok(admitted) => {
                 let hold = admitted.hold;
-                let ticket = Wallet::<Memory>::ticket(hold);
+                let ticket = hold.ticket();
                 self.expected
                     .borrow_mut()
                     .insert(ticket, vec![Tokens::default()]);
@@ -299,7 +299,7 @@ impl House {
         if PRICE.worst(next.prompt.into(), next.completion.into()) > reserved {
             return;
         }
-        let ticket = Wallet::<Memory>::ticket(request.hold);
+        let ticket = request.hold.ticket();
         // If it dies in the one store, either of both is the last.
         self.expected
             .borrow_mut()
