@@ -31,14 +31,20 @@ from tokenmill.protocol.shaping import shape_chat
 from tokenmill.protocol.tools import Tool
 
 _TARGET = "/v1/chat/completions"
+_BLAME = Blame("messages")
 _ENCODE = msgspec.json.Encoder().encode
 
 
 async def chat(exchange: Exchange, serving: Serving) -> None:
     """Answers a chat completion request, streamed or whole. Raises: ApiError, ClientGone."""
-    bounds = serving.settings.bounds
     key = authorise(exchange, serving)
     await take_request(exchange, serving, key)
+    await relay(exchange, serving, await _order(exchange, serving, key))
+
+
+async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
+    """What the engine is asked. Apart, so that body and request live no longer than this."""
+    bounds = serving.settings.bounds
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
@@ -50,17 +56,19 @@ async def chat(exchange: Exchange, serving: Serving) -> None:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = serving.route(asked, key, "generate")
-    blame = Blame("messages", _schema_field(request))  # before it becomes a grammar
-    structurer = Structurer(exchange, serving, route, key.account_id)
-    parses = serving.fleet_index().parses_tools(route)
-    calls = await structure_chat(structurer, request, engine_parses=parses)
+    blame, calls = _BLAME, None
+    if request.tools or request.structured_outputs or request.response_format:
+        blame = Blame("messages", _schema_field(request))  # before it becomes a grammar
+        structurer = Structurer(exchange, serving, route, key.account_id)
+        parses = serving.fleet_index().parses_tools(route)
+        calls = await structure_chat(structurer, request, engine_parses=parses)
     shaped = shape_chat(request, terms_of(route))
     demand = _demand(request, key, route, len(body))
     order = Order(route, _TARGET, shaped, blame, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     order.calls = calls
     exchange.routed_ns = monotonic_ns()
-    await relay(exchange, serving, order)
+    return order
 
 
 class _Tokenize(Struct, omit_defaults=True):

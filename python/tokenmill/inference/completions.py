@@ -38,9 +38,14 @@ class _Tokenize(Struct):
 
 async def completions(exchange: Exchange, serving: Serving) -> None:
     """Answers a text completion request, streamed or whole. Raises: ApiError, ClientGone."""
-    bounds = serving.settings.bounds
     key = authorise(exchange, serving)
     await take_request(exchange, serving, key)
+    await relay(exchange, serving, await _order(exchange, serving, key))
+
+
+async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
+    """What the engine is asked. Apart, so that body and request live no longer than this."""
+    bounds = serving.settings.bounds
     body = await read_json(exchange, bounds, serving.deadlines)
     exchange.body_ns = monotonic_ns()
     serving.counters.received(len(body))
@@ -58,7 +63,7 @@ async def completions(exchange: Exchange, serving: Serving) -> None:
     order = Order(route, _TARGET, shaped, _BLAME, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     exchange.routed_ns = monotonic_ns()
-    await relay(exchange, serving, order)
+    return order
 
 
 def _demand(request: CompletionRequest, key: KeyEntry, route: Route, body_bytes: int) -> Demand:

@@ -51,6 +51,11 @@ class Order:
         self.is_stream = False
         self.usage = UsageShape.NONE
 
+    def drop_question(self) -> None:
+        """Lets go of what was asked: it may be megabytes, and its answer may take minutes."""
+        self.body = b""
+        del self.demand
+
 
 def usage_shape(options: StreamOptions | None) -> UsageShape:
     """Which usage a stream's client asked for."""
@@ -65,6 +70,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
     Raises: ApiError while no answer has begun, ClientGone.
     """
     running = await start_paid(exchange, serving, order)
+    order.drop_question()
     with serving.watch(running, exchange.receive) as watch:
         try:
             event = await watch.next_event()

@@ -64,11 +64,13 @@ pub(super) struct Reached {
 
 impl Journey {
     /// Goes all the way; the mailbox has its last event afterwards.
-    pub async fn run(self, turn: Turn) {
+    pub async fn run(mut self, turn: Turn) {
         let reached = match self.kind {
             AnswerKind::Stream => self.with_comments(self.reach(turn)).await,
             AnswerKind::Whole | AnswerKind::Plain => self.reach(turn).await,
         };
+        // It is asked no more: a long prompt is not kept for as long as its answer takes.
+        self.outbound.drop_body();
         match reached {
             Ok(reached) => Relaying::new(&self, reached).run().await,
             Err(error) => self.mailbox.put_end(End::of(error, false)),

@@ -99,6 +99,11 @@ impl Outbound {
         self.method.is_idempotent()
     }
 
+    /// Lets go of the body: nobody is sent it any more.
+    pub(super) fn drop_body(&mut self) {
+        self.body = Bytes::new();
+    }
+
     /// The request as this engine is to get it.
     pub(super) fn to(&self, engine: &Engine) -> Result<Request<Full<Bytes>>, StartError> {
         let target: Uri = if engine.base_path().is_empty() {
