@@ -93,6 +93,7 @@ def make_rows(database: Database, count: int, accounts: int) -> None:
         print(f"{end - 1:,} rows", file=sys.stderr, flush=True)
     with database.write() as connection:
         connection.execute(text(_HOURS))
+        connection.execute(text(_DAYS))
         for index in usage_rows.indexes:
             index.create(connection)
         if is_sqlite:
@@ -127,6 +128,15 @@ INSERT INTO usage_hours (account_id, hour_s, key_id, model, service_class, endpo
 SELECT account_id, ended_at_ms / 3600000 * 3600, key_id, model, service_class, endpoint,
     count(*), 0, sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), sum(amount_nanos)
 FROM usage_rows GROUP BY 1, 2, 3, 4, 5, 6
+"""
+
+_DAYS = """
+INSERT INTO usage_days (account_id, day_s, key_id, model, service_class, endpoint, requests,
+    failed_requests, prompt_tokens, completion_tokens, cached_tokens, amount_nanos)
+SELECT account_id, hour_s - hour_s % 86400, key_id, model, service_class, endpoint, sum(requests),
+    sum(failed_requests), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens),
+    sum(amount_nanos)
+FROM usage_hours GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 

@@ -71,7 +71,7 @@ def many_rows_at_once_are_all_there(database: Database) -> None:
         cells.settle(request)
         costs += request.amount_nanos
     make_keeper(database, cells).flush_all()
-    for table in ("transfers", "usage_hours", "usage_rows"):
+    for table in ("transfers", "usage_days", "usage_hours", "usage_rows"):
         assert total(database, table) == (2_100, costs)
     assert verify_ledger(database, []).is_right
 
@@ -111,6 +111,7 @@ def old_rows_go_and_their_sums_stay(database: Database) -> None:
     assert forget_some(database) == 3
     assert total(database, "usage_rows") == (0, 0)
     assert total(database, "usage_hours") == (3, 9_000)
+    assert total(database, "usage_days") == (3, 9_000)
     with database.read() as connection:
         assert usage_store.billed_nanos(connection, account) == 9_000
     assert verify_ledger(database, []).is_right

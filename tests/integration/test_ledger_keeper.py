@@ -25,7 +25,7 @@ from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.database.tables import keys, transfers, usage_rows
 from tokenmill.database.upgrade import open_database
 
-USAGE_TABLES = ("transfers", "usage_hours", "usage_rows")
+USAGE_TABLES = ("transfers", "usage_days", "usage_hours", "usage_rows")
 
 
 def settle_some(cells: MemoryCells, accounts: list[int]) -> int:

@@ -117,7 +117,7 @@ def test_verify_finds_what_is_wrong(opened: Database) -> None:
     spoiled = {
         "UPDATE books SET balance_nanos = balance_nanos + 1 WHERE name = 'grants'": 0,
         "UPDATE books SET balance_nanos = balance_nanos - 1 WHERE name = 'customer:1'": 1,
-        "UPDATE usage_hours SET amount_nanos = amount_nanos + 1": 2,
+        "UPDATE usage_days SET amount_nanos = amount_nanos + 1": 2,
         "DELETE FROM usage_rows WHERE ticket = 2": 3,
         "UPDATE credits SET amount_nanos = amount_nanos + 1": 4,
     }

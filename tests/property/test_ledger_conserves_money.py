@@ -179,7 +179,7 @@ class Ledger(RuleBasedStateMachine):
             assert books.get(f"customer:{account}", 0) == owned
             assert self.cells.available.get(account, 0) == owned
         billed = (self.model.requests, sum(self.model.billed))
-        for table in ("transfers", "usage_hours", "usage_rows"):
+        for table in ("transfers", "usage_days", "usage_hours", "usage_rows"):
             assert total(self.database, table) == billed
 
     def teardown(self) -> None:

@@ -11,7 +11,7 @@ from tokenmill.billing import store
 from tokenmill.billing.store import NewCredit
 from tokenmill.control.ledger_keeper import CellSegment, LedgerKeeper
 from tokenmill.database.connection import Database
-from tokenmill.database.tables import transfers, usage_hours, usage_rows
+from tokenmill.database.tables import transfers, usage_days, usage_hours, usage_rows
 
 
 class Crash(BaseException):
@@ -73,13 +73,15 @@ def balances(database: Database) -> dict[str, int]:
 
 
 def total(database: Database, table: str) -> tuple[int, int]:
-    """Rows and nanos of usage in one of the three tables that hold it."""
+    """Rows and nanos of usage in one of the tables that hold it."""
     with database.read() as connection:
         if table == "transfers":
             wanted = select(transfers.c.requests, transfers.c.amount_nanos)
             wanted = wanted.where(transfers.c.kind == "usage")
         elif table == "usage_hours":
             wanted = select(usage_hours.c.requests, usage_hours.c.amount_nanos)
+        elif table == "usage_days":
+            wanted = select(usage_days.c.requests, usage_days.c.amount_nanos)
         else:
             wanted = select(1, usage_rows.c.amount_nanos)
         rows = connection.execute(wanted).all()

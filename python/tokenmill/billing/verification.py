@@ -78,12 +78,16 @@ def _books_are_their_transfers(connection: "Connection") -> Check:
 
 def _usage_is_the_ledger(connection: "Connection") -> Check:
     from tokenmill.billing.store import billed_by_class
-    from tokenmill.usage.store import summed_hours
+    from tokenmill.usage.store import summed_days, summed_hours
 
-    billed, used = billed_by_class(connection), summed_hours(connection)
+    billed = billed_by_class(connection)
     wrong = [
-        f"account {place[0]}, {place[1]}: usage {used.get(place, (0, 0))},"
+        f"account {place[0]}, {place[1]}: usage by the {period} {used.get(place, (0, 0))},"
         f" ledger {billed.get(place, (0, 0))} (requests, nanos)"
+        for period, used in (
+            ("hour", summed_hours(connection)),
+            ("day", summed_days(connection)),
+        )
         for place in sorted(billed.keys() | used.keys())
         if billed.get(place, (0, 0)) != used.get(place, (0, 0))
     ]

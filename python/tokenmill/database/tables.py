@@ -163,24 +163,25 @@ usage_rows = Table(
     sqlite_with_rowid=False,
 )
 
-usage_hours = Table(
-    "usage_hours",
-    metadata,
-    # Sums of usage rows by the hour in which they ended; kept for ever.
-    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("hour_s", BigInteger, primary_key=True, autoincrement=False),
-    Column("key_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("model", BigInteger, primary_key=True, autoincrement=False),
-    Column("service_class", SmallInteger, primary_key=True, autoincrement=False),
-    Column("endpoint", SmallInteger, primary_key=True, autoincrement=False),
-    Column("requests", BigInteger, nullable=False),
-    Column("failed_requests", BigInteger, nullable=False),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("completion_tokens", BigInteger, nullable=False),
-    Column("cached_tokens", BigInteger, nullable=False),
-    Column("amount_nanos", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
+
+def _sums(name: str, period: str) -> Table:
+    """Sums of usage rows by the hour or the day in which they ended; kept for ever."""
+    places = ("account_id", period, "key_id", "model")
+    sums = ("requests", "failed_requests", "prompt_tokens", "completion_tokens", "cached_tokens")
+    return Table(
+        name,
+        metadata,
+        *(Column(each, BigInteger, primary_key=True, autoincrement=False) for each in places),
+        Column("service_class", SmallInteger, primary_key=True, autoincrement=False),
+        Column("endpoint", SmallInteger, primary_key=True, autoincrement=False),
+        *(Column(each, BigInteger, nullable=False) for each in (*sums, "amount_nanos")),
+        sqlite_with_rowid=False,
+    )
+
+
+usage_hours = _sums("usage_hours", "hour_s")
+# A month of one account may be ten thousands of hours' sums: what is asked by the day is read here.
+usage_days = _sums("usage_days", "day_s")
 
 marks = Table(
     "marks",

@@ -3,10 +3,9 @@
 import datetime as dt
 
 from tokenmill.errors import InvalidRequest
-from tokenmill.usage.rules import HOUR_S
+from tokenmill.usage.rules import DAY_S, HOUR_S
 from tokenmill.usage.views import Period, UsageQuery
 
-DAY_S = 86_400
 DEFAULT_DAYS = 30
 YEAR_MAX = 2200
 

@@ -1,9 +1,10 @@
 """What a settled request leaves behind, and how rows become sums by the hour. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 HOUR_S = 3_600
+DAY_S = 86_400
 
 CLASSES = ("realtime", "batch_1h", "batch_24h", "embeddings")
 """Classes of service, by their number in cells and rows. New ones go to the end."""
@@ -66,6 +67,20 @@ class HourKey(NamedTuple):
     model: int
     service_class: int
     endpoint: int
+
+
+def day_sums(hours: Mapping[HourKey, Sequence[int]]) -> dict[HourKey, list[int]]:
+    """The sums by the day; the time of a key is then the beginning of its day."""
+    sums: dict[HourKey, list[int]] = {}
+    for key, total in hours.items():
+        day = key._replace(hour_s=key.hour_s // DAY_S * DAY_S)
+        known = sums.get(day)
+        sums[day] = (
+            list(total)
+            if known is None
+            else [one + more for one, more in zip(known, total, strict=True)]
+        )
+    return sums
 
 
 def hour_of(time_ms: int) -> int:

@@ -3,17 +3,23 @@ caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, or_, select, tuple_
+from sqlalchemy import Connection, Table, delete, func, or_, select, tuple_
 
 from tokenmill.database.statements import add_many, in_pieces, insert_many, upsert
-from tokenmill.database.tables import marks, transfers, usage_hours, usage_names, usage_rows
-from tokenmill.usage.rules import CLASSES, HourKey, UsageRow
+from tokenmill.database.tables import (
+    marks,
+    transfers,
+    usage_days,
+    usage_hours,
+    usage_names,
+    usage_rows,
+)
+from tokenmill.usage.rules import CLASSES, HourKey, UsageRow, day_sums
 
 _KEPT_FROM = "usage_rows_kept_from_transfer"
 
 _ROW_COLUMNS = ("transfer_id", *UsageRow._fields)
-_HOUR_COLUMNS = (
-    *HourKey._fields,
+_SUM_COLUMNS = (
     "requests",
     "failed_requests",
     "prompt_tokens",
@@ -66,26 +72,40 @@ def insert_rows(
 
 
 def add_hours(connection: Connection, sums: Mapping[HourKey, Sequence[int]]) -> None:
-    """Adds to the sums by the hour."""
-    # In the order of their keys, as books are: writers wait for each other in one direction only.
-    rows = [(*key, *total) for key, total in sorted(sums.items())]
-    add_many(connection, usage_hours, _HOUR_COLUMNS, rows, HourKey._fields)
+    """Adds to the sums by the hour and to those by the day."""
+    day_key = ("account_id", "day_s", *HourKey._fields[2:])
+    for table, key, some in (
+        (usage_hours, HourKey._fields, sums),
+        (usage_days, day_key, day_sums(sums)),
+    ):
+        # In the order of their keys, as books are: writers wait for each other in one direction.
+        rows = [(*place, *total) for place, total in sorted(some.items())]
+        add_many(connection, table, (*key, *_SUM_COLUMNS), rows, key)
 
 
 def billed_nanos(connection: Connection, account_id: int) -> int:
     """All that the account was ever billed."""
-    statement = select(func.sum(usage_hours.c.amount_nanos)).where(
-        usage_hours.c.account_id == account_id
+    statement = select(func.sum(usage_days.c.amount_nanos)).where(
+        usage_days.c.account_id == account_id
     )
     return int(connection.execute(statement).scalar_one() or 0)
 
 
 def summed_hours(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
     """Requests and nanos by account and class, of all time."""
-    place = (usage_hours.c.account_id, usage_hours.c.service_class)
-    statement = select(
-        *place, func.sum(usage_hours.c.requests), func.sum(usage_hours.c.amount_nanos)
-    ).group_by(*place)
+    return _summed(connection, usage_hours)
+
+
+def summed_days(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
+    """The same, from the sums by the day."""
+    return _summed(connection, usage_days)
+
+
+def _summed(connection: Connection, table: Table) -> dict[tuple[int, str], tuple[int, int]]:
+    place = (table.c.account_id, table.c.service_class)
+    statement = select(*place, func.sum(table.c.requests), func.sum(table.c.amount_nanos)).group_by(
+        *place
+    )
     rows = connection.execute(statement)
     return {(one, CLASSES[number]): (int(count), int(nanos)) for one, number, count, nanos in rows}
 
