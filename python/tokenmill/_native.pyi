@@ -245,6 +245,12 @@ class Segment:
     def fleet_generation(self) -> int: ...
     def publish_fleet(self, generation: int) -> None: ...
 
+    # Prices that accounts have of their own: a file too, and its generation.
+    @property
+    def prices_generation(self) -> int: ...
+    def publish_prices(self) -> None:
+        """A newer file lies there: the next request of any worker goes by it."""
+
     # Workers: slot numbers 0..workers_max-1, given by the supervisor. No such slot: IndexError.
     workers_max: Final[int]
     engines_max: Final[int]

@@ -89,6 +89,41 @@ def test_an_account_may_have_limits_of_its_own(acme: Tenant, operator: Tenant) -
     assert limits["tokens_per_min"] == {"max": None, "set_by": "account"}
 
 
+def test_an_account_may_have_prices_of_its_own(acme: Tenant, operator: Tenant) -> None:
+    path = f"/accounts/{acme.id}"
+    wish = {"prices": {"org/model": "80/240", "*": "90/45/90"}}
+    assert operator.ask("PATCH", path, json=wish).json()["prices"] == wish["prices"]
+    assert acme.ask("GET", path).json()["prices"] == wish["prices"]
+    listed = operator.ask("GET", "/accounts").json()["data"]
+    assert [each["prices"] for each in listed if each["id"] == acme.id] == [wish["prices"]]
+    changed = operator.ask("PATCH", path, json={"prices": {"*": None, "org/model": "70/70"}})
+    assert changed.json()["prices"] == {"org/model": "70/70"}
+    assert operator.ask("PATCH", path, json={"tier": "pro"}).json()["prices"] != {}
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        {"m": "cheap"},
+        {"m": "-1/2"},
+        {"m": "1.5/2"},
+        {"m": "1"},
+        {"m": "9999999999999/1"},
+        {"": "1/2"},
+        {"a\nb": "1/2"},
+        {"m": 5},
+        {f"m{number}": "1/2" for number in range(101)},
+    ],
+)
+def test_what_is_no_price_is_refused_by_name(
+    acme: Tenant, operator: Tenant, prices: dict[str, Any]
+) -> None:
+    answer = operator.ask("PATCH", f"/accounts/{acme.id}", json={"prices": prices})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"].startswith("prices")
+    assert operator.ask("GET", f"/accounts/{acme.id}").json()["prices"] == {}
+
+
 def test_the_life_of_a_key(acme: Tenant) -> None:
     wish = {"name": "ci", "models": ["b", "a"], "scopes": ["inference"], "expires_in_s": 3_600}
     made = acme.ask("POST", "/keys", json=wish)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tokenmill._native import Segment
 from tokenmill.accounts.errors import TooManyAccounts
 from tokenmill.accounts.registry import AccountRegistry
+from tokenmill.accounts.rules import limits_of
 from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount
 from tokenmill.billing import store
 from tokenmill.billing.store import NewCredit
@@ -20,6 +22,8 @@ from tokenmill.control.wallet_checks import check_wallets
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.models.fleet import Fleet
+from tokenmill.models.own_prices import read_own_prices
+from tokenmill.models.prices import Price
 from tokenmill.settings import Settings
 
 GRANT_NANOS = 10**15
@@ -45,10 +49,6 @@ def control(database: Database, segment: Segment) -> Iterator[HouseMoney]:
 def registry(
     database: Database, money: HouseMoney | None = None, accounts_max: int = 100
 ) -> AccountRegistry:
-    from functools import partial
-
-    from tokenmill.accounts.rules import limits_of
-
     publish = money.accounts.publish if money else lambda _: None
     return AccountRegistry(
         database, partial(limits_of, Settings()), publish, accounts_max=accounts_max
@@ -177,3 +177,32 @@ def test_an_account_that_no_start_could_load_is_not_made(
     with pytest.raises(TooManyAccounts):
         accounts.create(CreateAccount(name="one too many"))
     assert [account.name for account in accounts.list()] == ["0", "1"]
+
+
+def test_prices_of_accounts_reach_the_workers_at_a_change_and_at_a_start(
+    database: Database, segment: Segment, tmp_path: Path
+) -> None:
+    settings = Settings(state=tmp_path)
+    made = registry(database).create(CreateAccount(name="acme"))
+    money = open_money(database, segment, settings, Fleet)
+    try:
+        assert segment.prices_generation == 0
+        desk = AccountRegistry(
+            database,
+            lambda tier: limits_of(settings, tier),
+            money.publish,
+            accounts_max=100,
+        )
+        desk.change(made.id, ChangeAccount(prices={"m": "7/11"}))
+        assert segment.prices_generation == 1
+        desk.change(made.id, ChangeAccount(tier="pro"))
+        assert segment.prices_generation == 1
+    finally:
+        money.ledger.stop(10)
+    own = read_own_prices(tmp_path)
+    assert own.price_of(made.id, "m", is_dedicated=False) == Price(7, 7, 11)
+    registry(database).change(made.id, ChangeAccount(prices={"m": None}))  # the house is down
+    money = open_money(database, segment, settings, Fleet)
+    money.ledger.stop(10)
+    assert segment.prices_generation == 2
+    assert not read_own_prices(tmp_path).has_any(made.id)

@@ -1,5 +1,7 @@
 """`tokenmill accounts` and `tokenmill limits`: tables for people, `--json` for programs."""
 
+import re
+
 import click
 from msgspec import UNSET, UnsetType
 
@@ -9,6 +11,7 @@ from tokenmill.accounts.rules import LOCAL_ACCOUNT
 from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount, TierName
 from tokenmill.configuration.command_line import common_options, print_json
 
+PRICE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12}){1,2}")
 TIER = click.Choice(["free", "standard", "pro", "premium", "internal"])
 
 
@@ -27,6 +30,26 @@ class Limit(click.ParamType[int | UnsetType | None]):
         if not value.isdigit() or not 0 < int(value) <= 1_000_000_000:
             self.fail(f"{value!r} is no limit: give a whole number, none or tier", param, ctx)
         return int(value)
+
+
+class OwnPrice(click.ParamType[tuple[str, str | None]]):
+    """MODEL=PRICE: nanos a token, `prompt/completion` or `prompt/cached/completion`."""
+
+    name = "model=price"
+
+    def convert(
+        self,
+        value: str | tuple[str, str | None],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str | None]:
+        if isinstance(value, tuple):
+            return value
+        model, _, price = value.rpartition("=")
+        if not model or not (price == "default" or PRICE.fullmatch(price)):
+            wanted = "give MODEL=prompt/completion or MODEL=default"
+            self.fail(f"{value!r} is no price: {wanted}", param, ctx)
+        return model, None if price == "default" else price
 
 
 @click.group("accounts")
@@ -76,6 +99,7 @@ def list_accounts(as_json: bool, config: str | None, state: str | None) -> None:
 @click.option("--requests-per-min", type=Limit(), default=UNSET, help="A number, none or tier.")
 @click.option("--tokens-per-min", type=Limit(), default=UNSET, help="A number, none or tier.")
 @click.option("--concurrency", type=Limit(), default=UNSET, help="A number, none or tier.")
+@click.option("--price", "prices", type=OwnPrice(), multiple=True, help="MODEL=prompt/completion.")
 @common_options
 def change(
     *,
@@ -84,23 +108,30 @@ def change(
     requests_per_min: int | UnsetType | None,
     tokens_per_min: int | UnsetType | None,
     concurrency: int | UnsetType | None,
+    prices: tuple[tuple[str, str | None], ...],
     as_json: bool,
     config: str | None,
     state: str | None,
 ) -> None:
-    """Change the tier of the account NAME, or give it limits of its own.
+    """Change the tier of the account NAME, or give it limits and prices of its own.
+
+    Prices are nanos (billionths of a dollar) a token: prompt/completion, or
+    prompt/cached/completion. They hold for requests that begin afterwards.
 
     \b
     Examples:
       tokenmill accounts change acme --tier pro
       tokenmill accounts change acme --requests-per-min 500 --tokens-per-min none
       tokenmill accounts change acme --requests-per-min tier     # as its tier says again
+      tokenmill accounts change acme --price my-model=80/240 --price "*=90/90"
+      tokenmill accounts change acme --price my-model=default    # as the settings say again
     """
     wish = ChangeAccount(
         tier=tier or UNSET,
         requests_per_min=requests_per_min,
         tokens_per_min=tokens_per_min,
         concurrency_max=concurrency,
+        prices=dict(prices) or UNSET,
     )
     with answered(config, state) as (settings, answerer):
         desk = account_desk(settings, answerer)

@@ -1,6 +1,12 @@
 """What can be wrong with a wish about accounts."""
 
-from tokenmill.errors import Conflict, NotFound, PermissionDenied, ServiceUnavailable
+from tokenmill.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    ServiceUnavailable,
+)
 
 
 class AccountNotFound(NotFound):
@@ -25,3 +31,9 @@ class TooManyAccounts(ServiceUnavailable):
     """The hot segment has no room for another account. Raise `segment.accounts_max` and restart."""
 
     code = "too_many_accounts"
+
+
+class TooManyPrices(InvalidRequest):
+    """An account has at most a thousand prices of its own. Name `*` for all models together."""
+
+    code = "too_many_prices"

@@ -12,8 +12,13 @@ from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
 from tokenmill import clock
-from tokenmill.accounts import store
-from tokenmill.accounts.errors import AccountExists, AccountNotFound, TooManyAccounts
+from tokenmill.accounts import prices, store
+from tokenmill.accounts.errors import (
+    AccountExists,
+    AccountNotFound,
+    TooManyAccounts,
+    TooManyPrices,
+)
 from tokenmill.accounts.limits import limits_view
 from tokenmill.accounts.rules import AccountLimits, tier_name
 from tokenmill.accounts.store import Account
@@ -21,6 +26,9 @@ from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount
 from tokenmill.database.connection import Database
 
 Publish = Callable[[Account], None]
+
+PRICES_MAX = 1_000
+"""Prices of one account's own."""
 
 
 class AccountRegistry:
@@ -56,36 +64,44 @@ class AccountRegistry:
                 message = f"There is an account called {wish.name!r} already."
                 raise AccountExists(message, param="name") from error
             self._publish(account)
-        return self._view(account)
+        return self._view(account, {})
 
     def list(self) -> list[AccountView]:
         """All accounts, oldest first. Raises: DatabaseUnavailable."""
         with self._database.read() as connection:
-            return [self._view(account) for account in store.list_accounts(connection)]
+            found, owned = store.list_accounts(connection), prices.list_prices(connection)
+        return [self._view(account, owned.get(account.id, {})) for account in found]
 
     def find(self, account_id: int) -> AccountView:
         """The account with this number. Raises: AccountNotFound, DatabaseUnavailable."""
-        return self._view(self._known(account_id))
+        account = self._known(account_id)
+        with self._database.read() as connection:
+            return self._view(account, prices.prices_of(connection, account.id))
 
     def find_name(self, name: str) -> AccountView:
         """The account of this name. Raises: AccountNotFound, DatabaseUnavailable."""
         with self._database.read() as connection:
             account = store.find_account(connection, name)
-        if account is None:
-            raise AccountNotFound(f"There is no account called {name!r}.")
-        return self._view(account)
+            if account is None:
+                raise AccountNotFound(f"There is no account called {name!r}.")
+            return self._view(account, prices.prices_of(connection, account.id))
 
     def change(self, account_id: int, wish: ChangeAccount) -> AccountView:
-        """The account with another tier or other limits of its own.
+        """The account with another tier, or other limits and prices of its own.
 
-        Raises: AccountNotFound, DatabaseUnavailable.
+        Raises: AccountNotFound, TooManyPrices, DatabaseUnavailable.
         """
         with self._turn:
             account = _changed(self._known(account_id), wish)
             with self._database.write() as connection:
                 store.change_account(connection, account)
+                if wish.prices:
+                    prices.change_prices(connection, account.id, wish.prices)
+                owned = prices.prices_of(connection, account.id)
+                if len(owned) > PRICES_MAX:
+                    raise TooManyPrices(param="prices")  # and nothing of it is done
             self._publish(account)
-        return self._view(account)
+        return self._view(account, owned)
 
     def _known(self, account_id: int) -> Account:
         with self._database.read() as connection:
@@ -94,13 +110,14 @@ class AccountRegistry:
             raise AccountNotFound
         return account
 
-    def _view(self, account: Account) -> AccountView:
+    def _view(self, account: Account, owned: dict[str, str]) -> AccountView:
         return AccountView(
             id=account.id,
             name=account.name,
             tier=account.tier,
             created_at_s=account.created_at_s,
             limits=limits_view(self._tier_limits(account.tier), account),
+            prices=owned,
         )
 
 

@@ -29,6 +29,8 @@ def print_limits(account: AccountView) -> None:
         ("at once", limits.concurrency),
     ):
         table.add_row(name, _limit(limit), limit.set_by)
+    for model, price in account.prices.items():
+        table.add_row(f"nanos a token, {model}", price, "account")
     _console().print(table)
 
 

@@ -22,6 +22,7 @@ from tokenmill.billing.verification import Check
 from tokenmill.billing.views import AddFunds
 from tokenmill.billing.wallets import Road, Wallets
 from tokenmill.control.ledger_keeper import LedgerKeeper
+from tokenmill.control.price_file import PriceFile
 from tokenmill.control.segment_accounts import SegmentAccounts
 from tokenmill.control.segment_road import SegmentRoad
 from tokenmill.control.usage_names import UsageNames
@@ -54,14 +55,16 @@ class HouseMoney(Struct, frozen=True):
 
     ledger: LedgerKeeper
     accounts: SegmentAccounts
+    prices: PriceFile
     wallets: Wallets
     check_wallets: Callable[[], Check]
     purses: "PurseKeeper | None" = None
 
     def publish(self, account: Account) -> None:
-        """The account stands where requests are admitted, as it is now. Raises:
-        DatabaseUnavailable."""
+        """The account stands where requests are admitted, as it is now, and its prices where they
+        are priced. Raises: DatabaseUnavailable, ServiceUnavailable."""
         self.accounts.publish(account)
+        self.prices.publish()
         if self.purses is not None:
             self.purses.refresh(account.id)
 
@@ -77,7 +80,8 @@ def open_money(
 ) -> HouseMoney:
     """The workers may admit requests when this returns; the ledger's thread runs. Blocks.
 
-    Raises: ApiError: the database cannot be used, or holds too many accounts.
+    Raises: ApiError: the database cannot be used, or holds too many accounts; OSError: the state
+    folder.
     """
     ledger = LedgerKeeper(database, segment, UsageNames(fleet))
     purses = open_purses(database, segment, settings, ledger)
@@ -86,6 +90,8 @@ def open_money(
     local = ensure_local_account(database, clock.wall_s())
     accounts = SegmentAccounts(database, segment, partial(limits_of, settings))
     accounts.load(has_purses=purses is not None)
+    prices = PriceFile(database, segment, settings.state)
+    prices.load()
     road = SegmentRoad(segment, ledger) if purses is None else _purse_road(database, purses)
     wallets = Wallets(database, road)
     ledger.start()
@@ -98,7 +104,7 @@ def open_money(
 
         checks = partial(check_purses, database, purses)
         purses.start()
-    return HouseMoney(ledger, accounts, wallets, checks, purses)
+    return HouseMoney(ledger, accounts, prices, wallets, checks, purses)
 
 
 def open_purses(

@@ -49,6 +49,15 @@ accounts = Table(
     sqlite_autoincrement=True,
 )
 
+account_prices = Table(
+    "account_prices",
+    metadata,
+    # What the tokens of a model cost this account, instead of what the settings say.
+    Column("account_id", Id, ForeignKey("accounts.id"), primary_key=True, autoincrement=False),
+    Column("model", String(200), primary_key=True),  # *: every model that has no line of its own
+    Column("price", String(60), nullable=False),  # prompt/completion or prompt/cached/completion
+)
+
 keys = Table(
     "keys",
     metadata,

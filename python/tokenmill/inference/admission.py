@@ -135,7 +135,7 @@ def _payer(serving: Serving, order: "Order", prompt_tokens_max: int) -> Payer:
     demand = order.demand
     return Payer(
         demand.key,
-        serving.tariff(order.route, demand.endpoint),
+        serving.tariff(order.route, demand.endpoint, demand.key.account_id),
         prompt_tokens_max=prompt_tokens_max,
         completion_tokens_max=demand.completion_tokens_max,
         tokens_estimate=demand.tokens_estimate,

@@ -23,7 +23,8 @@ from tokenmill.keys.rules import SOME_MODELS
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.models.numbers import model_number
-from tokenmill.models.prices import dedicated_price_of, price_of
+from tokenmill.models.own_prices import OwnPrices, read_own_prices
+from tokenmill.models.prices import Price, dedicated_price_of, price_of
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
 from tokenmill.protocol.decoding import BodyDecoder
@@ -69,6 +70,9 @@ class Serving:
         self._control_url = f"unix:{control_socket}"
         self.enforces = not settings.limits.shadow
         self._tariffs: dict[tuple[int, str, int], Tariff] = {}
+        self._own_tariffs: dict[tuple[int, str, int, bool], Tariff] = {}
+        self._own_prices = OwnPrices({})
+        self._prices_generation = 0
         self._index = FleetIndex(Fleet())
         self._generation = 0
         self._reader_stall_s = settings.forward.reader_stall_ms / 1000
@@ -125,13 +129,38 @@ class Serving:
             raise found
         return found
 
-    def tariff(self, route: Route, endpoint: int) -> Tariff:
-        """What a request for `route` costs, as cells hold it. Made once a fleet."""
+    def tariff(self, route: Route, endpoint: int, account_id: int) -> Tariff:
+        """What a request of the account for `route` costs, as cells hold it. Made once a fleet."""
+        generation = self.segment.prices_generation
+        if generation != self._prices_generation:
+            self._reload_prices(generation)
+        if self._own_prices.has_any(account_id):
+            return self._own_tariff(route, endpoint, account_id)
         name = (route.account_id, route.id, endpoint)
         found = self._tariffs.get(name)
         if found is None:
-            found = self._tariffs[name] = make_tariff(route, endpoint, self.settings.prices)
+            price = usual_price(route, self.settings.prices)
+            found = self._tariffs[name] = make_tariff(route, endpoint, price)
         return found
+
+    def _own_tariff(self, route: Route, endpoint: int, account_id: int) -> Tariff:
+        is_dedicated = route.kind == "dedicated"
+        name = (account_id, route.id, endpoint, is_dedicated)
+        found = self._own_tariffs.get(name)
+        if found is None:
+            own = self._own_prices.price_of(account_id, route.id, is_dedicated=is_dedicated)
+            price = own or usual_price(route, self.settings.prices)
+            found = self._own_tariffs[name] = make_tariff(route, endpoint, price)
+        return found
+
+    def _reload_prices(self, generation: int) -> None:
+        """Takes over what control wrote; what cannot be read leaves the old prices in force."""
+        self._prices_generation = generation
+        try:
+            self._own_prices = read_own_prices(self.settings.state)
+        except (OSError, ValueError, msgspec.MsgspecError):
+            logger.exception("prices were not taken over", extra={"generation": generation})
+        self._own_tariffs.clear()
 
     def _reload(self, generation: int) -> None:
         """Takes over the published fleet; one that cannot be read leaves the old one in force."""
@@ -150,14 +179,18 @@ class Serving:
         self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)], places=places)
         self._index = FleetIndex(fleet)
         self._tariffs.clear()
+        self._own_tariffs.clear()
 
 
-def make_tariff(route: Route, endpoint: int, prices: PriceSettings) -> Tariff:
-    """The tariff of a route."""
+def usual_price(route: Route, prices: PriceSettings) -> Price:
+    """What a route costs accounts without a price of their own."""
     if route.kind == "dedicated":
-        price = dedicated_price_of(prices, route.id)
-    else:
-        price = price_of(prices, route.id, route.task)
+        return dedicated_price_of(prices, route.id)
+    return price_of(prices, route.id, route.task)
+
+
+def make_tariff(route: Route, endpoint: int, price: Price) -> Tariff:
+    """The tariff of a route at a price."""
     return Tariff(
         model=model_number(route.id),
         service_class=0,

@@ -185,6 +185,15 @@ impl Segment {
         self.inner.fleet_generation()
     }
 
+    #[getter]
+    fn prices_generation(&self) -> u64 {
+        self.inner.prices_generation()
+    }
+
+    fn publish_prices(&self) {
+        self.inner.publish_prices();
+    }
+
     fn publish_fleet(&self, generation: u64) {
         self.inner.publish_fleet(generation);
     }

@@ -232,7 +232,7 @@ mod tests {
             let mut owners = vec![0_u8; layout.total_bytes() / WORD_BYTES];
             let mut own = |words: Range<usize>| owners[words].iter_mut().for_each(|n| *n += 1);
             own(0..13);
-            own(word::KEYS_READY..word::ACCOUNTS_READY + 1);
+            own(word::KEYS_READY..word::PRICES_GENERATION + 1);
             own(word::CELLS_HIGH..word::CELLS_HIGH + 1);
             own(word::KEY_COUNTS..word::KEY_COUNTS + COUNT_WORDS);
             own(word::CONTROL_HEARTBEAT_MS..word::CONTROL_HEARTBEAT_MS + 1);

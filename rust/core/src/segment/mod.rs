@@ -24,9 +24,9 @@ pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header
 pub use layout::{Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 
-/// Words of the header that change while the house is up. The first three are read with every
+/// Words of the header that change while the house is up. The first four are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.
 pub mod word {
     /// 1 once control has loaded the keys from the database.
@@ -35,6 +35,8 @@ pub mod word {
     pub const FLEET_GENERATION: usize = 17;
     /// 1 once control has loaded the accounts from the database.
     pub const ACCOUNTS_READY: usize = 18;
+    /// Generation of the prices that accounts have of their own.
+    pub const PRICES_GENERATION: usize = 19;
     /// First of the counts of the key table.
     pub const KEY_COUNTS: usize = 24;
     /// When control's event loop last turned, monotonic milliseconds.

@@ -178,6 +178,17 @@ impl Segment {
             .store(generation, Ordering::Release);
     }
 
+    /// Generation of the file of prices that accounts have of their own.
+    pub fn prices_generation(&self) -> u64 {
+        self.word(word::PRICES_GENERATION).load(Ordering::Acquire)
+    }
+
+    /// Says that a newer one lies there.
+    pub fn publish_prices(&self) {
+        self.word(word::PRICES_GENERATION)
+            .fetch_add(1, Ordering::Release);
+    }
+
     /// Where the worker stands. Panics, as all methods with a slot do, if there is no such slot.
     pub fn worker_state(&self, worker: usize) -> WorkerState {
         match self
