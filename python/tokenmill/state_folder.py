@@ -20,6 +20,17 @@ def segment_path(state: Path) -> Path:
     return state / "hot.segment"
 
 
+def previous_segments(state: Path) -> list[Path]:
+    """Hot segments of other sizes that were set aside, oldest first: their cells may not be in the
+    ledger yet."""
+    return sorted(state.glob(f"{segment_path(state).name}.previous*"))
+
+
+def worker_lock_path(state: Path, slot: int) -> Path:
+    """Held with `flock` as long as the worker in this place lives."""
+    return state / "workers" / f"{slot}.lock"
+
+
 def control_socket(state: Path) -> Path:
     """Where control listens: in the state folder, or in a private folder beside other temporary
     files if the state folder's name is too long for a socket's address."""

@@ -142,6 +142,16 @@ def list_balances(connection: Connection) -> dict[str, int]:
     return {name: int(balance) for name, balance in rows}
 
 
+def balances_of(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:
+    """What each of the accounts owns; those without a transfer are left out."""
+    found: dict[int, int] = {}
+    for some in in_pieces(account_ids):
+        statement = select(books.c.account_id, books.c.balance_nanos)
+        rows = connection.execute(statement.where(books.c.account_id.in_(some)))
+        found.update((row.account_id, int(row.balance_nanos)) for row in rows)
+    return found
+
+
 def insert_credit(connection: Connection, new: NewCredit) -> int | None:
     """Its number; None if the account has a credit of that reference already."""
     values = {name: getattr(new, name) for name in NewCredit.__struct_fields__}

@@ -22,6 +22,7 @@ from tokenmill.billing.verification import Check
 from tokenmill.billing.views import AddFunds
 from tokenmill.billing.wallets import Road, Wallets
 from tokenmill.control.ledger_keeper import LedgerKeeper
+from tokenmill.control.previous_segment import settle_previous
 from tokenmill.control.price_file import PriceFile
 from tokenmill.control.segment_accounts import SegmentAccounts
 from tokenmill.control.segment_road import SegmentRoad
@@ -43,6 +44,9 @@ OPENING_GRANT = AddFunds(
     note="so that whoever runs the house can use all of it",
 )
 """A million dollars of the house's own money, for the house's own account, once."""
+
+PREVIOUS_MARGIN_S = 5.0
+"""Beyond the drain time: workers of an earlier house have ended their streams by then."""
 
 SEND_S = 5.0
 """How often credits that found no free cell are sent again."""
@@ -83,10 +87,13 @@ def open_money(
     Raises: ApiError: the database cannot be used, or holds too many accounts; OSError: the state
     folder.
     """
-    ledger = LedgerKeeper(database, segment, UsageNames(fleet))
+    names = UsageNames(fleet)
+    ledger = LedgerKeeper(database, segment, names)
     purses = open_purses(database, segment, settings, ledger)
     segment.rescue_control()
     ledger.flush_all()
+    wait_s = settings.drain_seconds + PREVIOUS_MARGIN_S
+    settle_previous(segment, partial(_keeper_like, ledger, names, database), settings.state, wait_s)
     local = ensure_local_account(database, clock.wall_s())
     accounts = SegmentAccounts(database, segment, partial(limits_of, settings))
     accounts.load(has_purses=purses is not None)
@@ -105,6 +112,15 @@ def open_money(
         checks = partial(check_purses, database, purses)
         purses.start()
     return HouseMoney(ledger, accounts, prices, wallets, checks, purses)
+
+
+def _keeper_like(
+    ledger: LedgerKeeper, names: UsageNames, database: Database, previous: Segment
+) -> LedgerKeeper:
+    """Who takes the cells of a segment of before to the same ledger."""
+    keeper = LedgerKeeper(database, previous, names)
+    keeper.when_posted = ledger.when_posted
+    return keeper
 
 
 def open_purses(

@@ -8,8 +8,7 @@ on and no flush waits long.
 from collections.abc import Sequence
 
 from tokenmill.accounts.store import list_accounts
-from tokenmill.billing.rules import customer_book
-from tokenmill.billing.store import list_balances
+from tokenmill.billing.store import balances_of
 from tokenmill.billing.verification import Check, check
 from tokenmill.control.ledger_keeper import LedgerKeeper
 from tokenmill.control.segment_accounts import AccountSegment
@@ -41,14 +40,14 @@ def _check_some(
     wrong, restless = [], 0
     with keeper.paused():
         with database.read() as connection:
-            balances = list_balances(connection)
+            balances = balances_of(connection, ids)
         for account_id in ids:
             found = segment.audit(account_id)
             if found is None:
                 restless += 1
                 continue
             available, held, unposted = found
-            balance = balances.get(customer_book(account_id).name, 0)
+            balance = balances.get(account_id, 0)
             if available + held != balance + unposted:
                 wrong.append(
                     f"account {account_id}: available {available}, held {held};"

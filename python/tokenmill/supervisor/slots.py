@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tokenmill._native import Segment, WorkerState
+from tokenmill.state_folder import worker_lock_path
 
 
 class SlotError(Exception):
@@ -21,8 +22,8 @@ class Slots:
     """The places 0 to `workers_max` - 1 of a house."""
 
     def __init__(self, state: Path, segment: Segment, workers_max: int) -> None:
-        self._folder = state / "workers"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._state = state
+        worker_lock_path(state, 0).parent.mkdir(mode=0o700, exist_ok=True)
         self._segment = segment
         self._workers_max = workers_max
 
@@ -49,7 +50,7 @@ class Slots:
                 os.close(descriptor)
 
     def _lock(self, slot: int) -> int | None:
-        path = self._folder / f"{slot}.lock"
+        path = worker_lock_path(self._state, slot)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

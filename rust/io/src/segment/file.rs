@@ -11,6 +11,9 @@ use tokenmill_core::segment::{BootId, HEADER_BYTES, Header, check_header, header
 
 use super::SegmentError;
 
+/// How many segments of other sizes may wait for the ledger.
+const ASIDE_MAX: usize = 16;
+
 /// Zeros are written in pieces of this size where the file system can't allocate.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -61,6 +64,23 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// Renames the file at `path` to the first of `PATH.previous`, `PATH.previous-1`, … that is not
+/// there yet.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    let names = (0..ASIDE_MAX).map(|number| match number {
+        0 => ".previous".to_owned(),
+        _ => format!(".previous-{number}"),
+    });
+    for name in names {
+        let aside = beside(path, &name);
+        if !aside.try_exists()? {
+            return std::fs::rename(path, aside);
+        }
+    }
+    let message = "too many hot segments were set aside: start once with a database that works";
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
 }
 
 /// 63 random bits.
