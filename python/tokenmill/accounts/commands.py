@@ -6,9 +6,15 @@ import click
 from msgspec import UNSET, UnsetType
 
 from tokenmill.accounts.command_line import answered
-from tokenmill.accounts.desk import account_desk
+from tokenmill.accounts.desk import account_desk, house_now
 from tokenmill.accounts.rules import LOCAL_ACCOUNT
-from tokenmill.accounts.views import AccountView, ChangeAccount, CreateAccount, TierName
+from tokenmill.accounts.views import (
+    AccountView,
+    ChangeAccount,
+    CreateAccount,
+    LimitsNow,
+    TierName,
+)
 from tokenmill.configuration.command_line import common_options, print_json
 
 PRICE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12}){1,2}")
@@ -143,7 +149,8 @@ def change(
 @click.argument("account", default=LOCAL_ACCOUNT)
 @common_options
 def limits(account: str, as_json: bool, config: str | None, state: str | None) -> None:
-    """Show the limits in force for ACCOUNT, and whether its tier or itself sets them.
+    """Show the limits in force for ACCOUNT, whether its tier or itself sets them, and how many
+    requests of all accounts are under way and wait for busy engines.
 
     \b
     Example:
@@ -151,12 +158,21 @@ def limits(account: str, as_json: bool, config: str | None, state: str | None) -
     """
     with answered(config, state) as (settings, answerer):
         found = account_desk(settings, answerer).find_name(account)
+        house = house_now(answerer)
     if as_json:
-        print_json(found.limits)
+        limits = found.limits
+        print_json(
+            LimitsNow(
+                requests_per_min=limits.requests_per_min,
+                tokens_per_min=limits.tokens_per_min,
+                concurrency=limits.concurrency,
+                house=house,
+            )
+        )
         return
     from tokenmill.accounts.shown import print_limits
 
-    print_limits(found)
+    print_limits(found, house)
 
 
 def _print(found: list[AccountView], as_json: bool, *, single: bool) -> None:

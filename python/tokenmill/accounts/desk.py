@@ -3,10 +3,18 @@
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from tokenmill import clock
 from tokenmill.accounts.errors import AccountNotFound
 from tokenmill.accounts.rules import limits_of
-from tokenmill.accounts.views import AccountList, AccountView, ChangeAccount, CreateAccount
+from tokenmill.accounts.views import (
+    AccountList,
+    AccountView,
+    ChangeAccount,
+    CreateAccount,
+    HouseNow,
+)
 from tokenmill.control_client import ControlClient
 from tokenmill.settings import Settings
 
@@ -45,6 +53,26 @@ class ControlDesk:
 
     def change(self, account_id: int, wish: ChangeAccount) -> AccountView:
         return self._client.patch(f"{PATH}/{account_id}", wish, AccountView)
+
+
+class _Worker(Struct):
+    in_flight: int = 0
+    waiting: int = 0
+
+
+class _Status(Struct):
+    workers: list[_Worker]
+
+
+def house_now(answerer: "ControlClient | Database") -> HouseNow | None:
+    """How busy the house is; None while it is down. Raises: ControlRefused or ControlAway."""
+    if not isinstance(answerer, ControlClient):
+        return None
+    workers = answerer.get("/control/status", _Status).workers
+    return HouseNow(
+        in_flight=sum(worker.in_flight for worker in workers),
+        waiting=sum(worker.waiting for worker in workers),
+    )
 
 
 def account_desk(settings: Settings, answerer: "ControlClient | Database") -> AccountDesk:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tokenmill.accounts.limits import LimitView
-from tokenmill.accounts.views import AccountView
+from tokenmill.accounts.views import AccountView, HouseNow
 
 
 def print_accounts(found: Sequence[AccountView]) -> None:
@@ -19,8 +19,8 @@ def print_accounts(found: Sequence[AccountView]) -> None:
     _console().print(table)
 
 
-def print_limits(account: AccountView) -> None:
-    """One line a limit."""
+def print_limits(account: AccountView, house: HouseNow | None) -> None:
+    """One line a limit, and how busy the house is if it is up."""
     table = _table(f"{account.name} ({account.tier})", "in force", "set by")
     limits = account.limits
     for name, limit in (
@@ -31,7 +31,10 @@ def print_limits(account: AccountView) -> None:
         table.add_row(name, _limit(limit), limit.set_by)
     for model, price in account.prices.items():
         table.add_row(f"nanos a token, {model}", price, "account")
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    if house is not None:
+        console.print(f"The house: {house.in_flight} in flight, {house.waiting} waiting.")
 
 
 def _limit(limit: LimitView) -> str:

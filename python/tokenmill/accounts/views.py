@@ -27,6 +27,19 @@ class AccountView(Struct, frozen=True, kw_only=True):
     prices: dict[str, str] = {}  # of its own, nanos a token by model id; *: every other model
 
 
+class HouseNow(Struct, frozen=True):
+    """Requests of all accounts: with an engine, and waiting for one that is busy."""
+
+    in_flight: int
+    waiting: int
+
+
+class LimitsNow(LimitsView, frozen=True, kw_only=True):
+    """What an account may do, and how busy the house is; null while it is down."""
+
+    house: HouseNow | None
+
+
 class AccountList(Struct, frozen=True, kw_only=True):
     """Accounts, oldest first."""
 

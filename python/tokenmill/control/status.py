@@ -29,6 +29,7 @@ class StatusSegment(Protocol):
     def worker_state(self, worker: int) -> WorkerState: ...
     def heartbeat_ms(self, worker: int) -> int: ...
     def worker_in_flight(self, worker: int) -> int: ...
+    def worker_waiting(self, worker: int) -> int: ...
 
 
 class WorkerView(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class WorkerView(Struct, frozen=True, kw_only=True):
     slot: int
     state: str
     in_flight: int
+    waiting: int = 0  # for a place at a busy engine
     silent_ms: int
 
 
@@ -99,6 +101,7 @@ class StatusReader:
             slot=slot,
             state=state,
             in_flight=self._segment.worker_in_flight(slot),
+            waiting=self._segment.worker_waiting(slot),
             silent_ms=max(monotonic_ms() - beat_ms, 0) if beat_ms else 0,
         )
 

@@ -59,6 +59,7 @@ class Counters:
         self._body_bytes = COUNTERS.index("tokenmill_downstream_bytes_total")
         self._streams = COUNTERS.index("tokenmill_streams_total")
         self._request_bytes = COUNTERS.index("tokenmill_request_bytes_total")
+        self._unmetered = COUNTERS.index("tokenmill_unmetered_total")
         self._disconnects = COUNTERS.index("tokenmill_client_disconnects_total")
 
     def answered(self, endpoint: str, status: int, duration_ms: int) -> None:
@@ -106,6 +107,11 @@ class Counters:
             count(worker, self._frames, frames)
         count(worker, self._wakeups, wakeups)
         count(worker, self._body_bytes, body_bytes)
+
+    def completed(self, usage: Usage) -> None:
+        """An answer is complete; without usage it was billed nothing."""
+        if not usage.seen:
+            self._segment.count(self._worker, self._unmetered)
 
     def used(self, usage: Usage) -> None:
         """An engine's last word on the tokens of a request, whatever became of its answer."""

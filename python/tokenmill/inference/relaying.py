@@ -84,6 +84,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
                 await settle_shared(exchange, serving, running)
                 body = _whole_body(event, serving, order)
                 serving.counters.relayed(0, 1, len(body))
+                serving.counters.completed(running.usage())
                 cost = (_COST, b"%d" % running.cost_nanos)
                 await exchange.answer(200, [JSON_TYPE, cost], body)
         finally:
@@ -127,4 +128,6 @@ async def _relay_stream(
     last = b""
     if event.reason != EndReason.COMPLETE:
         last = sse_event(from_end(event, order.blame, is_status=False))
+    else:
+        serving.counters.completed(running.usage())
     await write({"type": "http.response.body", "body": last, "more_body": False}, send)

@@ -93,7 +93,7 @@ const ENGINE_ERRORS: usize = REQUESTS + 6 * STATUS_CLASSES;
 const KEY_REFUSALS: usize = ENGINE_ERRORS + 11;
 const SINGLES: usize = KEY_REFUSALS + 6;
 /// Refusals by reason, then what would have been refused: counted by name, from Python.
-const REFUSALS: usize = SINGLES + 13;
+const REFUSALS: usize = SINGLES + 14;
 const HISTOGRAMS: usize = REFUSALS + 18;
 /// Buckets with the open one, the sum, the count.
 const HISTOGRAM_WORDS: usize = BUCKETS_MS.len() + 3;
@@ -132,6 +132,8 @@ impl Counter {
     pub const DOWNSTREAM_BYTES: Self = Self(SINGLES + 11);
     /// Bytes of request bodies received.
     pub const REQUEST_BYTES: Self = Self(SINGLES + 12);
+    /// Complete answers of engines that told no usage: billed nothing.
+    pub const UNMETERED: Self = Self(SINGLES + 13);
 
     /// Requests of a kind that were answered with `status`.
     pub const fn requests(endpoint: Endpoint, status: u16) -> Self {
@@ -242,6 +244,7 @@ mod tests {
             name(Counter::REQUEST_BYTES),
             "tokenmill_request_bytes_total"
         );
+        assert_eq!(name(Counter::UNMETERED), "tokenmill_unmetered_total");
         let [(bucket, _), (sum, _), (count, _)] = Histogram::WaitMs.observe(999_999);
         assert_eq!(
             name(bucket),
