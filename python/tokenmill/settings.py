@@ -167,7 +167,6 @@ class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "tokenmill"
     connect_ms: Annotated[int, Meta(ge=1, le=5_000)] = 500
     answer_ms: Annotated[int, Meta(ge=1, le=5_000)] = 1_000  # a request waits no longer than this
-    connections_max: Annotated[int, Meta(ge=1, le=1_000)] = 32  # of one worker
     # Where it lost data, requests are refused until every house has said what it holds.
     closed_ms: Annotated[int, Meta(ge=1_000, le=600_000)] = 3_000
     # What a house holds that gives no sign of life for so long is given back.

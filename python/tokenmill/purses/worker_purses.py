@@ -8,14 +8,10 @@ used only if its server's data is what the houses have agreed on.
 import asyncio
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
-
 from tokenmill.clock import monotonic_ms, wall_s
+from tokenmill.purses.address import parse_url
 from tokenmill.purses.errors import PursesAway
+from tokenmill.purses.line import Line, LineLost, Refusal, open_line
 from tokenmill.purses.script import SCRIPT, SHA, Names
 from tokenmill.purses.values import Answer, Look, Terms, Wish, read_answer, read_look
 from tokenmill.settings import RedisSettings
@@ -32,17 +28,10 @@ class WorkerPurses:
         self._names = Names(settings.prefix)
         self._house = house
         self._answer_s = settings.answer_ms / 1000
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=settings.connections_max,
-            timeout=self._answer_s,
-            socket_timeout=self._answer_s,
-            socket_connect_timeout=settings.connect_ms / 1000,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._greet,
-            protocol=2,
-        )
-        self._redis: Any = Redis.from_pool(pool)
+        self._connect_s = settings.connect_ms / 1000
+        self._server = parse_url(url)
+        self._line: Line | None = None
+        self._dialling = asyncio.Lock()
         self._busy_ms: dict[int, int] = {}  # at most one entry an account
 
     async def take(self, account_id: int, limits: Terms) -> Answer:
@@ -92,34 +81,43 @@ class WorkerPurses:
     async def check(self) -> None:
         """Returns if Redis answers, and with the data that the houses agreed on. Raises:
         PursesAway."""
-        await self._bounded(self._redis.ping())
+        await self._call("PING")
 
     async def close(self) -> None:
-        """Closes the connections."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        """Closes the connection."""
+        if self._line is not None:
+            self._line.close()
 
     async def _ask(self, account_id: int, deed: str, *arguments: str | int) -> Answer:
         return read_answer(await self._run(account_id, deed, *arguments))
 
     async def _run(self, account_id: int, deed: str, *arguments: str | int) -> list[Any]:
         key = self._names.purse(account_id)
-        told: list[Any] = await self._bounded(self._evaluate(key, deed, *arguments))
+        told: list[Any] = await self._call("EVALSHA", SHA, 1, key, deed, *arguments)
         return told
 
-    async def _evaluate(self, key: str, *arguments: str | int) -> Any:
-        try:
-            return await self._redis.evalsha(SHA, 1, key, *arguments)
-        except NoScriptError:
-            return await self._redis.eval(SCRIPT, 1, key, *arguments)
-
-    async def _bounded(self, deed: Any) -> Any:
+    async def _call(self, *command: str | int) -> Any:
+        """The answer to one command. Raises: PursesAway."""
         try:
             async with asyncio.timeout(self._answer_s):
-                return await deed
-        except (RedisError, OSError, TimeoutError) as error:
-            if isinstance(error, ReadOnlyError):  # a primary no more: its name leads elsewhere
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                line = self._line
+                if line is None or line.is_over:
+                    line = await self._dial()
+                try:
+                    return await line.ask(*command)
+                except Refusal as refusal:
+                    if not str(refusal).startswith("NOSCRIPT"):
+                        raise
+                    return await line.ask("EVAL", SCRIPT, *command[2:])
+        except TimeoutError as error:
+            # What was asked later waits behind this: another connection may be quicker.
+            self._drop("an answer did not come in time")
+            raise PursesAway from error
+        except Refusal as error:
+            if str(error).startswith("READONLY"):  # a primary no more: its name leads elsewhere
+                self._drop("the server became a replica")
+            raise PursesAway from error
+        except (LineLost, OSError) as error:
             raise PursesAway from error
 
     async def _note_busy(self, account_id: int) -> None:
@@ -127,22 +125,38 @@ class WorkerPurses:
         now_ms = monotonic_ms()
         noted_ms = self._busy_ms.get(account_id)
         if noted_ms is None or now_ms - noted_ms >= BUSY_MS:
-            await self._bounded(self._redis.zadd(self._names.busy, {str(account_id): wall_s()}))
+            await self._call("ZADD", self._names.busy, wall_s(), account_id)
             self._busy_ms[account_id] = now_ms
 
-    async def _greet(self, connection: Any) -> None:
-        """Refuses a server whose data nobody has looked at: it may have lost some."""
-        await connection.on_connect()
-        await connection.send_command("INFO", "server")
-        server = run_id_of(await connection.read_response())
-        await connection.send_command("GET", self._names.server)
-        agreed = await connection.read_response()
-        if agreed is None or agreed.decode().split()[0] != server:
-            raise RedisConnectionError("this server's data was not agreed on yet")
+    async def _dial(self) -> Line:
+        """The open connection, made now by one of those who want it."""
+        async with self._dialling:
+            if self._line is not None and not self._line.is_over:
+                return self._line
+            async with asyncio.timeout(self._connect_s):
+                line = await open_line(self._server)
+                try:
+                    await self._check_server(line)
+                    self._line = line
+                finally:
+                    if self._line is not line:
+                        line.close()
+            return line
+
+    async def _check_server(self, line: Line) -> None:
+        """Raises LineLost for a server whose data nobody has looked at: it may have lost some."""
+        info, agreed = await asyncio.gather(
+            line.ask("INFO", "server"), line.ask("GET", self._names.server)
+        )
+        if agreed is None or agreed.decode().split()[0] != run_id_of(info):
+            raise LineLost("this server's data was not agreed on yet")
+
+    def _drop(self, reason: str) -> None:
+        if self._line is not None:
+            self._line.close(reason)
 
 
-def run_id_of(info: Any) -> str:
+def run_id_of(info: bytes) -> str:
     """The server's name for this run of itself, out of INFO."""
-    text = info.decode() if isinstance(info, bytes) else str(info)
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in info.decode().splitlines())
     return next((value.strip() for name, _, value in lines if name == "run_id"), "")
