@@ -14,10 +14,10 @@ from tokenmill.accounts.store import Account
 from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
 from tokenmill.child import ChildStart
 from tokenmill.control.app import Routes, create_app
+from tokenmill.control.change_keeper import ChangeKeeper
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_register import HouseEngines
-from tokenmill.control.house_changes import HouseChanges
 from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.keeper import Keeper
 from tokenmill.control.ledger_metrics import LedgerCollector, PurseCollector
@@ -48,7 +48,7 @@ async def serve_control(
     settings = start.child.settings
     engines = HouseEngines(keeper, house.database, segment, house.owners)
     keys = KeyRegistry(house.database, segment, settings.state)
-    changes = HouseChanges(
+    changes = ChangeKeeper(
         house.database, keys, partial(publish_account, house, keys), house.last_change
     )
     app = make_app(start, keeper, segment, house, (engines, keys))

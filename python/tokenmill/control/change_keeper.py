@@ -13,6 +13,7 @@ from tokenmill.accounts.store import Account, find_account_id
 from tokenmill.database.changes import Change, changes_after, forget_changes
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
+from tokenmill.errors import ApiError
 from tokenmill.keys.registry import KeyRegistry
 
 POLL_S = 0.2
@@ -25,7 +26,7 @@ LOOKS_BETWEEN = 18_000
 logger = logging.getLogger("tokenmill.control.changes")
 
 
-class HouseChanges:
+class ChangeKeeper:
     """Follows the changes of a database from a number on. One caller at a time."""
 
     def __init__(
@@ -54,6 +55,8 @@ class HouseChanges:
                 if not is_away:
                     logger.warning("changes of other houses are not seen: %s", error.message)
                 is_away = True
+            except Exception:  # a worker loop: what comes after it must be seen
+                logger.exception("a look at other houses' changes failed")
             await asyncio.sleep(POLL_S)
 
     def take_over(self) -> int:
@@ -79,6 +82,8 @@ class HouseChanges:
                 account = find_account_id(connection, change.subject_id)
             if account is not None:
                 self._publish(account)
-        except MemoryError as error:
+        except DatabaseUnavailable:
+            raise  # it is taken again
+        except (MemoryError, ApiError) as error:
             extra = {"kind": change.kind, "number": change.subject_id, "error": str(error)}
-            logger.error("no room for what another house made", extra=extra)
+            logger.error("what another house changed is not in force here", extra=extra)

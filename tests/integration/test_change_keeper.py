@@ -11,10 +11,11 @@ from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.rules import AccountLimits, limits_of
 from tokenmill.accounts.store import Account
 from tokenmill.accounts.views import ChangeAccount, CreateAccount
-from tokenmill.control.house_changes import HouseChanges
+from tokenmill.control.change_keeper import ChangeKeeper
 from tokenmill.control.segment_accounts import SegmentAccounts
 from tokenmill.database import changes
 from tokenmill.database.connection import Database
+from tokenmill.errors import ServiceUnavailable
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.views import CreateKey, RotateKey
 from tokenmill.settings import Settings
@@ -38,7 +39,7 @@ class House:
             self.keys.republish(account.id)
 
         self.accounts = AccountRegistry(database, tier_limits, publish, accounts_max=100)
-        self.changes = HouseChanges(database, self.keys, publish, 0)
+        self.changes = ChangeKeeper(database, self.keys, publish, 0)
 
     def find(self, secret: str) -> KeyEntry | KeyRefusal:
         return self.segment.find_key(secret.encode(), NOW_S)
@@ -115,6 +116,20 @@ def test_a_full_segment_takes_over_the_rest(houses: tuple[House, House]) -> None
     there.segment.revoke_key(bytes(32))
     here.keys.revoke(first.key.id)
     assert there.changes.take_over() == 1
+
+
+def test_a_change_that_cannot_be_put_in_force_does_not_hide_the_next(
+    houses: tuple[House, House], database: Database, tmp_path: Path
+) -> None:
+    here, there = houses
+
+    def publish(account: Account) -> None:
+        raise ServiceUnavailable("The state folder is full.")
+
+    here.accounts.create(CreateAccount(name="acme", tier="free"))
+    made = here.keys.create(CreateKey(name="ci", account="acme"))
+    assert ChangeKeeper(database, there.keys, publish, 0).take_over() == 2
+    assert isinstance(there.find(made.secret), KeyEntry)
 
 
 def test_old_lines_are_deleted_and_numbers_go_on(
