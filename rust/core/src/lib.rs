@@ -11,5 +11,6 @@ pub mod limiter;
 pub mod routing;
 pub mod segment;
 pub mod sse;
+mod sync;
 pub mod usage;
 pub mod wallet;

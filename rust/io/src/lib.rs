@@ -3,3 +3,4 @@
 pub mod clock;
 pub mod forward;
 pub mod segment;
+mod sync;

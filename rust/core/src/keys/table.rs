@@ -20,10 +20,9 @@
 //! does not match, one who compares all of it is told that the key is revoked a moment before it is
 //! made, and one who matched reads the control word again before it believes the record.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-
 use super::Digest;
 use super::slot::{CONTROL, Control, EPOCH_MASK, KeyRecord, SLOT_WORDS, SlotState, epoch_of};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Words of the counts beside the slots: load epoch, live keys, occupied slots.
 pub const COUNT_WORDS: usize = 3;

@@ -68,7 +68,7 @@ pub use cell::{CELL_WORDS, CONTROL, Ending, Kind, Record, Request, Stage, flag};
 pub use claim::Claimer;
 pub use limit_headers::{Header, write_limit_headers};
 pub use posting::Audit;
-pub use words::Words;
+pub use words::{Words, ordering};
 
 use account::{AccountWord, Operation, Phase};
 use cell::State;

@@ -4,8 +4,7 @@
 /// Shared 64-bit words, and pairs of them that change at once. Indices are the caller's business;
 /// a pair begins at an even index and is never touched word by word.
 ///
-/// What is needed of the memory: a load sees all that was written before the store it reads from
-/// (acquire and release), and every `swap` and `raise` does both.
+/// What is needed of the memory is in [`ordering`].
 pub trait Words {
     /// The word at an index.
     fn load(&self, at: usize) -> u64;
@@ -24,4 +23,16 @@ pub trait Words {
     /// # Errors
     /// What the pair is instead; nothing was written.
     fn swap_pair(&self, at: usize, old: u128, new: u128) -> Result<(), u128>;
+}
+
+/// The orderings that suffice, for words and pairs alike.
+pub mod ordering {
+    use std::sync::atomic::Ordering;
+
+    /// A load sees all that was written before the store it reads from.
+    pub const LOAD: Ordering = Ordering::Acquire;
+    /// A store shows all that was written before it.
+    pub const STORE: Ordering = Ordering::Release;
+    /// What reads and writes at once does both.
+    pub const CHANGE: Ordering = Ordering::AcqRel;
 }

@@ -4,23 +4,20 @@
 //! So are those that become ready in one turn of the I/O thread: an engine's step brings a token to
 //! every stream at once, and waking the loop for each of them costs more than the tokens.
 
-use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::BorrowedFd;
+use std::sync::PoisonError;
+
+use super::signal::{Signal, begin_turns, has_turns};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Relays that wait for the end of the turn at most: turns of a busy thread are long.
 const HELD_MAX: usize = 32;
 
-thread_local! {
-    /// This thread calls [`Bell::end_turn`] before it sleeps.
-    static HAS_TURNS: Cell<bool> = const { Cell::new(false) };
-}
-
 #[derive(Debug, Default)]
 struct Ready {
     relays: Vec<u64>,
-    /// The descriptor was written and not read since.
+    /// The signal was raised and not lowered since.
     is_signalled: bool,
 }
 
@@ -28,9 +25,7 @@ struct Ready {
 #[derive(Debug)]
 pub struct Bell {
     ready: Mutex<Ready>,
-    listen: OwnedFd,
-    /// The writing end of a pipe, where there is no eventfd.
-    signal: Option<OwnedFd>,
+    signal: Signal,
 }
 
 impl Bell {
@@ -39,29 +34,27 @@ impl Bell {
     /// # Errors
     /// The system's, when no descriptor is left.
     pub fn new() -> io::Result<Self> {
-        let (listen, signal) = descriptors()?;
         Ok(Self {
             ready: Mutex::default(),
-            listen,
-            signal,
+            signal: Signal::new()?,
         })
     }
 
     /// What the event loop watches for reading.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.listen.as_fd()
+        self.signal.descriptor()
     }
 
     /// From now on what rings on this thread is told at the end of a turn.
     pub fn begin_turns() {
-        HAS_TURNS.set(true);
+        begin_turns();
     }
 
     /// Tells the loop of all that rang in this turn.
     pub fn end_turn(&self) {
         let ready = self.lock();
         if !ready.relays.is_empty() {
-            self.signal(ready);
+            self.raise(ready);
         }
     }
 
@@ -70,29 +63,32 @@ impl Bell {
     pub fn ring(&self, relay: u64) {
         let mut ready = self.lock();
         ready.relays.push(relay);
-        if !HAS_TURNS.get() || ready.relays.len() >= HELD_MAX {
-            self.signal(ready);
+        if !has_turns() || ready.relays.len() >= HELD_MAX {
+            self.raise(ready);
         }
     }
 
-    fn signal(&self, mut ready: MutexGuard<'_, Ready>) {
+    fn raise(&self, mut ready: MutexGuard<'_, Ready>) {
         if std::mem::replace(&mut ready.is_signalled, true) {
             return;
         }
         drop(ready);
-        let signal = self.signal.as_ref().unwrap_or(&self.listen);
-        // Eight bytes are what an eventfd takes. It cannot be full: one write is unread at most.
-        let _ = rustix::io::write(signal, &1_u64.to_ne_bytes());
+        self.signal.raise();
     }
 
     /// Moves the list to `relays`, which must be empty, and silences the bell.
     pub fn take(&self, relays: &mut Vec<u64>) {
-        let mut bytes = [0_u8; 8];
-        // Would block: the loop was told before and has taken the list since.
-        let _ = rustix::io::read(&self.listen, &mut bytes);
+        // Before the list is taken: what rings after it raises the signal again.
+        self.signal.lower();
         let mut ready = self.lock();
         ready.is_signalled = false;
         std::mem::swap(&mut ready.relays, relays);
+    }
+
+    /// Whether the event loop would wake up.
+    #[cfg(all(test, feature = "loom"))]
+    pub(super) fn is_audible(&self) -> bool {
+        self.signal.is_raised()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {
@@ -100,30 +96,15 @@ impl Bell {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    use rustix::event::{EventfdFlags, eventfd};
-    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-    Ok((eventfd(0, flags)?, None))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    let (listen, signal) = rustix::pipe::pipe()?;
-    for end in [&listen, &signal] {
-        rustix::io::ioctl_fionbio(end, true)?;
-        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-    }
-    Ok((listen, Some(signal)))
-}
-
 #[cfg(test)]
+#[cfg(not(feature = "loom"))]
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, poll};
 
     fn is_readable(bell: &Bell) -> bool {
-        let mut descriptors = [PollFd::new(&bell.listen, PollFlags::IN)];
+        let descriptor = bell.descriptor();
+        let mut descriptors = [PollFd::new(&descriptor, PollFlags::IN)];
         let now = rustix::time::Timespec {
             tv_sec: 0,
             tv_nsec: 0,

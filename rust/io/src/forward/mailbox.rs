@@ -3,8 +3,7 @@
 //! The task on the I/O thread puts in, Python takes out; the lock is held for a copy at most. What
 //! waits is bounded by the task, which stops reading its engine while [`Mailbox::is_full`].
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use tokenmill_core::sse::KEEP_ALIVE;
@@ -15,6 +14,7 @@ use tokio::sync::Notify;
 use super::bell::Bell;
 use super::charge::Charge;
 use super::error::{EndReason, ForwardError};
+use crate::sync::{AtomicBool, AtomicI32, Mutex, MutexGuard, Ordering};
 
 /// The answer began.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,8 +18,12 @@ mod gate;
 mod journey;
 mod limits;
 mod mailbox;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 mod relay;
 mod request;
+#[cfg_attr(feature = "loom", path = "signal_model.rs")]
+mod signal;
 mod source;
 mod tls;
 

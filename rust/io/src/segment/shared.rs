@@ -1,10 +1,10 @@
 //! The mapped words as the wallet wants them.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use portable_atomic::AtomicU128;
-use tokenmill_core::wallet::Words;
+use tokenmill_core::wallet::{Words, ordering};
 
 /// Refuses a processor whose 128-bit atomics are made with locks: those live in one process.
 ///
@@ -35,34 +35,34 @@ impl SharedWords<'_> {
 
 impl Words for SharedWords<'_> {
     fn load(&self, at: usize) -> u64 {
-        self.0[at].load(Ordering::Acquire)
+        self.0[at].load(ordering::LOAD)
     }
 
     fn store(&self, at: usize, value: u64) {
-        self.0[at].store(value, Ordering::Release);
+        self.0[at].store(value, ordering::STORE);
     }
 
     fn swap(&self, at: usize, old: u64, new: u64) -> bool {
         self.0[at]
-            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(old, new, ordering::CHANGE, ordering::LOAD)
             .is_ok()
     }
 
     fn raise(&self, at: usize, value: u64) {
-        self.0[at].fetch_max(value, Ordering::AcqRel);
+        self.0[at].fetch_max(value, ordering::CHANGE);
     }
 
     fn load_pair(&self, at: usize) -> u128 {
-        self.pair(at).load(Ordering::Acquire)
+        self.pair(at).load(ordering::LOAD)
     }
 
     fn store_pair(&self, at: usize, value: u128) {
-        self.pair(at).store(value, Ordering::Release);
+        self.pair(at).store(value, ordering::STORE);
     }
 
     fn swap_pair(&self, at: usize, old: u128, new: u128) -> Result<(), u128> {
         self.pair(at)
-            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(old, new, ordering::CHANGE, ordering::LOAD)
             .map(|_| ())
     }
 }
