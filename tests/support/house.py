@@ -51,7 +51,7 @@ class House:
         """Process ids of the supervisor's children that run this module."""
         wanted = f"tokenmill.{module}".encode()
         found = []
-        for child in _child_pids(self.process.pid):
+        for child in child_pids(self.process.pid):
             with contextlib.suppress(OSError):
                 if wanted in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                     found.append(child)
@@ -59,7 +59,7 @@ class House:
 
     def family(self) -> list[int]:
         """The supervisor and all its children."""
-        return [self.process.pid, *_child_pids(self.process.pid)]
+        return [self.process.pid, *child_pids(self.process.pid)]
 
     def kill_child(self, module: str) -> int:
         """Kills the first child that runs the module; its process id."""
@@ -153,7 +153,8 @@ def _has_model(client: httpx.Client) -> bool:
     return answer.status_code == 200 and bool(answer.json()["data"])
 
 
-def _child_pids(parent: int) -> list[int]:
+def child_pids(parent: int) -> list[int]:
+    """Processes that this one started and that still run."""
     try:
         text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     except OSError:

@@ -5,9 +5,11 @@ password.
 PostgreSQL refuses to run as root; it then runs as the user `postgres` that its package made.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pg8000
 
+from tests.support.house import child_pids
 from tests.support.services import require
 from tokenmill.database.postgresql import open_connection
 from tokenmill.database.server_address import parse_server
@@ -110,42 +113,82 @@ def _find_programs() -> Path:
 
 @contextmanager
 def _running(programs: Path, folder: Path) -> Iterator[PostgresqlServer]:
-    user = _other_user()
-    _give(folder, user)
-    data = folder / "data"
-    options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
-    made = subprocess.run(
-        [programs / "initdb", "-D", data, *options],
-        user=user,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
-    port = free_port()
-    settings = [
-        f"unix_socket_directories={folder}",
-        "listen_addresses=127.0.0.1",
-        f"port={port}",
-        "fsync=off",
-        *_access(folder, user),
-    ]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *(part for s in settings for part in ("-c", s))],
-            user=user,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-    url = f"postgresql://postgres@:{port}/postgres?host={folder}"
+    server = OwnServer(programs, folder)
+    server.start()
     try:
-        _wait(url, server, folder / "log")
-        yield PostgresqlServer(url, port)
+        yield PostgresqlServer(server.url, server.port)
     finally:
-        server.terminate()
-        server.wait(START_S)
+        server.stop()
+
+
+@contextmanager
+def mortal_server() -> Iterator["OwnServer"]:
+    """A server that a test may kill and start again; without PostgreSQL the test skips."""
+    programs = _find_programs()
+    with tempfile.TemporaryDirectory(prefix="tokenmill-mortal-") as folder:
+        server = OwnServer(programs, Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class OwnServer:
+    """A server of ours in a folder. `url` names its database; it is not started yet."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"postgresql://postgres@:{self.port}/postgres?host={folder}"
+        self._programs = programs
+        self._folder = folder
+        self._user = _other_user()
+        self._process: subprocess.Popen[bytes] | None = None
+        _give(folder, self._user)
+        options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
+        made = subprocess.run(
+            [programs / "initdb", "-D", folder / "data", *options],
+            user=self._user,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert made.returncode == 0, made.stderr
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = [
+            f"unix_socket_directories={self._folder}",
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "fsync=off",
+            *_access(self._folder, self._user),
+        ]
+        command = [self._programs / "postgres", "-D", self._folder / "data"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *(part for each in settings for part in ("-c", each))],
+                user=self._user,
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        _wait(self.url, self._process, self._folder / "log")
+
+    def kill(self) -> None:
+        """All its processes at once, with SIGKILL: what was committed is on the disk."""
+        assert self._process is not None
+        for process_id in (self._process.pid, *child_pids(self._process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        self._process.wait(START_S)
+
+    def stop(self) -> None:
+        """Ends it, if it runs."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(START_S)
 
 
 def _access(folder: Path, user: str | None) -> list[str]:
