@@ -44,6 +44,7 @@ __all__ = [
     "lark_text",
     "limit_headers",
     "rename_rules",
+    "sample_grammar",
 ]
 
 VERSION: Final[str]
@@ -594,18 +595,13 @@ def compile_schema(schema: bytes, options: GrammarOptions) -> CompiledSchema | S
     """The grammar of a JSON Schema. Leaves Python (no GIL); mostly under a millisecond."""
 
 def explain_schema(schema: bytes, options: GrammarOptions, stage: str) -> str | SchemaRefusal:
-    """What a stage (references, form, text) makes of a schema; for people.
-
-    Raises: ValueError for another stage.
-    """
+    """What a stage (references, form, text) makes of a schema; for people. Raises: ValueError."""
 
 def check_schema(schema: bytes, bounds: tuple[int, int, int, int, int]) -> SchemaRefusal | None:
     """What is too much in a schema, or wrong as JSON; None where it may be compiled.
 
     `bounds`: bytes, schemas inside schemas, objects and arrays, values of an enum, bytes of a
-    pattern. `invalid` ones have a `reason` that begins with a verb, `too_large` ones with "it".
-    Linear, some 100 MB a second. Leaves Python (no GIL).
-    """
+    pattern. `invalid` ones have a `reason` that begins with a verb. Linear. Leaves Python."""
 
 def is_costly_pattern(pattern: str) -> bool:
     """Whether a regular expression's repetitions are more than may be built. Linear."""
@@ -623,3 +619,7 @@ def limit_headers(
     wall_s: int, *, requests: tuple[int, int, int], tokens: tuple[int, int, int]
 ) -> list[tuple[bytes, bytes]]:
     """As `Segment.limit_headers`. Of each: limit (0: none), what remains, ms to the reset."""
+
+def sample_grammar(text: str, seed: int, count: int, steps_max: int) -> list[str]:
+    """Random texts of a grammar, ended after `steps_max` rules; none where it has none. No GIL.
+    Raises: ValueError, where it cannot be read."""

@@ -83,6 +83,8 @@ def test_derived_texts_validate(schema: Any, seed: int) -> None:
     assert isinstance(again, grammar.CompiledSchema) and made.text == again.text
     matcher = GrammarMatcher(made.text)
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
+    for drawn in grammar.sample(made, seed, 10, steps_max=60):
+        assert validator.is_valid(json.loads(drawn)), (schema, drawn)
     chance = random.Random(seed)
     for _ in range(3):
         derived = matcher.walk(chance)

@@ -14,6 +14,7 @@ from tokenmill._native import (
     SchemaRefusal,
     compile_schema,
     explain_schema,
+    sample_grammar,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SchemaRefusal",
     "compile",
     "explain",
+    "sample",
 ]
 
 STAGES = ("references", "form", "text")
@@ -42,6 +44,12 @@ def compile(  # noqa: A001  (the package is called as a noun: tokenmill.grammar.
 def explain(schema: Schema, stage: str, options: GrammarOptions = _DEFAULTS) -> str | SchemaRefusal:
     """What one of STAGES makes of a schema; for people, its layout is no contract."""
     return explain_schema(_text(schema), options, stage)
+
+
+def sample(made: CompiledSchema, seed: int, count: int, *, steps_max: int = 200) -> list[str]:
+    """Random documents of a grammar: the same for the same seed. After `steps_max` rules a document
+    is ended the shortest way."""
+    return sample_grammar(made.text, seed, count, steps_max)
 
 
 def _text(schema: Schema) -> bytes:

@@ -1,4 +1,4 @@
-"""`tokenmill grammar compile|check|explain`: the compiler by hand, for those who write schemas."""
+"""`tokenmill grammar …`: the compiler by hand, for those who write schemas."""
 
 import sys
 from typing import BinaryIO
@@ -66,6 +66,21 @@ def explain_command(schema: BinaryIO, stage: str, closed: bool) -> None:
         _refuse(shown)
     else:
         click.echo(shown)
+
+
+@grammar.command("sample")
+@schema_argument
+@click.option("--count", type=click.IntRange(1, 10_000), default=5, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
+@closed_option
+def sample_command(schema: BinaryIO, count: int, seed: int, closed: bool) -> None:
+    """Print random documents that the grammar of SCHEMA allows, one a line."""
+    made = compiler.compile(schema.read(), GrammarOptions(closed_objects=closed))
+    if isinstance(made, SchemaRefusal):
+        _refuse(made)
+        return
+    for document in compiler.sample(made, seed, count):
+        click.echo(document)
 
 
 def _refuse(refusal: SchemaRefusal) -> None:

@@ -3,11 +3,13 @@
 use pyo3::prelude::*;
 use tokenmill_core::grammar;
 use tokenmill_core::grammar::checks::{Bounds, check};
+use tokenmill_core::grammar::ebnf::Grammar;
 use tokenmill_core::grammar::lark::lark;
 use tokenmill_core::grammar::limits::{Options, Whitespace};
 use tokenmill_core::grammar::pattern_cost::is_costly;
 use tokenmill_core::grammar::refusal::Refusal;
 use tokenmill_core::grammar::rule_text::choice;
+use tokenmill_core::grammar::sample::Sampler;
 use tokenmill_core::grammar::text_tokens::renamed;
 use tokenmill_core::grammar::{Stage, compile, explain};
 
@@ -181,4 +183,23 @@ pub fn lark_text(py: Python<'_>, text: &str) -> String {
 #[pyfunction]
 pub fn choice_text(choices: Vec<String>) -> String {
     choice(choices)
+}
+
+/// Random texts of a grammar; leaves Python.
+#[pyfunction]
+pub fn sample_grammar(
+    py: Python<'_>,
+    text: &str,
+    seed: u64,
+    count: usize,
+    steps_max: usize,
+) -> PyResult<Vec<String>> {
+    py.detach(|| {
+        let grammar = Grammar::parse(text, usize::MAX)?;
+        let Some(mut sampler) = Sampler::new(grammar, seed) else {
+            return Ok(Vec::new());
+        };
+        Ok((0..count).map(|_| sampler.draw(steps_max)).collect())
+    })
+    .map_err(|fault: Refusal| pyo3::exceptions::PyValueError::new_err(fault.reason))
 }

@@ -19,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use crate::grammar::{
         CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, compile_schema,
-        explain_schema, is_costly_pattern, lark_text, rename_rules,
+        explain_schema, is_costly_pattern, lark_text, rename_rules, sample_grammar,
     };
     #[pymodule_export]
     use crate::keys::{KeyEntry, KeyRefusal};

@@ -5,6 +5,7 @@
 //! stable Rust and from fixed seeds; a target is also the whole body of a libFuzzer harness.
 
 mod answer;
+mod grammar;
 mod header;
 mod mutation;
 mod segment;
@@ -38,6 +39,11 @@ pub const TARGETS: &[Target] = &[
         name: "header",
         run: header::run,
         smoke_runs: 100_000,
+    },
+    Target {
+        name: "grammar",
+        run: grammar::run,
+        smoke_runs: 20_000,
     },
     Target {
         name: "segment",

@@ -1,5 +1,7 @@
 """`tokenmill grammar …` prints grammars, and refuses by place and keyword."""
 
+import json
+
 from click.testing import CliRunner
 
 from tokenmill.grammar.commands import grammar
@@ -37,3 +39,12 @@ def test_closed_objects_refuse_undeclared_names() -> None:
     code, output = run(["compile", "--closed"], '{"type": "object", "properties": {"a": false}}')
     assert code == 0
     assert output == 'root ::= "{" r1\nr1 ::= "}"\n'
+
+
+def test_samples_are_documents_of_the_schema() -> None:
+    schema = '{"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}'
+    code, output = run(["sample", "--count", "20", "--seed", "3", "--closed"], schema)
+    assert code == 0
+    assert {json.loads(line)["a"] for line in output.splitlines()} == {1, 2}
+    assert run(["sample", "--count", "20", "--seed", "3", "--closed"], schema) == (0, output)
+    assert run(["sample"], '{"enum": []}')[0] == 1

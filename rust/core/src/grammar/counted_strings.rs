@@ -13,8 +13,9 @@ use super::string_rules::special;
 
 /// Characters of a chunk.
 const CHUNK: u32 = 8;
-/// Characters left of the countdown at the end of a chunk, at least: hardly a token is longer.
-const SLACK: u32 = 32;
+/// Characters left of the countdown at the end of a chunk, at least: one token in a thousand is
+/// longer, and each more costs an engine another wide state.
+const SLACK: u32 = 16;
 /// Longest string that is counted without chunks; the countdown has as many states.
 const WHOLE_MAX: u32 = 2 * CHUNK + SLACK - 2;
 

@@ -63,6 +63,14 @@ impl Emission<'_, '_> {
     }
 
     fn cluster(&mut self, cluster: &Cluster, sets: &[(Words, RuleId)]) -> Result<()> {
+        if cluster.words.is_empty() {
+            // All strings: a character at a time is half as wide, and the same in every grammar.
+            let tail = self.plain_tail()?;
+            for (_, rule) in sets {
+                self.rules.define(*rule, vec![vec![Piece::Rule(tail)]]);
+            }
+            return Ok(());
+        }
         let words: Vec<&Rc<str>> = cluster.words.keys().collect();
         let outside = self.outside(&words)?;
         let mut groups: Map<&[u32], Vec<&Rc<str>>> = Map::default();

@@ -154,14 +154,14 @@ impl Emission<'_, '_> {
     }
 
     /// The same, a character at a time.
-    fn plain_tail(&mut self) -> Result<RuleId> {
+    pub(super) fn plain_tail(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.plain_tail {
             return Ok(rule);
         }
         let rule = self.rules.reserve()?;
         let any_escape = self.escapes()?;
         self.plain_tail = Some(rule);
-        self.rules.define(
+        self.rules.define_closing(
             rule,
             vec![
                 vec![Piece::Text("\"".to_owned())],
