@@ -1,6 +1,8 @@
 """Three houses of two workers each that share a PostgreSQL and a Redis: one limit, one wallet, and
 keys that are known and refused everywhere."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_money import ask
-from tests.support.chat import PATH, body
+from tests.support.chat import PATH, body, start_streams
 from tests.support.house import House, run_house
 from tests.support.paced_engine import PacedEngine
 from tests.support.postgresql import PostgresqlServer
@@ -187,6 +189,23 @@ def test_redis_away_slow_emptied_and_back(
     assert before - settled(here, "acme") == (2 * 100 + 2) * PRICE
     for house in (here, there):
         check_books(house)
+
+
+def test_killed_workers_leave_nothing_held(start_houses: StartHouses, redis: RedisServer) -> None:
+    """Their requests are billed what came of them, and their purse gets the rest back."""
+    [house] = start_houses(1, redis.url, **PATIENT, TOKENMILL_REDIS_PREFIX=prefix_of(redis))
+    secret = make_account(house, "acme", 10**9)
+    with httpx.Client(base_url=house.url, headers=bearer(secret), timeout=30) as client:
+        streams = start_streams(client, 6, 60)
+        for victim in house.children("gateway.worker"):
+            os.kill(victim, signal.SIGKILL)
+        assert not any(stream.wait().is_whole for stream in streams)
+    left = settled(house, "acme")
+    used = ask(house, "usage", "acme")["total"]
+    assert (used["requests"], left) == (6, 10**9 - used["cost_nanos"])
+    assert 6 * PRICE <= used["cost_nanos"] < 6 * 60 * PRICE
+    eventually(lambda: status(house, secret) == 200, "it admits")
+    check_books(house)
 
 
 def settled(house: House, name: str) -> int:
