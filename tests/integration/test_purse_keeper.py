@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from tests.support.ledger import FewNames, make_accounts
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request, held_record
-from tests.support.postgresql import PostgresqlServer
+from tests.support.postgresql import CERTIFICATES, PostgresqlServer, free_port
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import eventually
@@ -342,3 +342,27 @@ def make_new(database: Database) -> list[int]:
     with database.write() as connection:
         insert_account(connection, "new", "free", 1)
         return [each.id for each in list_accounts(connection) if each.id not in known]
+
+
+@pytest.mark.parametrize("address", ["password", "socket", "encrypted"])
+async def test_other_ways_to_redis(make_house: MakeHouse, address: str, tmp_path: Path) -> None:
+    """A password and a database of its own, a Unix socket, TLS."""
+    socket, authority = tmp_path / "r.sock", CERTIFICATES / "authority.pem"
+    tls_port = free_port()
+    certificate = ("--tls-cert-file", str(CERTIFICATES / "engine.pem"))
+    key = ("--tls-key-file", str(CERTIFICATES / "engine.key"), "--tls-auth-clients", "no")
+    flags = {
+        "password": ("--requirepass", "p@ss"),
+        "socket": ("--unixsocket", str(socket)),
+        "encrypted": ("--tls-port", str(tls_port), *certificate, *key),
+    }
+    password = "p@ss" if address == "password" else ""
+    with redis_server(*flags[address], password=password) as server:
+        url = {
+            "password": f"redis://:p%40ss@127.0.0.1:{server.port}/2",
+            "socket": f"unix://{socket}?db=1",
+            "encrypted": f"rediss://localhost:{tls_port}?ssl_ca_certs={authority}",
+        }[address]
+        [here] = opened(make_house, 1, url=url)
+        assert (await here.admit(1, 5))[0] == "ok"
+        assert here.available(1) == DOLLAR - 5

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -97,18 +98,19 @@ class TestPurses:
 
 
 @contextlib.contextmanager
-def redis_server(*flags: str, port: int = 0) -> Iterator[RedisServer]:
-    """A server of our own with more flags, on a free port unless one is named."""
+def redis_server(*flags: str, password: str = "") -> Iterator[RedisServer]:
+    """A server of our own with more flags; `password` is what they made it ask for."""
     program = shutil.which("redis-server")
     if program is None:
         require("redis", ADVICE)
-    port = port or free_port()
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-redis-"))
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, *flags], stdout=log, stderr=log)
-    server = RedisServer(f"redis://127.0.0.1:{port}", process)
+    login = f":{quote(password)}@" if password else ""
+    server = RedisServer(f"redis://{login}127.0.0.1:{port}", process)
     try:
         eventually(lambda: _answers(server), "Redis answers", within_s=START_S)
         yield server
