@@ -25,6 +25,9 @@ use crate::segment::Segment;
 
 /// How often those who wait look for places that other workers gave back.
 const LOOK: Duration = Duration::from_millis(2);
+/// This part of the wait is not promised to anyone: accounts of more weight may come later and go
+/// first, and whoever would wait to the very end had better be told at once.
+const MARGIN: u64 = 3;
 /// When to come back where nobody can tell how long an engine takes.
 const UNKNOWN_RETRY_MS: u64 = 1_000;
 /// The least and the most that a client is told to wait.
@@ -222,7 +225,9 @@ impl Gate {
         });
         let expected_ms = expected_wait_ns(ahead, supply).map(|ns| ns / 1_000_000);
         let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
-        let too_late_ms = expected_ms.unwrap_or(0).saturating_sub(wait_ms);
+        let too_late_ms = expected_ms
+            .unwrap_or(0)
+            .saturating_sub(wait_ms - wait_ms / MARGIN);
         let has_room = state.line.has_room(asker.account_id, self.waiting_max);
         if too_late_ms == 0 && has_room && !state.is_closed {
             return None;
