@@ -30,7 +30,8 @@ const PUT_BYTES: usize = 32 * 1024;
 pub(super) struct Relaying<'a> {
     journey: &'a Journey,
     engine: Arc<Engine>,
-    source: Source,
+    /// Boxed: each step that owns this would have room for it of its own.
+    source: Box<Source>,
     /// Until the end is put in: whoever sees the end sees the engine free.
     place: Option<Place>,
     status: StatusCode,
@@ -87,7 +88,7 @@ impl<'a> Relaying<'a> {
         Self {
             journey,
             engine: reached.engine,
-            source: Source::new(engine, reached.link, body, limits, comment),
+            source: Box::new(Source::new(engine, reached.link, body, limits, comment)),
             place: Some(reached.place),
             status: parts.status,
             headers: parts.headers,

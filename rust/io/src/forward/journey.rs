@@ -65,9 +65,11 @@ pub(super) struct Reached {
 impl Journey {
     /// Goes all the way; the mailbox has its last event afterwards.
     pub async fn run(mut self, turn: Turn) {
+        // Boxed: its state would be part of the task for as long as the answer takes.
+        let reach = Box::pin(self.reach(turn));
         let reached = match self.kind {
-            AnswerKind::Stream => self.with_comments(self.reach(turn)).await,
-            AnswerKind::Whole | AnswerKind::Plain => self.reach(turn).await,
+            AnswerKind::Stream => self.with_comments(reach).await,
+            AnswerKind::Whole | AnswerKind::Plain => reach.await,
         };
         // It is asked no more: a long prompt is not kept for as long as its answer takes.
         self.outbound.drop_body();
@@ -172,7 +174,7 @@ impl Journey {
 
     async fn connect(&self, engine: &Engine) -> Result<Link, ForwardError> {
         let slot = engine.slot();
-        match timeout(self.limits.connect, Link::open(engine.address())).await {
+        match timeout(self.limits.connect, Box::pin(Link::open(engine.address()))).await {
             Ok(Ok(link)) => Ok(link),
             Ok(Err(error)) => {
                 let detail = format!("engine {slot} could not be connected to: {error}");

@@ -116,7 +116,7 @@ impl Source {
     }
 
     /// Reads a body that has said all that matters to its end; the connection, if it can be kept.
-    pub async fn into_reusable(mut self) -> Option<Link> {
+    pub async fn into_reusable(mut self: Box<Self>) -> Option<Link> {
         timeout(TAIL_WAIT, self.reads_to_end())
             .await
             .unwrap_or(false)
