@@ -23,6 +23,8 @@ from tests.support.house import House, run_house, scratch_folder
 from tests.support.services import require
 from tests.support.waiting import eventually
 
+VLLM_VERSION = "0.32.0"
+"""The one that the README says was tried."""
 UP_S_MAX = 240.0  # 15 s on an idle machine; tests of others may run beside it
 END_S_MAX = 20.0
 ADVICE = (
