@@ -23,6 +23,8 @@ type Failure = Box<dyn Error>;
 const PROCESSES: u64 = 8;
 /// A step that visits all accounts of a power of ten in no order that a prefetcher knows.
 const STRIDE: u64 = 7_919;
+/// Requests of each process before it is measured: its pages and caches are cold.
+const WARM_UP: u32 = 5_000;
 /// Set in the environment of the processes that the bench starts: the segment's path.
 const CHILD: &str = "TOKENMILL_BENCH_SEGMENT";
 
@@ -166,6 +168,9 @@ fn pay_in_child(path: &str) -> Result<(), Failure> {
     let count = words.next().ok_or("no count")?.parse::<u64>()?;
     let segment = Segment::attach(Path::new(path)).map_err(|error| format!("{error:?}"))?;
     let mut cells = Claimer::new(slot);
+    for _ in 0..WARM_UP {
+        pay(&segment, &mut cells, 1);
+    }
     println!("here");
     stdin().read_line(&mut String::new())?;
     let began_ns = processor_ns();
