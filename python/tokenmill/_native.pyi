@@ -103,6 +103,14 @@ class WorkerState:
     def __int__(self) -> int: ...
 
 @final
+class EngineHealth:
+    """How an engine fares, from the outcomes of requests that all workers sent to it."""
+
+    cause: Final[str]  # "refusing", "failing" or "slow": it is left out or on trial; "": it is well
+    out_ms: Final[int]  # until its trial; 0: it is on trial, or it is well
+    first_byte_us: Final[int]  # from request to the first byte of a stream, a moving mean; 0: none
+
+@final
 class RefusalKind:
     """Why a request is not admitted."""
 
@@ -272,6 +280,15 @@ class Segment:
 
     # Engine cells: requests in flight by (worker, engine slot), so that a dead worker's row can go.
     def engine_in_flight(self, engine: int) -> int: ...
+    def begin_engine(self, engine: int, has_returned: bool) -> None:
+        """Forgets how the engine fared. `has_returned`: it was away or is new in a running house,
+        so it gets its share of requests step by step, and none for what its cache once held."""
+    def note_engine_metrics(
+        self, engine: int, *, running: int, waiting: int, cache_permille: int
+    ) -> None:
+        """What the engine's own metrics say: believed for five seconds. Requests of this house are
+        taken off."""
+    def engine_health(self, engine: int) -> EngineHealth: ...
     def worker_in_flight(self, worker: int) -> int: ...
 
     # Requests that wait for a place at an engine: none of them is in flight with one.
@@ -357,6 +374,17 @@ class AnswerKind:
     WHOLE: ClassVar[AnswerKind]  # one JSON body: collected, metered
     PLAIN: ClassVar[AnswerKind]  # anything: status, headers and body passed on (control's routes)
     def __eq__(self, other: object, /) -> bool: ...
+    def __int__(self) -> int: ...
+
+@final
+class RoutingPolicy:
+    """How an engine of a pool is chosen."""
+
+    POWER_OF_TWO: ClassVar[RoutingPolicy]  # the less loaded of two drawn by lot
+    PREFIX: ClassVar[RoutingPolicy]  # one that holds the longest beginning of the prompt
+    SESSION: ClassVar[RoutingPolicy]  # the one that the session had before
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
     def __int__(self) -> int: ...
 
 @final
@@ -462,13 +490,15 @@ class Forwarder:
         self,
         engines: Sequence[tuple[int, str, str | None]],
         pools: Sequence[Sequence[int]],
+        policies: Sequence[RoutingPolicy] = ...,
         *,
         places: Sequence[int] = (),
     ) -> None:
         """Replaces the fleet. `engines`: (slot in the segment, base URL `http(s)://host:port` or
-        `unix:/path`, bearer token or None); `pools`: engine slots by pool number; `places`: how
-        many requests each of `engines` takes at once, over all workers (0, or missing: any).
-        Running relays keep the engine they have. Raises: ValueError naming the URL."""
+        `unix:/path`, bearer token or None); `pools`: engine slots by pool number; `policies`: how
+        each pool chooses, POWER_OF_TWO where none is given; `places`: how many requests each of
+        `engines` takes at once, over all workers (0, or missing: any). Running relays keep the
+        engine they have. Raises: ValueError naming the URL."""
     def wake_fd(self) -> int:
         """The descriptor that is readable when relays are ready: `add_reader(fd, dispatch)`."""
     def dispatch(self) -> None:
@@ -486,9 +516,11 @@ class Forwarder:
         model: str | None = None,
         calls: tuple[Sequence[str], int] | None = None,
         payer: None = None,
+        session: str | None = None,
     ) -> Relay:
-        """POSTs `body` (JSON) to `target` of the pool's least busy engine; another one is tried
-        while no byte has come back and the failure proves that nothing was done. `model`: what the
+        """POSTs `body` (JSON) to `target` of an engine that the pool's policy chooses; another one
+        is tried while no byte of an answer has come back and a tenth of all requests was not yet
+        tried again. `session`: what a pool with that policy goes by. `model`: what the
         answer is to call the model, None to leave it. `calls`: tools whose calls are read out of
         the text of a chat's choices, and how many of a choice are kept. Never raises for the
         network: that is an event.
@@ -508,6 +540,7 @@ class Forwarder:
         model: str | None = None,
         calls: tuple[Sequence[str], int] | None = None,
         payer: Payer,
+        session: str | None = None,
     ) -> Relay | Refused:
         """The same for a request that somebody pays for: it is admitted first (a place at an
         engine in time, tokens a minute, concurrency, balance), or refused and nothing happened.

@@ -18,6 +18,7 @@ Weight = Annotated[int, Meta(ge=1, le=1_000)]
 PriceText = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(/[0-9]{1,12}){1,2}$")]
 Nanos = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+RoutingPolicyName = Literal["prefix", "power_of_two", "session"]
 LogFormat = Literal["auto", "pretty", "json"]
 
 
@@ -64,6 +65,17 @@ class ForwardSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     event_bytes_max: Count = 4 * 1024 * 1024
     answer_bytes_max: Count = 64 * 1024 * 1024
     idle_connections_max: Count = 256
+
+
+class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How an engine is chosen among those that serve a model, and by model id where it differs."""
+
+    policy: RoutingPolicyName = "prefix"
+    models: dict[str, RoutingPolicyName] = field(default_factory=dict)
+    # What names a session, for that policy: this header, else the request's `user`.
+    session_header: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$")] = "x-session-id"
+    # Each account has a part of vLLM's prefix cache of its own: nobody can time what others asked.
+    cache_salt: bool = False
 
 
 class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -239,6 +251,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     bounds: BodyBounds = field(default_factory=BodyBounds)
     forward: ForwardSettings = field(default_factory=ForwardSettings)
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)

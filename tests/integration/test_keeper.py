@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.strangers import MODELS, answer, canned, stranger, vllm_answers
 from tokenmill._native import Segment
-from tokenmill.control.keeper import Keeper, KeeperSettings
+from tokenmill.control.keeper import FleetSegment, Keeper, KeeperSettings
 from tokenmill.engines.address import local_address
 from tokenmill.engines.rules import Origin, Patience
 from tokenmill.engines.targets import Target
@@ -54,7 +54,7 @@ def target(port: int, origin: Origin = "found", name: str = "") -> Target:
 
 
 def make_keeper(
-    state: Path, segment: Segment, targets: Sequence[Target], previous: Fleet | None = None
+    state: Path, segment: FleetSegment, targets: Sequence[Target], previous: Fleet | None = None
 ) -> Keeper:
     settings = KeeperSettings(
         state=state,
@@ -101,6 +101,54 @@ async def test_a_vllm_that_appears_and_goes_is_noticed(
             await until(lambda: models(tmp_path) == ["tiny-chat"])
         await until(lambda: models(tmp_path) == [])
     assert read_fleet(tmp_path).generation == segment.fleet_generation == 3
+
+
+async def test_engines_are_added_drained_and_removed_while_it_runs(
+    tmp_path: Path, segment: Segment
+) -> None:
+    async with stranger(canned(vllm_answers())) as port, stranger(canned(vllm_answers())) as other:
+        keeper = make_keeper(tmp_path, segment, [target(port, "named", "first")])
+        async with running(keeper):
+            await until(lambda: [len(pool) for pool in keeper.fleet.pools] == [1])
+            keeper.add(target(other, "added", "second"))
+            await until(lambda: [len(pool) for pool in keeper.fleet.pools] == [2])
+            keeper.drain([local_address(other).url])
+            assert [len(pool) for pool in keeper.fleet.pools] == [1]
+            drained = {engine.name: engine.is_draining for engine in keeper.fleet.engines}
+            assert drained == {"first": False, "second": True}
+            keeper.drain([])
+            assert [len(pool) for pool in keeper.fleet.pools] == [2]
+            keeper.remove("second")
+            assert [engine.name for engine in keeper.fleet.engines] == ["first"]
+            assert [engine.name for engine in read_fleet(tmp_path).engines] == ["first"]
+
+
+async def test_a_vllms_own_load_is_noted(tmp_path: Path) -> None:
+    metrics = b'vllm:num_requests_running{engine="0"} 3.0\nvllm:kv_cache_usage_perc 0.5\n'
+    noted: list[tuple[int, dict[str, int]]] = []
+
+    class Noting:
+        fleet_generation = 0
+
+        def publish_fleet(self, generation: int) -> None:
+            self.fleet_generation = generation
+
+        def begin_engine(self, engine: int, has_returned: bool) -> None:
+            assert not has_returned
+
+        def note_engine_metrics(
+            self, engine: int, *, running: int, waiting: int, cache_permille: int
+        ) -> None:
+            load = {"running": running, "waiting": waiting, "cache_permille": cache_permille}
+            noted.append((engine, load))
+
+    manners = canned({**vllm_answers(), "/metrics": answer(metrics)})
+    async with (
+        stranger(manners) as port,
+        running(make_keeper(tmp_path, Noting(), [target(port)])),
+    ):
+        await until(lambda: noted)
+    assert noted[0] == (0, {"running": 3, "waiting": 0, "cache_permille": 500})
 
 
 async def test_a_busy_engine_that_misses_looks_stays(tmp_path: Path, segment: Segment) -> None:

@@ -125,15 +125,6 @@ async def test_what_engines_send_is_counted(tmp_path: Path) -> None:
         assert counted(here, "tokenmill_upstream_bytes_total") == after_stream + 2
 
 
-async def test_another_engine_does_not_get_what_may_have_been_done(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as first, ScriptedUpstream() as second, house(tmp_path) as here:
-        here.use(first.url, second.url)
-        first.always(Close())
-        second.always(Close())
-        assert (await here.run()).reason == EndReason.CLOSED
-        assert len(first.requests) + len(second.requests) == 1
-
-
 async def test_the_least_busy_engine_gets_the_next_request(tmp_path: Path) -> None:
     async with ScriptedUpstream() as first, ScriptedUpstream() as second, house(tmp_path) as here:
         here.use(first.url, second.url)

@@ -6,6 +6,7 @@ is how many words it streams, one each `pause_s`.
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -46,6 +47,13 @@ class PacedEngine:
         self._server.server_close()
         self._thread.join()
 
+    def leave(self) -> None:
+        """As `stop`, and connections that were kept are closed: as when its process ends."""
+        self.stop()
+        for connection in self._server.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
 
 @contextlib.contextmanager
 def paced_engine(pause_s: float = 0.02, *, port: int = 0) -> Iterator[PacedEngine]:
@@ -60,6 +68,16 @@ def paced_engine(pause_s: float = 0.02, *, port: int = 0) -> Iterator[PacedEngin
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
+
+    def __init__(self, *arguments: Any) -> None:
+        self.connections: list[socket.socket] = []
+        super().__init__(*arguments)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection, which is remembered."""
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went is what many of these tests are about."""

@@ -15,6 +15,7 @@ from tokenmill._native import (
     ForwardLimits,
     Head,
     Relay,
+    RoutingPolicy,
     Segment,
     Usage,
     UsageShape,
@@ -65,10 +66,15 @@ class House:
     segment: Segment
     forwarder: Forwarder
 
-    def use(self, *urls: str, token: str | None = None) -> None:
+    def use(
+        self,
+        *urls: str,
+        token: str | None = None,
+        policy: RoutingPolicy = RoutingPolicy.POWER_OF_TWO,
+    ) -> None:
         """Makes pool 0 of these engines, in slots 0, 1, …"""
         engines = [(slot, url, token) for slot, url in enumerate(urls)]
-        self.forwarder.set_fleet(engines, [range(len(urls))])
+        self.forwarder.set_fleet(engines, [range(len(urls))], [policy])
 
     def start(self, kind: AnswerKind = AnswerKind.STREAM, **options: Any) -> Relay:
         """A chat completion's relay."""

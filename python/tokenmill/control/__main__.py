@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -17,10 +18,15 @@ from tokenmill._native import Segment
 from tokenmill.child import ChildStart, read_start, run_child
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.engines.rules import Patience
-from tokenmill.engines.targets import list_targets
+from tokenmill.engines.targets import added_target, is_same_place, list_targets
 from tokenmill.errors import ApiError
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import read_fleet
+
+if TYPE_CHECKING:  # imports SQLAlchemy
+    from collections.abc import Sequence
+
+    from tokenmill.engines.store import Entry
 
 FIRST_FLEET_S_MAX = 1.0
 """How long the web framework waits for the first fleet, which is worth more to clients."""
@@ -86,6 +92,7 @@ def make_keeper(start: ChildStart, segment: Segment) -> Keeper:
             ),
             engines_max=settings.segment.engines_max,
             aliases=settings.aliases,
+            places=settings.queue.engine_requests_max,
         ),
         segment,
         last_fleet(start, segment),
@@ -104,6 +111,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     from tokenmill.control.opening import open_house
 
     house = await asyncio.to_thread(open_house, start, segment, lambda: keeper.fleet)
+    enter(keeper, house.entries)
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
@@ -119,6 +127,19 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     finally:
         await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
         house.database.close()
+
+
+def enter(keeper: Keeper, entries: "Sequence[Entry]") -> None:
+    """Tells the keeper what operators said of engines."""
+    for entry in entries:
+        if not entry.is_added:
+            continue
+        target = added_target(entry.url, entry.name, entry.api_key, keeper.settings.places)
+        if any(is_same_place(target.address, known.target.address) for known in keeper.known):
+            logger.info("an added engine is in the settings, too", extra={"url": entry.url})
+            continue
+        keeper.add(target)
+    keeper.drain(entry.url for entry in entries if entry.is_draining)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tokenmill.accounts.visitor import LOCAL_OPERATOR, Visitor, check_operator
 from tokenmill.billing.endpoints import wallet_routes
 from tokenmill.billing.wallets import Wallets
 from tokenmill.engines.endpoints import EngineRegister
-from tokenmill.engines.views import Assignment, EngineList, EngineView
+from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
 from tokenmill.keys.endpoints import dashboard_key_routes
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.visitors import VisitorFinder
@@ -31,6 +31,8 @@ PUBLIC_PATH = "/api/dashboard"
 PRIVATE_PATH = "/dashboard"
 
 _ASSIGN = BodyDecoder(Assignment)
+_ADD = BodyDecoder(AddEngine)
+_CHOSEN = BodyDecoder(ChosenEngine)
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
@@ -88,4 +90,30 @@ def _engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:
         wish = await read_wish(request, _ASSIGN)
         return await register.assign(name, wish.account)
 
-    return [list_engines, assign_engine]
+    @post("/engines", status_code=200)
+    async def add_engine(request: AnyRequest, visitor: AskedBy) -> EngineView:
+        check_operator(visitor)
+        return await register.add(await read_wish(request, _ADD))
+
+    return [list_engines, assign_engine, add_engine, *_engine_changes(register)]
+
+
+def _engine_changes(register: EngineRegister) -> list[BaseRouteHandler]:
+    @post("/engines/remove", status_code=200)
+    async def remove_engine(request: AnyRequest, visitor: AskedBy) -> EngineView:
+        check_operator(visitor)
+        return await register.remove((await read_wish(request, _CHOSEN)).engine)
+
+    @post("/engines/drain", status_code=200)
+    async def drain_engine(request: AnyRequest, visitor: AskedBy) -> EngineView:
+        check_operator(visitor)
+        chosen = await read_wish(request, _CHOSEN)
+        return await register.drain(chosen.engine, is_draining=True)
+
+    @post("/engines/undrain", status_code=200)
+    async def undrain_engine(request: AnyRequest, visitor: AskedBy) -> EngineView:
+        check_operator(visitor)
+        chosen = await read_wish(request, _CHOSEN)
+        return await register.drain(chosen.engine, is_draining=False)
+
+    return [remove_engine, drain_engine, undrain_engine]

@@ -1,6 +1,6 @@
-"""The engines as control knows them, and the giving of one to an account.
+"""The engines as control knows them, and what operators do with them: add, drain, give away.
 
-An assignment is written to the database first and then published, so that no fleet says what a
+What is said is written to the database first and then published, so that no fleet says what a
 restart would not.
 """
 
@@ -10,10 +10,26 @@ from tokenmill._native import Segment
 from tokenmill.accounts.store import find_account
 from tokenmill.control.keeper import Keeper, Known
 from tokenmill.database.connection import Database
+from tokenmill.engines.address import parse_address
 from tokenmill.engines.rules import served_models
-from tokenmill.engines.store import Owner, assign_engine, list_owners, release_engine
-from tokenmill.engines.views import EngineView
-from tokenmill.errors import NotFound
+from tokenmill.engines.store import (
+    Entry,
+    Owner,
+    assign_engine,
+    list_entries,
+    list_owners,
+    put_entry,
+    release_engine,
+)
+from tokenmill.engines.targets import added_target, is_same_place
+from tokenmill.engines.views import AddEngine, EngineView
+from tokenmill.errors import Conflict, InvalidRequest, NotFound
+
+_WHENCE = {
+    "ours": "run by this house",
+    "named": "named in the settings",
+    "found": "found on this machine",
+}
 
 
 class HouseEngines:
@@ -40,12 +56,86 @@ class HouseEngines:
     async def assign(self, name: str, account: str | None) -> EngineView:
         """The engine, which is the account's from now on, or everyone's. Raises: NotFound,
         DatabaseUnavailable."""
-        if all(view.name != name for view in self.views()):
-            known = ", ".join(view.name for view in self.views()) or "none"
-            raise NotFound(f"There is no engine called {name!r}. There are: {known}.")
+        name = self._find(name).target.name
         async with self._turn:
             self._owners = await asyncio.to_thread(self._write, name, account)
             self._keeper.assign({engine: one.account_id for engine, one in self._owners.items()})
+        return self._named(name)
+
+    async def add(self, wish: AddEngine) -> EngineView:
+        """The engine that was added, before anybody looked at it. Raises: InvalidRequest, Conflict,
+        DatabaseUnavailable."""
+        try:
+            target = added_target(wish.url, wish.name, wish.api_key, self._keeper.settings.places)
+        except ValueError as error:
+            raise InvalidRequest(str(error), param="url") from error
+        async with self._turn:
+            for known in self._keeper.known:
+                if known.is_listed and is_same_place(known.target.address, target.address):
+                    raise Conflict(f"There is an engine at this address: {known.target.name}.")
+                if known.target.name == target.name:
+                    raise Conflict(
+                        f"There is an engine called {target.name}; give it another name."
+                    )
+            self._keeper.forget_tried(target.address)
+            url = target.address.url
+            entry = Entry(url=url, name=target.name, api_key=target.api_key, is_added=True)
+            await asyncio.to_thread(self._put, entry)
+            self._keeper.add(target)
+        return self._named(target.name)
+
+    async def remove(self, engine: str) -> EngineView:
+        """The engine as it was. Raises: NotFound, Conflict, DatabaseUnavailable."""
+        async with self._turn:
+            known = self._find(engine)
+            target = known.target
+            if target.origin != "added":
+                raise Conflict(
+                    f"The engine {target.name} was not added: it is {_WHENCE[target.origin]}."
+                )
+            gone = self._named(target.name)
+            entry = Entry(url=target.address.url, name=target.name)
+            self._keeper.drain(await asyncio.to_thread(self._put, entry))
+            self._keeper.remove(target.name)
+        return gone
+
+    async def drain(self, engine: str, *, is_draining: bool) -> EngineView:
+        """The engine, which gets no new requests from now on, or gets them again.
+
+        Raises: NotFound, DatabaseUnavailable.
+        """
+        async with self._turn:
+            target = self._find(engine).target
+            entry = Entry(
+                url=target.address.url,
+                name=target.name,
+                api_key=target.api_key if target.origin == "added" else "",
+                is_added=target.origin == "added",
+                is_draining=is_draining,
+            )
+            self._keeper.drain(await asyncio.to_thread(self._put, entry))
+        return self._named(target.name)
+
+    def _put(self, entry: Entry) -> list[str]:
+        """Writes the entry; the addresses of all engines that drain."""
+        with self._database.write() as connection:
+            put_entry(connection, entry)
+            return [each.url for each in list_entries(connection) if each.is_draining]
+
+    def _find(self, engine: str) -> Known:
+        """The engine of this name or URL. Raises: NotFound."""
+        listed = [known for known in self._keeper.known if known.is_listed]
+        try:
+            url = parse_address(engine).url
+        except ValueError:
+            url = ""
+        for known in listed:
+            if engine == known.target.name or url == known.target.address.url:
+                return known
+        names = ", ".join(known.target.name for known in listed) or "none"
+        raise NotFound(f"There is no engine called {engine!r}. There are: {names}.")
+
+    def _named(self, name: str) -> EngineView:
         return next(view for view in self.views() if view.name == name)
 
     def _write(self, name: str, account: str | None) -> dict[str, Owner]:
@@ -74,4 +164,6 @@ class HouseEngines:
             detail=watched.detail,
             origin=known.target.origin,
             in_flight=0 if slot is None else self._segment.engine_in_flight(slot),
+            is_draining=report.is_draining,
+            fault="" if slot is None else self._segment.engine_health(slot).cause,
         )

@@ -7,7 +7,7 @@ waiting and the writing.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,16 +15,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tokenmill.clock import monotonic_ms
-from tokenmill.engines.probe import look
+from tokenmill.engines.address import Address
+from tokenmill.engines.probe import look, look_at_load
 from tokenmill.engines.recognition import Sighting
 from tokenmill.engines.rules import Patience, Watch, served_models, watch
-from tokenmill.engines.targets import Target
+from tokenmill.engines.targets import Target, is_same_place
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import write_fleet
-from tokenmill.models.rules import EngineReport, build_fleet, is_same_fleet, models_on
+from tokenmill.models.rules import (
+    EngineReport,
+    build_fleet,
+    is_same_fleet,
+    models_on,
+    newly_serving,
+)
 
 HASTY_LOOK_MS = 25
 """Between looks at the embedded engine on its way up: the first answer waits for it."""
+
+LOAD_LOOK_MS = 2_000
+"""Between looks at a vLLM's metrics, which are believed for five seconds."""
 
 FIRST_FLEET_MS_MAX = 3_000
 """A worker lets a request wait 5 s for the first fleet; past this it goes out as it is."""
@@ -38,6 +48,10 @@ class FleetSegment(Protocol):
     @property
     def fleet_generation(self) -> int: ...
     def publish_fleet(self, generation: int) -> None: ...
+    def begin_engine(self, engine: int, has_returned: bool) -> None: ...
+    def note_engine_metrics(
+        self, engine: int, *, running: int, waiting: int, cache_permille: int
+    ) -> None: ...
 
 
 class KeeperSettings(Struct, frozen=True, kw_only=True):
@@ -50,6 +64,7 @@ class KeeperSettings(Struct, frozen=True, kw_only=True):
     patience: Patience
     engines_max: int
     aliases: Mapping[str, str]
+    places: int = 0  # of an engine that an operator adds; 0: any number of requests
 
 
 class Known(Struct, kw_only=True):
@@ -59,6 +74,7 @@ class Known(Struct, kw_only=True):
     watch: Watch
     is_listed: bool  # an address that was merely tried is an engine once one answered there
     is_looked_at: bool = False
+    load_looked_ms: int = 0
 
 
 class Keeper:
@@ -82,13 +98,49 @@ class Keeper:
         self._looked = asyncio.Event()
         self.has_published = asyncio.Event()
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
+        self._draining: frozenset[str] = frozenset()
+        self._group: asyncio.TaskGroup | None = None
+        self._followers: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Looks at every target for ever, and publishes what changes."""
         async with asyncio.TaskGroup() as tasks:
+            self._group = tasks
             for known in self.known:
-                tasks.create_task(self._follow(known))
+                self._begin_to_follow(known)
             tasks.create_task(self._release_when_whole())
+
+    def add(self, target: Target) -> None:
+        """One more target, before those that are merely tried. It is published once it answers."""
+        known = _known(target, self.fleet, self._now_ms())
+        is_tried = (at for at, one in enumerate(self.known) if one.target.origin == "found")
+        self.known.insert(next(is_tried, len(self.known)), known)
+        self._begin_to_follow(known)
+
+    def remove(self, name: str) -> None:
+        """That target is no engine of the house any more."""
+        self.known = [known for known in self.known if known.target.name != name]
+        follower = self._followers.pop(name, None)
+        if follower is not None:
+            follower.cancel()
+        self.publish()
+
+    def forget_tried(self, address: Address) -> None:
+        """Somebody named what was merely tried at this address."""
+        tried = (one.target for one in self.known if one.target.origin == "found")
+        for target in tuple(tried):
+            if is_same_place(target.address, address):
+                self.remove(target.name)
+
+    def drain(self, urls: Iterable[str]) -> None:
+        """The engines at these addresses, and no others, get no new requests."""
+        self._draining = frozenset(urls)
+        self.publish()
+
+    def _begin_to_follow(self, known: Known) -> None:
+        if self._group is not None:
+            task = self._group.create_task(self._follow(known))
+            self._followers[known.target.name] = task
 
     def reports(self) -> list[EngineReport]:
         """The engines as they are now, in order of preference."""
@@ -121,6 +173,8 @@ class Keeper:
         except OSError as error:
             logger.error("the fleet could not be written", extra={"error": str(error)})
             return  # the old one stays in force, and the next look tries again
+        for engine in newly_serving(self.fleet, fleet):
+            self._segment.begin_engine(engine.slot, has_returned=is_published)
         self._segment.publish_fleet(generation)
         self.fleet = fleet
         self.has_published.set()
@@ -148,6 +202,7 @@ class Keeper:
             try:
                 await self._look(known)
                 self.publish()
+                await self._look_at_load(known)
             except Exception:  # a worker loop: one bad look must not end all others
                 logger.exception("a look failed", extra={"engine": known.target.name})
             self._looked.set()
@@ -171,13 +226,35 @@ class Keeper:
             origin=target.origin,
             patience=self.settings.patience,
         )
-        is_missed = target.origin == "named" and not known.is_looked_at
+        is_missed = target.origin in ("named", "added") and not known.is_looked_at
         known.is_looked_at = True
         known.is_listed = known.is_listed or known.watch.has_served
         _log_change(target, before, known.watch, found)
         if is_missed and before.state == known.watch.state == "gone":
             extra = {"engine": target.name, "url": target.address.url, "outcome": found.outcome}
             logger.warning("an engine of the settings does not answer", extra=extra)
+
+    async def _look_at_load(self, known: Known) -> None:
+        """Notes how busy a vLLM says it is, now and then: its metrics are long."""
+        watched, now_ms = known.watch, self._now_ms()
+        is_due = now_ms - known.load_looked_ms >= LOAD_LOOK_MS
+        target = known.target
+        slots = (each.slot for each in self.fleet.engines if each.name == target.name)
+        slot = next(slots, None)
+        is_vllm = watched.state == "serving" and watched.last.kind == "vllm"
+        if slot is None or not is_vllm or not is_due:
+            return
+        known.load_looked_ms = now_ms
+        found = await look_at_load(
+            target.address, api_key=target.api_key, timeout_ms=self.settings.look_ms
+        )
+        if found is not None:
+            self._segment.note_engine_metrics(
+                slot,
+                running=found.running,
+                waiting=found.waiting,
+                cache_permille=found.cache_permille,
+            )
 
     def report(self, known: Known) -> EngineReport:
         """One engine as the fleet is made of it."""
@@ -192,6 +269,7 @@ class Keeper:
             account_id=(self._assignments or {}).get(target.name, 0),
             parses_tools=watched.last.parses_tools,
             places=target.places,
+            is_draining=target.address.url in self._draining,
             models=served_models(watched),
         )
 

@@ -14,17 +14,18 @@ from tokenmill.control.house_money import HouseMoney, open_money
 from tokenmill.database.changes import newest_change
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
-from tokenmill.engines.store import Owner, list_owners
+from tokenmill.engines.store import Entry, Owner, list_entries, list_owners
 from tokenmill.keys.loading import start_keys
 from tokenmill.models.fleet import Fleet
 
 
 class OpenHouse(Struct, frozen=True):
-    """The open database, the engines that belong to accounts, and who works on money. What changed
-    after `last_change` may not be in the segment."""
+    """The open database, what is said of engines there, and who works on money. What changed after
+    `last_change` may not be in the segment."""
 
     database: Database
     owners: dict[str, Owner]
+    entries: list[Entry]
     money: HouseMoney
     last_change: int
 
@@ -41,4 +42,5 @@ def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) 
     money = open_money(database, segment, settings, fleet)
     start_keys(database, segment, settings.state)
     with database.read() as connection:
-        return OpenHouse(database, list_owners(connection), money, last_change)
+        owners, entries = list_owners(connection), list_entries(connection)
+        return OpenHouse(database, owners, entries, money, last_change)

@@ -83,6 +83,17 @@ engine_assignments = Table(
     Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
 )
 
+engine_entries = Table(
+    "engine_entries",
+    metadata,
+    # An engine that an operator added, or told to take no new requests.
+    Column("url", String(500), primary_key=True),  # in the one spelling of `engines/address.py`
+    Column("name", String(200), nullable=False),
+    Column("api_key", Text, nullable=False),  # what the engine asks for
+    Column("is_added", Boolean, nullable=False),  # else it is named by settings, or found
+    Column("is_draining", Boolean, nullable=False),
+)
+
 books = Table(
     "books",
     metadata,

@@ -1,4 +1,4 @@
-"""GET /control/engines and POST /control/engines/{name}/assign, for the command line.
+"""GET and POST /control/engines and what is below it, for the command line.
 
 They know an `EngineRegister` and not who keeps it; control wires the two together.
 """
@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import get, post
 from litestar.handlers.base import BaseRouteHandler
 
-from tokenmill.engines.views import Assignment, EngineList, EngineView
+from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
 
 
 class EngineRegister(Protocol):
@@ -18,6 +18,15 @@ class EngineRegister(Protocol):
 
     async def assign(self, name: str, account: str | None) -> EngineView:
         """Raises: NotFound, if there is no such engine or account."""
+
+    async def add(self, wish: AddEngine) -> EngineView:
+        """Raises: InvalidRequest, for its URL; Conflict, if there is one at that address."""
+
+    async def remove(self, engine: str) -> EngineView:
+        """As it was. Raises: NotFound; Conflict, if nobody added it."""
+
+    async def drain(self, engine: str, *, is_draining: bool) -> EngineView:
+        """Takes no new requests from now on, or takes them again. Raises: NotFound."""
 
 
 def engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:
@@ -31,4 +40,20 @@ def engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:
     async def assign_engine(name: str, data: Assignment) -> EngineView:
         return await register.assign(name, data.account)
 
-    return [list_engines, assign_engine]
+    @post("/engines", status_code=200)
+    async def add_engine(data: AddEngine) -> EngineView:
+        return await register.add(data)
+
+    @post("/engines/remove", status_code=200)
+    async def remove_engine(data: ChosenEngine) -> EngineView:
+        return await register.remove(data.engine)
+
+    @post("/engines/drain", status_code=200)
+    async def drain_engine(data: ChosenEngine) -> EngineView:
+        return await register.drain(data.engine, is_draining=True)
+
+    @post("/engines/undrain", status_code=200)
+    async def undrain_engine(data: ChosenEngine) -> EngineView:
+        return await register.drain(data.engine, is_draining=False)
+
+    return [list_engines, assign_engine, add_engine, remove_engine, drain_engine, undrain_engine]

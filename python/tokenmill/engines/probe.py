@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tokenmill.engines.address import Address
 from tokenmill.engines.http_get import BrokenAnswer, connect
+from tokenmill.engines.load_report import LoadReport, read_load
 from tokenmill.engines.recognition import (
     Answer,
     Outcome,
@@ -74,6 +75,18 @@ async def look(
     except OSError as error:
         outcome = "broken" if is_connected else "refused"
         return Sighting(outcome=outcome, detail=error.strerror or str(error))
+
+
+async def look_at_load(
+    address: Address, *, api_key: str = "", timeout_ms: int
+) -> LoadReport | None:
+    """How busy a vLLM says it is; None where it does not say. Never raises for what is there."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            answer = await _ask(address, "/metrics", api_key)
+    except (TimeoutError, BrokenAnswer, OSError):
+        return None
+    return read_load(answer.body) if answer.status == 200 else None
 
 
 async def look_at_all(addresses: Iterable[Address], *, timeout_ms: int) -> list[Sighting]:

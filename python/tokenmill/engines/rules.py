@@ -28,7 +28,8 @@ from msgspec.structs import replace
 from tokenmill.engines.recognition import EngineState, ServedModel, Sighting
 from tokenmill.settings import Settings
 
-Origin = Literal["ours", "named", "found"]
+Origin = Literal["ours", "named", "added", "found"]
+"""Who says that there is an engine: the house that runs it, the settings, an operator, nobody."""
 
 BROKEN_MAX = 2
 """Looks in a row that break off before an engine counts as gone: one may be an unlucky moment."""
@@ -105,7 +106,7 @@ def _state_after(
 def _is_awaited(
     before: Watch, found: Sighting, now_ms: int, origin: Origin, patience: Patience
 ) -> bool:
-    if origin == "found" or (origin == "named" and (before.has_served or _is_absent(found))):
+    if origin == "found" or (origin != "ours" and (before.has_served or _is_absent(found))):
         return False
     if before.state == "loading":
         return now_ms - before.since_ms < patience.start_ms

@@ -25,7 +25,7 @@ def print_engines(found: Sequence[EngineView]) -> None:
     for engine in found:
         table.add_row(
             engine.name,
-            engine.state,
+            shown_state(engine),
             " ".join(filter(None, (engine.kind, engine.version))),
             shown_models(engine),
             engine.account or "everyone",
@@ -33,6 +33,15 @@ def print_engines(found: Sequence[EngineView]) -> None:
             style=_STYLES[engine.state],
         )
     console.print(table)
+
+
+def shown_state(engine: EngineView) -> str:
+    """The state, and what keeps new requests away from an engine that serves."""
+    if engine.state != "serving":
+        return engine.state
+    if engine.is_draining:
+        return f"draining, {engine.in_flight} left"
+    return f"serving, {engine.fault}" if engine.fault else "serving"
 
 
 def shown_models(engine: EngineView) -> str:

@@ -1,12 +1,13 @@
-"""Which engine belongs to which account, in the database.
+"""Which engines operators added or drain, and which belongs to which account, in the database.
 
 Each function is one or two statements in the caller's transaction.
 """
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select
 
-from tokenmill.database.tables import accounts, engine_assignments
+from tokenmill.database.tables import accounts, engine_assignments, engine_entries
 
 
 class Owner(Struct, frozen=True):
@@ -14,6 +15,31 @@ class Owner(Struct, frozen=True):
 
     account_id: int
     account: str
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """What an operator said of the engine at an address."""
+
+    url: str
+    name: str
+    api_key: str = ""
+    is_added: bool = False
+    is_draining: bool = False
+
+
+def list_entries(connection: Connection) -> list[Entry]:
+    """All of them, by address."""
+    table = engine_entries
+    wanted = select(table).order_by(table.c.url)
+    return [Entry(**row._mapping) for row in connection.execute(wanted)]
+
+
+def put_entry(connection: Connection, entry: Entry) -> None:
+    """From now on this is what is said of the engine; one of which nothing is said has no row."""
+    table = engine_entries
+    connection.execute(delete(table).where(table.c.url == entry.url))
+    if entry.is_added or entry.is_draining:
+        connection.execute(insert(table).values(asdict(entry)))
 
 
 def list_owners(connection: Connection) -> dict[str, Owner]:

@@ -37,7 +37,7 @@ class Target(Struct, frozen=True, kw_only=True):
         """What it is taken for as long as nobody has answered there."""
         if self.is_embedded:
             return "embedded"
-        return "openai" if self.origin == "named" else "vllm"
+        return "openai" if self.origin in ("named", "added") else "vllm"
 
 
 def list_targets(settings: Settings, ours: Sequence[EngineSettings]) -> list[Target]:
@@ -52,6 +52,16 @@ def list_targets(settings: Settings, ours: Sequence[EngineSettings]) -> list[Tar
         ports = (port for port in settings.discovery.ports if port != settings.port)
         targets += [_found(port, places) for port in ports]
     return _named_apart(_one_an_address(targets))
+
+
+def added_target(url: str, name: str, api_key: str, places: int) -> Target:
+    """The target of an engine that an operator added. Raises: ValueError, for such a URL."""
+    return _target(EngineSettings(url=url, name=name, api_key=api_key), "added", places)
+
+
+def is_same_place(one: Address, other: Address) -> bool:
+    """Whether two addresses are one engine's."""
+    return _place(one) == _place(other)
 
 
 def _target(engine: EngineSettings, origin: Origin, places: int) -> Target:

@@ -1,6 +1,8 @@
 """What crosses between control and the command line about engines: the shape of the JSON."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from tokenmill.engines.recognition import EngineKind, EngineState
 
@@ -18,12 +20,28 @@ class EngineView(Struct, frozen=True, kw_only=True):
     detail: str  # why it does not serve
     origin: str
     in_flight: int
+    is_draining: bool = False  # finishes what it has and gets nothing new
+    fault: str = ""  # "refusing", "failing" or "slow": requests go elsewhere for a while
 
 
 class EngineList(Struct, frozen=True):
     """All engines, in the order of preference."""
 
     data: list[EngineView]
+
+
+class AddEngine(Struct, frozen=True, forbid_unknown_fields=True):
+    """An engine to be used from now on, with the key that it asks for."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    name: Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9._:-]*$")] = ""
+    api_key: Annotated[str, Meta(max_length=1_000)] = ""
+
+
+class ChosenEngine(Struct, frozen=True, forbid_unknown_fields=True):
+    """An engine, by its name or its URL."""
+
+    engine: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class Assignment(Struct, frozen=True, forbid_unknown_fields=True):

@@ -149,7 +149,7 @@ def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -
     route = order.route
     name = answer_name(route, order.asked_model)
     return serving.forwarder.start(
-        route.pool,
+        serving.pool(route),
         order.target,
         order.body,
         kind=AnswerKind.STREAM if order.is_stream else AnswerKind.WHOLE,
@@ -157,6 +157,7 @@ def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -
         usage=order.usage,
         model=None if name == route.engine_model else name,
         calls=order.calls,
+        session=order.session,
         payer=payer,
     )
 
@@ -166,7 +167,7 @@ async def _count_prompt(exchange: Exchange, serving: Serving, order: "Order") ->
     if order.demand.counting is None:
         return None
     running = serving.forwarder.start(
-        order.route.pool,
+        serving.pool(order.route),
         "/tokenize",
         order.demand.counting(),
         kind=AnswerKind.WHOLE,

@@ -62,10 +62,12 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
         structurer = Structurer(exchange, serving, route, key.account_id)
         parses = serving.fleet_index().parses_tools(route)
         calls = await structure_chat(structurer, request, engine_parses=parses)
-    shaped = shape_chat(request, terms_of(route))
+    session = serving.session(exchange, route, request.user)
+    shaped = serving.isolated(shape_chat(request, terms_of(route)), route, key.account_id)
     demand = _demand(request, key, route, len(body))
     order = Order(route, _TARGET, shaped, blame, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
+    order.session = session
     order.calls = calls
     exchange.routed_ns = monotonic_ns()
     return order

@@ -58,10 +58,12 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     is_stream = bool(request.stream)
     route = serving.route(asked, key, "generate")
     await Structurer(exchange, serving, route, key.account_id).enforce_content(request)
-    shaped = shape_completion(request, terms_of(route))
+    session = serving.session(exchange, route, request.user)
+    shaped = serving.isolated(shape_completion(request, terms_of(route)), route, key.account_id)
     demand = _demand(request, key, route, len(body))
     order = Order(route, _TARGET, shaped, _BLAME, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
+    order.session = session
     exchange.routed_ns = monotonic_ns()
     return order
 

@@ -59,9 +59,11 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
         body_bytes=len(body),
         template_tokens=BEGIN_TOKENS * inputs,
     )
+    session = serving.session(exchange, route, request.user)
     shaped = shape_embedding(request, terms_of(route))
     order = Order(route, _TARGET, shaped, _BLAME, demand)
     order.asked_model = asked
+    order.session = session
     exchange.routed_ns = monotonic_ns()
     await relay(exchange, serving, order)
 
@@ -86,7 +88,7 @@ async def _check_count(
     """Asks the engine how many tokens `text` has. Raises: InvalidRequest, if too many."""
     tokens_max = serving.settings.bounds.embedding_tokens_max
     running = serving.forwarder.start(
-        route.pool,
+        serving.pool(route),
         "/tokenize",
         msgspec.json.encode(_Tokenize(route.engine_model, text)),
         kind=AnswerKind.WHOLE,

@@ -34,6 +34,7 @@ class Order:
         "demand",
         "is_stream",
         "route",
+        "session",
         "target",
         "usage",
     )
@@ -49,6 +50,7 @@ class Order:
         self.asked_model: str | None = None
         self.calls: tuple[list[str], int] | None = None  # tools read out of the text, and how many
         self.is_stream = False
+        self.session: str | None = None  # names it, where engines are chosen by that
         self.usage = UsageShape.NONE
 
     def drop_question(self) -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tokenmill._native import Forwarder, KeyEntry, Relay, Segment, Tariff
+from tokenmill._native import Forwarder, KeyEntry, Relay, RoutingPolicy, Segment, Tariff
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading
 from tokenmill.inference.client_watch import ClientWatch, WatchClock
 from tokenmill.inference.counting import Counters
 from tokenmill.inference.deadlines import Deadlines
-from tokenmill.inference.exchange import Receive
+from tokenmill.inference.exchange import Exchange, Receive
 from tokenmill.inference.grammars import Grammars
 from tokenmill.keys.model_lists import ModelLists
 from tokenmill.keys.rules import SOME_MODELS
@@ -24,6 +24,7 @@ from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
 from tokenmill.models.lookup import RETRY_MS, FleetIndex, resolve
 from tokenmill.models.numbers import model_number
 from tokenmill.models.own_prices import OwnPrices, read_own_prices
+from tokenmill.models.policies import policies_of, salted
 from tokenmill.models.prices import Price, dedicated_price_of, price_of
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
@@ -38,6 +39,7 @@ READY_WAIT_S = 5.0
 """How long a request waits for control's first words; a start takes a fraction of it."""
 
 _READY_POLL_S = 0.02
+SESSION_BYTES_MAX = 256
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Serving:
         self._lists = ModelLists(settings.state)
         self._control_url = f"unix:{control_socket}"
         self.enforces = not settings.limits.shadow
+        self._session_header = settings.routing.session_header.encode()
         self._tariffs: dict[tuple[int, str, int], Tariff] = {}
         self._own_tariffs: dict[tuple[int, str, int, bool], Tariff] = {}
         self._own_prices = OwnPrices({})
@@ -129,6 +132,23 @@ class Serving:
             raise found
         return found
 
+    def pool(self, route: Route) -> int:
+        """The number of the route's pool in the forwarder now."""
+        return self._index.pool_now(route)
+
+    def session(self, exchange: Exchange, route: Route, user: str | None) -> str | None:
+        """What names the client's session, where engines of the route are chosen by it."""
+        if route.pool not in self._session_pools:
+            return None
+        named = exchange.headers.get(self._session_header)
+        return user if named is None else named[:SESSION_BYTES_MAX].decode("latin-1")
+
+    def isolated(self, body: bytes, route: Route, account_id: int) -> bytes:
+        """The engine's request, with the account's part of the prefix cache where that is set."""
+        if not self.settings.routing.cache_salt or self._index.kind(route) != "vllm":
+            return body
+        return salted(body, account_id)
+
     def tariff(self, route: Route, endpoint: int, account_id: int) -> Tariff:
         """What a request of the account for `route` costs, as cells hold it. Made once a fleet."""
         generation = self.segment.prices_generation
@@ -175,8 +195,15 @@ class Serving:
         control_slot = self.settings.segment.engines_max - 1
         engines = [(each.slot, each.url, each.api_key or None) for each in fleet.engines]
         engines.append((control_slot, self._control_url, None))
+        draining = [each.slot for each in fleet.engines if each.is_draining]
+        policies = policies_of(fleet, self.settings.routing)
         places = [each.places for each in fleet.engines]
-        self.forwarder.set_fleet(engines, [*fleet.pools, (control_slot,)], places=places)
+        # What drains is in a pool that no route names: it has not left, and may take its time.
+        pools = [*fleet.pools, (control_slot,), draining]
+        self.forwarder.set_fleet(engines, pools, policies, places=places)
+        self._session_pools = {
+            pool for pool, policy in enumerate(policies) if policy == RoutingPolicy.SESSION
+        }
         self._index = FleetIndex(fleet)
         self._tariffs.clear()
         self._own_tariffs.clear()

@@ -26,6 +26,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     api_key: str = ""
     parses_tools: bool = True  # reads calls out of its answers itself
     places: int = 0  # requests that it takes at once; 0: any number
+    is_draining: bool = False  # finishes what it has, and is in no route's pool
 
 
 class Route(Struct, frozen=True, kw_only=True):

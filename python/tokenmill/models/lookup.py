@@ -19,6 +19,7 @@ from tokenmill.errors import (
 from tokenmill.models.fleet import Fleet, Route
 
 AUTO = "auto"
+NO_POOL = 1 << 30
 RETRY_MS = 1_000
 """When to come back for an engine that starts or returns: discovery looks twice a second."""
 
@@ -50,6 +51,12 @@ class FleetIndex:
             if route is not None:
                 return route
         return None
+
+    def pool_now(self, route: Route) -> int:
+        """The pool of a route that may be of an earlier fleet, in which pools had other numbers;
+        where the route is gone, a pool that is not there."""
+        current = self._by_name.get((route.account_id, route.id))
+        return NO_POOL if current is None else current.pool
 
     def visible(self, account_id: int) -> Iterable[Route]:
         """The routes of an account in the order of preference, its own ones first."""

@@ -37,6 +37,7 @@ class EngineReport(Struct, frozen=True, kw_only=True):
     account_id: int = 0
     parses_tools: bool = True
     places: int = 0
+    is_draining: bool = False
     models: tuple[ServedModel, ...] = ()
 
 
@@ -108,7 +109,7 @@ class _Offer(Struct, frozen=True):
 def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
     offers: dict[tuple[int, str], _Offer] = {}
     for report in ranked:
-        if report.state != "serving":
+        if report.state != "serving" or report.is_draining:
             continue
         for model in report.models:
             key = (report.account_id, model.id)
@@ -143,6 +144,7 @@ def _engine(report: EngineReport, slot: int) -> Engine:
         api_key=report.api_key,
         parses_tools=report.parses_tools,
         places=report.places,
+        is_draining=report.is_draining,
     )
 
 
@@ -202,6 +204,18 @@ def is_same_fleet(one: Fleet, other: Fleet) -> bool:
     """Whether a worker would route alike by both, generations aside."""
     parts = ("engines", "pools", "routes", "aliases")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
+
+
+def newly_serving(before: Fleet, after: Fleet) -> list[Engine]:
+    """The engines that serve in the second fleet and did not in the first."""
+    served = {(each.slot, each.name, each.url) for each in before.engines if is_taking(each)}
+    taking = (each for each in after.engines if is_taking(each))
+    return [each for each in taking if (each.slot, each.name, each.url) not in served]
+
+
+def is_taking(engine: Engine) -> bool:
+    """Whether new requests may go to the engine."""
+    return engine.state == "serving" and not engine.is_draining
 
 
 def models_on(fleet: Fleet, slot: int) -> tuple[ServedModel, ...]:

@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokenmill_core::calls::CallShape;
+use tokenmill_core::routing::Policy;
 use tokenmill_core::sse::{self, StreamShape};
 use tokenmill_io::forward::{self, Limits, Order, Outbound, Started};
 
@@ -58,6 +59,28 @@ impl From<UsageShape> for sse::UsageShape {
             UsageShape::None => Self::None,
             UsageShape::Final => Self::Final,
             UsageShape::Continuous => Self::Continuous,
+        }
+    }
+}
+
+/// How an engine of a pool is chosen.
+#[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RoutingPolicy {
+    #[pyo3(name = "POWER_OF_TWO")]
+    PowerOfTwo,
+    #[pyo3(name = "PREFIX")]
+    Prefix,
+    #[pyo3(name = "SESSION")]
+    Session,
+}
+
+impl From<RoutingPolicy> for Policy {
+    fn from(policy: RoutingPolicy) -> Self {
+        match policy {
+            RoutingPolicy::PowerOfTwo => Self::PowerOfTwo,
+            RoutingPolicy::Prefix => Self::Prefix,
+            RoutingPolicy::Session => Self::Session,
         }
     }
 }
@@ -176,7 +199,7 @@ impl Forwarder {
         })
     }
 
-    #[pyo3(signature = (engines, pools, *, places = vec![]))]
+    #[pyo3(signature = (engines, pools, policies = vec![], *, places = vec![]))]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "pyo3 hands over what it made"
@@ -185,8 +208,12 @@ impl Forwarder {
         &self,
         engines: Vec<(usize, String, Option<String>)>,
         pools: Vec<Vec<usize>>,
+        policies: Vec<RoutingPolicy>,
         places: Vec<u64>,
     ) -> PyResult<()> {
+        let policies = policies.into_iter().map(Policy::from);
+        let rest = std::iter::repeat(Policy::PowerOfTwo);
+        let pools: Vec<(Policy, Vec<usize>)> = policies.chain(rest).zip(pools).collect();
         Ok(self
             .inner
             .set_fleet(&engines, &pools, &places)
@@ -213,7 +240,7 @@ impl Forwarder {
 
     #[pyo3(signature = (
         pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
-        calls = None, payer = None
+        calls = None, payer = None, session = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -230,6 +257,7 @@ impl Forwarder {
         model: Option<String>,
         calls: Option<(Vec<String>, u32)>,
         payer: Option<&Payer>,
+        session: Option<String>,
     ) -> PyResult<Start> {
         let is_streamed = kind == AnswerKind::Stream;
         let kind = kind.into();
@@ -250,6 +278,7 @@ impl Forwarder {
             kind,
             shape,
             admission: payer.map(|payer| payer.admission(request_id, is_streamed)),
+            session,
         })
     }
 
@@ -276,6 +305,7 @@ impl Forwarder {
             kind: forward::AnswerKind::Plain,
             shape: StreamShape::default(),
             admission: None,
+            session: None,
         })
     }
 

@@ -15,7 +15,7 @@ mod _native {
     use tokenmill_core::counters::NAMES;
 
     #[pymodule_export]
-    use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, UsageShape};
+    use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, RoutingPolicy, UsageShape};
     #[pymodule_export]
     use crate::grammar::{
         CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, compile_schema,
@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
     #[pymodule_export]
-    use crate::segment::{Segment, WorkerState};
+    use crate::segment::{EngineHealth, Segment, WorkerState};
 
     /// Where a body stops to be UTF-8.
     #[pyfunction]

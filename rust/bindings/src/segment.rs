@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tokenmill_core::counters::{Counter, Histogram};
 use tokenmill_core::keys::KeyRecord;
+use tokenmill_core::routing::health::Cause;
 use tokenmill_core::segment::Sizes;
 use tokenmill_core::wallet::{CONTROL, Record, Terms};
 use tokenmill_io::segment::{self, SegmentError};
@@ -50,6 +51,30 @@ impl From<WorkerState> for segment::WorkerState {
             WorkerState::Starting => Self::Starting,
             WorkerState::Serving => Self::Serving,
             WorkerState::Draining => Self::Draining,
+        }
+    }
+}
+
+/// How an engine fares.
+#[pyclass(frozen, get_all, module = "tokenmill._native")]
+pub struct EngineHealth {
+    /// `refusing`, `failing` or `slow` where it is left out or on trial, else empty.
+    pub cause: &'static str,
+    pub out_ms: u64,
+    pub first_byte_us: u64,
+}
+
+impl From<segment::EngineHealth> for EngineHealth {
+    fn from(health: segment::EngineHealth) -> Self {
+        Self {
+            cause: match health.cause {
+                None => "",
+                Some(Cause::Refusing) => "refusing",
+                Some(Cause::Failing) => "failing",
+                Some(Cause::Slow) => "slow",
+            },
+            out_ms: health.out_ms,
+            first_byte_us: health.first_byte_us,
         }
     }
 }
@@ -247,10 +272,35 @@ impl Segment {
     }
 
     fn engine_in_flight(&self, engine: usize) -> PyResult<u64> {
-        let bound = self.inner.layout().sizes().engines_max;
+        let engine = self.checked_engine(engine)?;
+        Ok(self.inner.engine_in_flight(engine))
+    }
+
+    fn begin_engine(&self, engine: usize, has_returned: bool) -> PyResult<()> {
+        self.inner
+            .begin_engine(self.checked_engine(engine)?, has_returned);
+        Ok(())
+    }
+
+    #[pyo3(signature = (engine, *, running, waiting, cache_permille))]
+    fn note_engine_metrics(
+        &self,
+        engine: usize,
+        running: u64,
+        waiting: u64,
+        cache_permille: u64,
+    ) -> PyResult<()> {
+        let engine = self.checked_engine(engine)?;
+        self.inner
+            .note_engine_metrics(engine, running, waiting, cache_permille);
+        Ok(())
+    }
+
+    fn engine_health(&self, engine: usize) -> PyResult<EngineHealth> {
         Ok(self
             .inner
-            .engine_in_flight(checked("engine slot", engine, bound)?))
+            .engine_health(self.checked_engine(engine)?)
+            .into())
     }
 
     fn worker_in_flight(&self, worker: usize) -> PyResult<u64> {
@@ -439,6 +489,11 @@ impl Segment {
         Ok(Self {
             inner: Arc::new(segment),
         })
+    }
+
+    fn checked_engine(&self, engine: usize) -> PyResult<usize> {
+        let bound = self.inner.layout().sizes().engines_max;
+        checked("engine slot", engine, bound)
     }
 
     fn checked_worker(&self, worker: usize) -> PyResult<usize> {

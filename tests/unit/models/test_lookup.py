@@ -1,5 +1,6 @@
 """Which route answers what was asked for, and why none does."""
 
+import msgspec
 import pytest
 
 from tokenmill.engines.recognition import Task
@@ -12,7 +13,7 @@ from tokenmill.errors import (
     PermissionDenied,
 )
 from tokenmill.models.fleet import Engine, Fleet, Route
-from tokenmill.models.lookup import FleetIndex, answer_name, resolve
+from tokenmill.models.lookup import NO_POOL, FleetIndex, answer_name, resolve
 
 ANNA, BERT = 1, 2
 
@@ -147,3 +148,10 @@ def test_a_key_with_a_list_uses_its_models_and_no_others() -> None:
         assert (answer.code, answer.param) == ("model_not_allowed", "model")
     assert isinstance(resolve(INDEX, None, ANNA, "embed", allowed), NoEngine)
     assert isinstance(resolve(INDEX, "small", ANNA, "generate", frozenset()), PermissionDenied)
+
+
+def test_a_route_of_an_earlier_fleet_means_the_pool_it_has_now() -> None:
+    before = route("big/model")
+    moved = Fleet(pools=((1,), (0,)), routes=(msgspec.structs.replace(before, pool=1),))
+    assert FleetIndex(moved).pool_now(before) == 1
+    assert FleetIndex(Fleet()).pool_now(before) == NO_POOL

@@ -1,91 +1,34 @@
-//! Which engine of a pool gets the next request. Pure: loads and the seed are arguments.
+//! Which engine of a pool gets the next request. Pure: loads, time and the seed are arguments.
+//!
+//! A policy looks at few engines, never at all of them: two drawn by lot, those that hold the
+//! longest beginning of the prompt, or those next to a session on a ring. So a decision costs the
+//! same in a pool of a thousand. What is known of engines comes through [`Members`], what was sent
+//! to them lies in a [`PrefixIndex`], how they fared in words that [`health`] reads and makes.
 
-/// One engine that could take the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// The engine's slot.
-    pub engine: usize,
-    /// Requests it has now, over all workers of the machine.
-    pub in_flight: u64,
-    /// It could not be connected to a moment ago: taken only when no other is left.
-    pub is_suspect: bool,
-}
+mod choice;
+pub mod health;
+mod load;
+mod places;
+mod prefix_index;
+mod prompt;
+mod retry_budget;
+mod ring;
 
-/// The engine with the fewest requests in flight; `seed` decides between equals.
-///
-/// Suspects come last, whatever their load: a dead engine always has none. Cost: two passes.
-pub fn pick(candidates: &[Candidate], seed: u64) -> Option<usize> {
-    let rank = |candidate: &Candidate| (candidate.is_suspect, candidate.in_flight);
-    let best = candidates.iter().map(rank).min()?;
-    let equals = || candidates.iter().filter(|one| rank(one) == best);
-    let count = equals().count().max(1) as u64;
-    let chosen = usize::try_from(mixed(seed) % count).unwrap_or(0);
-    equals().nth(chosen).map(|one| one.engine)
-}
+#[cfg(test)]
+mod choice_tests;
 
-/// Spreads neighbouring seeds, so that a counter will do for one. Source: splitmix64.
-fn mixed(seed: u64) -> u64 {
+pub use choice::{Ask, Choice, GUARD_FLOOR, Members, Policy, Standing, choose, guard};
+pub use load::{Load, REQUEST, Seen};
+pub use places::{Candidate, pick};
+pub use prefix_index::{Holder, PrefixIndex, SET_WORDS};
+pub use prompt::{BEGINNINGS_MAX, Beginnings, PROMPT_BYTES_MAX, prompt_of};
+pub use retry_budget::RetryBudget;
+pub use ring::{Ring, session_point};
+
+/// Spreads neighbouring numbers, so that a counter will do for a seed. Source: splitmix64.
+pub const fn mixed(seed: u64) -> u64 {
     let mut value = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn candidate(engine: usize, in_flight: u64, is_suspect: bool) -> Candidate {
-        Candidate {
-            engine,
-            in_flight,
-            is_suspect,
-        }
-    }
-
-    #[test]
-    fn an_empty_pool_has_no_engine() {
-        assert_eq!(pick(&[], 7), None);
-    }
-
-    #[test]
-    fn a_suspect_is_taken_when_nothing_else_is_left() {
-        let idle_suspect = candidate(0, 0, true);
-        assert_eq!(pick(&[idle_suspect, candidate(1, 9, false)], 1), Some(1));
-        assert_eq!(pick(&[idle_suspect], 1), Some(0));
-    }
-
-    #[test]
-    fn equals_share_the_work() {
-        let pool = [0, 1, 2].map(|engine| candidate(engine, 4, false));
-        let mut taken = [0_u32; 3];
-        for seed in 0..3000 {
-            taken[pick(&pool, seed).unwrap()] += 1;
-        }
-        assert!(
-            taken.iter().all(|count| (850..1150).contains(count)),
-            "{taken:?}"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn nobody_of_the_pool_is_better_than_the_one_picked(
-            loads in proptest::collection::vec((0_u64..5, any::<bool>()), 1..12),
-            seed: u64,
-        ) {
-            let pool: Vec<_> = loads
-                .iter()
-                .enumerate()
-                .map(|(engine, (load, suspect))| candidate(engine, *load, *suspect))
-                .collect();
-            let picked = pool[pick(&pool, seed).unwrap()];
-            for other in &pool {
-                prop_assert!(
-                    (picked.is_suspect, picked.in_flight) <= (other.is_suspect, other.in_flight)
-                );
-            }
-        }
-    }
 }

@@ -13,6 +13,10 @@ const LINE_WORDS: usize = 8;
 /// Words of a page: the header has one of its own, and the file is a whole number of them.
 const PAGE_WORDS: usize = 512;
 const WORKER_WORDS: usize = LINE_WORDS;
+const ENGINE_WORDS: usize = LINE_WORDS;
+/// Words of the prefix table for each cell: a house that can have so many requests at once also
+/// wants to remember where as many prompts went. Two megabytes by default.
+const PREFIX_WORDS_PER_CELL: usize = 8;
 
 const KEYS_BOUND: usize = 1 << 28;
 const WORKERS_BOUND: usize = 1 << 10;
@@ -60,6 +64,24 @@ pub enum WorkerWord {
     ToldMs = 4,
 }
 
+/// The words of an engine's slot, which all workers and control write. What they mean is said in
+/// `routing`; the last two are free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineWord {
+    /// How its requests ended of late: `routing::health::Outcomes`.
+    Outcomes = 0,
+    /// Whether it is left out: `routing::health::Exclusion`.
+    Exclusion = 1,
+    /// How soon its streams begin: `routing::health::Pace`.
+    Pace = 2,
+    /// When its last trial began, monotonic milliseconds.
+    TrialMs = 3,
+    /// When it came back, monotonic milliseconds; 0: it was always there.
+    SinceMs = 4,
+    /// What it said of its own load: `routing::Seen`.
+    Seen = 5,
+}
+
 /// Offsets for one set of sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -67,11 +89,13 @@ pub struct Layout {
     workers: usize,
     in_flight: usize,
     turns: usize,
+    engines: usize,
     counters: usize,
     keys: usize,
     accounts: usize,
     served: usize,
     cells: usize,
+    prefixes: usize,
     total: usize,
 }
 
@@ -89,22 +113,26 @@ impl Layout {
         let workers = PAGE_WORDS;
         let in_flight = workers + sizes.workers_max * WORKER_WORDS;
         let turns = in_flight + sizes.engines_max * lines(sizes.workers_max);
-        let counters = turns + sizes.engines_max * lines(sizes.workers_max + 1);
+        let engines = turns + sizes.engines_max * lines(sizes.workers_max + 1);
+        let counters = engines + sizes.engines_max * ENGINE_WORDS;
         let keys = pages(counters + sizes.workers_max * lines(Counter::COUNT));
         let accounts = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
         let served = accounts + sizes.accounts_max * ACCOUNT_WORDS;
         let cells = pages(served + sizes.accounts_max);
-        let total = pages(cells + sizes.cells_max * CELL_WORDS);
+        let prefixes = pages(cells + sizes.cells_max * CELL_WORDS);
+        let total = pages(prefixes + sizes.cells_max * PREFIX_WORDS_PER_CELL);
         Ok(Self {
             sizes,
             workers,
             in_flight,
             turns,
+            engines,
             counters,
             keys,
             accounts,
             served,
             cells,
+            prefixes,
             total,
         })
     }
@@ -168,6 +196,23 @@ impl Layout {
     /// Indices of what each account was served.
     pub fn served(&self) -> Range<usize> {
         self.served..self.served + self.sizes.accounts_max
+    }
+
+    /// Index of a word of an engine's slot.
+    ///
+    /// # Panics
+    /// If there is no such engine slot.
+    pub fn engine(&self, engine: usize, word: EngineWord) -> usize {
+        assert!(
+            engine < self.sizes.engines_max,
+            "there is no engine slot {engine}"
+        );
+        self.engines + engine * ENGINE_WORDS + word as usize
+    }
+
+    /// Indices of the table of prefixes.
+    pub fn prefixes(&self) -> Range<usize> {
+        self.prefixes..self.prefixes + self.sizes.cells_max * PREFIX_WORDS_PER_CELL
     }
 
     /// Indices of a worker's counters.
@@ -245,9 +290,12 @@ mod tests {
                 own(layout.in_flight(engine));
                 own(layout.turns(engine));
                 own(layout.floor(engine)..layout.floor(engine) + 1);
+                let first = layout.engine(engine, EngineWord::Outcomes);
+                own(first..layout.engine(engine, EngineWord::Seen) + 1);
             }
             own(layout.keys());
             own(layout.served());
+            own(layout.prefixes());
             let map = layout.wallet();
             own(map.accounts..map.accounts + accounts_max * ACCOUNT_WORDS);
             own(map.cells..map.cells + cells_max * CELL_WORDS);

@@ -8,11 +8,13 @@
 //! in flight  a row an engine, a word a worker: requests that the worker has with the engine
 //! turns      a row an engine: the least that anyone was served who waits for it, by worker, and
 //!            what whoever went last was (see `crate::fairness`)
+//! engines    8 a slot    how an engine fares: one cache line each
 //! counters   a row a worker, a word a counter
 //! keys       16 a slot   the key table
 //! accounts   8 each      account words, limit clocks, limits: one cache line each
 //! served     1 each      what the account was served while others waited
 //! cells      24 each     requests until they are in the ledger
+//! prefixes   8 a cell    which engine was sent which beginning of a prompt
 //! ```
 //! Any change of this order, of a size or of what a word means raises [`LAYOUT_VERSION`]: processes
 //! of another version then make a new file beside this one and never read it.
@@ -21,10 +23,10 @@ mod header;
 mod layout;
 
 pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header_words};
-pub use layout::{Layout, SizeError, Sizes, WorkerWord};
+pub use layout::{EngineWord, Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 4;
+pub const LAYOUT_VERSION: u64 = 5;
 
 /// Words of the header that change while the house is up. The first four are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.

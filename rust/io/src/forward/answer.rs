@@ -17,8 +17,10 @@ use super::ending::{end_after_comment, end_of, end_of_whole, failed};
 use super::error::{EndReason, ForwardError};
 use super::fleet::Engine;
 use super::gate::Place;
-use super::journey::{Journey, Reached};
+use super::health::{Told, told_by};
+use super::journey::Journey;
 use super::mailbox::{End, Head, Put, Whole};
+use super::reaching::Reached;
 use super::request::{AnswerKind, end_to_end};
 use super::source::{Piece, Source};
 use crate::clock;
@@ -36,8 +38,23 @@ pub(super) struct Relaying<'a> {
     place: Option<Place>,
     status: StatusCode,
     headers: HeaderMap,
+    asked_ns: u64,
     /// 0 until it has come: an engine may send its head long before.
     first_byte_ns: u64,
+}
+
+/// An answer that says that the engine takes no requests now: another one may be asked instead.
+pub(super) struct TurnedAway<'a> {
+    relaying: Relaying<'a>,
+    body: Vec<u8>,
+}
+
+impl TurnedAway<'_> {
+    /// Nobody else can be asked: it is the answer.
+    pub async fn accept(self) {
+        self.relaying.put_whole(self.body);
+        self.relaying.keep_link().await;
+    }
 }
 
 /// What the bytes go through.
@@ -92,23 +109,26 @@ impl<'a> Relaying<'a> {
             place: Some(reached.place),
             status: parts.status,
             headers: parts.headers,
+            asked_ns: reached.asked_ns,
             first_byte_ns: 0,
         }
     }
 
-    /// Relays to the end.
-    pub async fn run(mut self) {
+    /// Relays to the end, or gives back an answer that another engine might better.
+    pub async fn run(mut self) -> Option<TurnedAway<'a>> {
         let is_stream = self.status.is_success() && is_event_stream(&self.headers);
         match self.journey.kind {
             AnswerKind::Plain => {
                 self.note_first_byte();
                 self.journey.mailbox.put_head(self.head());
                 self.relay(Through::Plain).await;
+                None
             }
             AnswerKind::Stream if is_stream => {
                 let limits = &self.journey.limits;
                 let stream = AnswerStream::new(&self.journey.shape, limits.event_bytes_max);
                 self.relay(Through::Stream(Box::new(stream))).await;
+                None
             }
             AnswerKind::Stream | AnswerKind::Whole => self.collect().await,
         }
@@ -174,8 +194,8 @@ impl<'a> Relaying<'a> {
         if !frames.is_empty() {
             self.source.note_relayed();
         }
-        if end.is_some() {
-            self.place = None;
+        if let Some(end) = &end {
+            self.over(end.reason);
         }
         let (usage, sent_tokens) = through.usage();
         self.journey.mailbox.put(Put {
@@ -196,7 +216,7 @@ impl<'a> Relaying<'a> {
         }
         let room = mailbox.room(limits.buffer_bytes_max);
         if timeout(limits.reader_stall, room).await.is_err() {
-            self.place = None;
+            self.over(EndReason::ReaderStalled);
             let detail = "the client did not read what was sent";
             let error = ForwardError::downstream(EndReason::ReaderStalled, detail);
             mailbox.put_end(End::of(error, through.usage().1));
@@ -206,21 +226,42 @@ impl<'a> Relaying<'a> {
         true
     }
 
+    /// The engine is free, and how it fared is told: before anyone can see the end.
+    fn over(&mut self, reason: EndReason) {
+        self.place = None;
+        self.journey.note_end(self.engine.slot(), reason);
+    }
+
     /// Collects a whole body, under its bound.
-    async fn collect(mut self) {
+    async fn collect(mut self) -> Option<TurnedAway<'a>> {
         let made_tokens = self.status.is_success();
         match self.read_body().await {
             Ok(body) => {
                 self.place = None;
-                self.put_whole(body);
-                self.keep_link().await;
+                let slot = self.engine.slot();
+                match told_by(self.status, &body) {
+                    Told::Refuses => self.journey.note_refusing(slot),
+                    Told::IsBusy => {}
+                    Told::Answered => {
+                        let is_good = !self.status.is_server_error();
+                        self.journey.note_outcome(slot, is_good);
+                        self.put_whole(body);
+                        self.keep_link().await;
+                        return None;
+                    }
+                }
+                Some(TurnedAway {
+                    relaying: self,
+                    body,
+                })
             }
             Err(end) => {
-                self.place = None;
+                self.over(end.reason);
                 self.journey.mailbox.put_end(End {
                     sent_tokens: made_tokens,
                     ..end
                 });
+                None
             }
         }
     }
@@ -316,8 +357,12 @@ impl<'a> Relaying<'a> {
 
     fn note_first_byte(&mut self) {
         if self.first_byte_ns == 0 {
-            let started_ns = self.journey.started_ns;
-            self.first_byte_ns = clock::monotonic_ns().saturating_sub(started_ns).max(1);
+            let now_ns = clock::monotonic_ns();
+            self.first_byte_ns = now_ns.saturating_sub(self.journey.started_ns).max(1);
+            if self.journey.kind == AnswerKind::Stream && self.status.is_success() {
+                let after_ns = now_ns.saturating_sub(self.asked_ns);
+                self.journey.note_pace(self.engine.slot(), after_ns);
+            }
         }
     }
 

@@ -55,6 +55,8 @@ pub enum Retry {
     Never,
     /// A kept connection was gone before a byte came back: once more, on a fresh one.
     OnReusedConnection,
+    /// The engine went without a byte: another one may have it, once. What this one did is lost.
+    Elsewhere,
     /// It never reached an engine: any other may have it.
     Safe,
 }

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokenmill_core::routing::Policy;
 use tokio_rustls::TlsConnector;
 
 use super::address::{Place, parse_url};
 use super::connection::Link;
+use super::pool::Pool;
 use super::tls::TlsRoots;
 
-/// How long an engine that could not be connected to comes last in the choice.
-const SUSPECT_MS: u64 = 1_000;
 /// How long after an engine left the fleet its silence is taken for its end. One that was told to
 /// stop may refuse connections and still finish the answers it has begun.
 pub(super) const DEPARTED: Duration = Duration::from_secs(10);
@@ -80,7 +80,6 @@ pub struct Engine {
     base_path: String,
     authorization: Option<HeaderValue>,
     idle: Mutex<VecDeque<Idle>>,
-    suspect_until_ms: AtomicU64,
     /// When it was found to be in no pool any more; 0 while it is in one.
     departed_ms: AtomicU64,
     /// Requests that it takes at once; 0: no number.
@@ -121,7 +120,6 @@ impl Engine {
             base_path: parsed.base_path,
             authorization,
             idle: Mutex::default(),
-            suspect_until_ms: AtomicU64::new(0),
             departed_ms: AtomicU64::new(0),
             places: AtomicU64::new(0),
         })
@@ -129,6 +127,10 @@ impl Engine {
 
     pub(super) fn slot(&self) -> usize {
         self.slot
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Requests that it takes at once, over all workers; 0: no number.
@@ -150,19 +152,6 @@ impl Engine {
 
     pub(super) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
-    }
-
-    pub(super) fn is_suspect(&self, now_ms: u64) -> bool {
-        now_ms < self.suspect_until_ms.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn suspect(&self, now_ms: u64) {
-        self.suspect_until_ms
-            .store(now_ms + SUSPECT_MS, Ordering::Relaxed);
-    }
-
-    pub(super) fn trust(&self) {
-        self.suspect_until_ms.store(0, Ordering::Relaxed);
     }
 
     /// Whether it has been out of every pool for so long that silence means its end.
@@ -239,7 +228,7 @@ pub(super) struct Around<'a> {
 #[derive(Default)]
 pub struct Fleet {
     engines: Vec<Arc<Engine>>,
-    pools: Vec<Vec<Arc<Engine>>>,
+    pools: Vec<Pool>,
 }
 
 impl Fleet {
@@ -251,7 +240,7 @@ impl Fleet {
     pub(super) fn after(
         before: &Self,
         engines: &[(usize, String, Option<String>)],
-        pools: &[Vec<usize>],
+        pools: &[(Policy, Vec<usize>)],
         around: &Around<'_>,
     ) -> Result<Self, FleetError> {
         let mut known: Vec<Arc<Engine>> = Vec::with_capacity(engines.len());
@@ -271,12 +260,15 @@ impl Fleet {
             let engine = known.iter().find(|engine| engine.slot == *slot);
             engine.cloned().ok_or(FleetError::Slot(*slot))
         };
-        let pools: Vec<Vec<Arc<Engine>>> = pools
+        let pools: Vec<Pool> = pools
             .iter()
-            .map(|slots| slots.iter().map(find).collect())
+            .map(|(policy, slots)| {
+                let engines: Result<_, _> = slots.iter().map(find).collect();
+                Ok(Pool::new(*policy, engines?))
+            })
             .collect::<Result<_, _>>()?;
         for engine in before.engines.iter().chain(&known) {
-            let mut pooled = pools.iter().flatten();
+            let mut pooled = pools.iter().flat_map(Pool::engines);
             engine.note_place(pooled.any(|each| Arc::ptr_eq(each, engine)), around.now_ms);
         }
         Ok(Self {
@@ -289,9 +281,13 @@ impl Fleet {
         &self.engines
     }
 
-    /// The engines of a pool; none when there is no such pool.
-    pub(super) fn pool(&self, pool: usize) -> &[Arc<Engine>] {
-        self.pools.get(pool).map_or(&[], Vec::as_slice)
+    /// A pool, if there is such a one.
+    pub(super) fn pool(&self, pool: usize) -> Option<&Pool> {
+        self.pools.get(pool)
+    }
+
+    pub(super) fn pools(&self) -> &[Pool] {
+        &self.pools
     }
 }
 
@@ -309,7 +305,12 @@ mod tests {
                 now_ms,
                 places: &[],
             };
-            Fleet::after(before, &listed(url), pools, &around).expect("a good fleet")
+            let pools: Vec<_> = pools
+                .iter()
+                .cloned()
+                .map(|one| (Policy::Prefix, one))
+                .collect();
+            Fleet::after(before, &listed(url), &pools, &around).expect("a good fleet")
         };
         let wait_ms = u64::try_from(DEPARTED.as_millis()).expect("seconds");
         let first = after(&Fleet::default(), "http://a", &[vec![0]], 1_000);

@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokenmill_core::routing::{Policy, RetryBudget, session_point};
 use tokenmill_core::sse::StreamShape;
 use tokenmill_core::wallet::{Claimer, Refusal};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -25,6 +27,7 @@ use super::gate::{Asker, Entered, Gate};
 use super::journey::{Journey, Turn};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
+use super::pool::{Wish, preferring};
 use super::relay::Relay;
 use super::request::{AnswerKind, Outbound};
 use super::tls::TlsRoots;
@@ -33,6 +36,8 @@ use crate::segment::Segment;
 
 /// How often the drain deadline is looked at and kept connections are swept.
 const TICK: Duration = Duration::from_millis(100);
+/// Milliseconds between looks for an engine that is far slower than its pool.
+const PACES_MS: u64 = 1_000;
 /// How long `close` waits for the thread.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
@@ -49,6 +54,8 @@ pub struct Order {
     pub shape: StreamShape,
     /// Who pays; `None`: a request of the house's own.
     pub admission: Option<Admission>,
+    /// Requests of one session go to one engine, where the pool's policy is that.
+    pub session: Option<String>,
 }
 
 /// What became of an order.
@@ -77,6 +84,8 @@ pub struct Forwarder {
     engine_room: Mutex<EngineRoom>,
     /// Where this worker found its last free cell.
     cells: Mutex<Claimer>,
+    /// What is left for retries.
+    retries: Arc<AtomicU32>,
 }
 
 /// What the thread and the callers share.
@@ -118,6 +127,7 @@ impl Forwarder {
             house: Arc::default(),
             engine_room: Mutex::default(),
             cells: Mutex::new(Claimer::new(u16::try_from(worker).unwrap_or(u16::MAX - 1))),
+            retries: Arc::new(AtomicU32::new(RetryBudget::default().word())),
         })
     }
 
@@ -140,7 +150,7 @@ impl Forwarder {
     pub fn set_fleet(
         &self,
         engines: &[(usize, String, Option<String>)],
-        pools: &[Vec<usize>],
+        pools: &[(Policy, Vec<usize>)],
         places: &[u64],
     ) -> Result<(), FleetError> {
         let engines_max = self.segment.layout().sizes().engines_max;
@@ -182,7 +192,8 @@ impl Forwarder {
             weight: self.segment.weight(admission.request.account_id),
             seed: id,
         });
-        let turn = match self.turn(asker, &fleet, order.pool) {
+        let wish = self.wish(&order, id);
+        let turn = match self.turn(asker, &fleet, &order, &wish) {
             Ok(turn) => turn,
             Err(retry_after_ms) => return Ok(Started::Full { retry_after_ms }),
         };
@@ -202,12 +213,14 @@ impl Forwarder {
             shape: order.shape,
             fleet,
             pool: order.pool,
+            wish,
             limits: self.limits,
             segment: Arc::clone(&self.segment),
             worker: self.worker,
             started_ns,
             gate: Arc::clone(&self.gate),
             asker,
+            retries: Arc::clone(&self.retries),
         };
         let listed = Listed {
             house: Arc::clone(&self.house),
@@ -225,14 +238,37 @@ impl Forwarder {
         Ok(Started::Relay(Relay::new(mailbox, task)))
     }
 
+    /// What a request goes by in the choice of its engine.
+    fn wish(&self, order: &Order, id: u64) -> Wish {
+        let owner = order
+            .admission
+            .map(|admission| admission.request.account_id);
+        let session = order.session.as_deref();
+        Wish {
+            owner,
+            session: session.map(|name| session_point(name, owner.unwrap_or(0))),
+            seed: id << 12 ^ (self.worker << 2) as u64,
+        }
+    }
+
     /// Where a request begins: before anything is held for it, so that what cannot be served in
     /// time is told at once; then when to come back.
-    fn turn(&self, asker: Option<Asker>, fleet: &Fleet, pool: usize) -> Result<Turn, u64> {
-        let engines = fleet.pool(pool);
-        let Some(asker) = asker.filter(|_| engines.iter().any(|engine| engine.places() > 0)) else {
+    fn turn(
+        &self,
+        asker: Option<Asker>,
+        fleet: &Fleet,
+        order: &Order,
+        wish: &Wish,
+    ) -> Result<Turn, u64> {
+        let pool = fleet.pool(order.pool);
+        let bounded = pool.filter(|pool| pool.has_places());
+        let (Some(asker), Some(pool)) = (asker, bounded) else {
             return Ok(Turn::Open);
         };
-        match self.gate.enter(asker, engines.to_vec()) {
+        let beginnings = pool.beginnings(&self.segment, wish, order.outbound.body());
+        let chosen = pool.choose(&self.segment, wish, &beginnings, &[]);
+        let engines = preferring(chosen, pool.engines());
+        match self.gate.enter(asker, engines) {
             Entered::Placed(place) => Ok(Turn::Placed(place)),
             Entered::Waiting(waiting) => Ok(Turn::Waiting(waiting)),
             Entered::Full { retry_after_ms } => Err(retry_after_ms),
@@ -346,6 +382,7 @@ impl Keeper {
 
     async fn tend(&self) {
         let mut ticks = interval(TICK);
+        let mut paced_ms = 0;
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -358,6 +395,12 @@ impl Keeper {
             let fleet = Arc::clone(&lock(&self.house.fleet));
             for engine in fleet.engines() {
                 engine.sweep_idle(now_ms);
+            }
+            if now_ms >= paced_ms + PACES_MS {
+                paced_ms = now_ms;
+                for pool in fleet.pools() {
+                    pool.exclude_slowest(&self.segment, now_ms);
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use tokenmill_core::counters::Histogram;
 use tokenmill_core::fairness::{
     Ahead, Line, Next, Supply, averaged, expected_wait_ns, is_first, share,
 };
-use tokenmill_core::routing::{Candidate, pick};
+use tokenmill_core::routing::{Candidate, Standing, pick};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -112,34 +112,23 @@ impl Gate {
         })
     }
 
-    /// A place at the least busy of the engines, whether it has one or not: for requests that are
-    /// none of a customer's.
-    pub fn pass(self: &Arc<Self>, engines: &[Arc<Engine>], seed: u64) -> Option<Place> {
-        let now_ms = clock::monotonic_ms();
-        let engine = match engines {
-            [] => return None,
-            [only] => only,
-            several => {
-                let candidates: Vec<_> = several
-                    .iter()
-                    .map(|engine| self.candidate(engine, now_ms))
-                    .collect();
-                let slot = pick(&candidates, seed)?;
-                several.iter().find(|engine| engine.slot() == slot)?
-            }
-        };
+    /// A place at the first of the engines, whether it has one or not: for requests that are none
+    /// of a customer's, and where engines take any number.
+    pub fn pass(self: &Arc<Self>, engines: &[Arc<Engine>]) -> Option<Place> {
+        let engine = engines.first()?;
         self.segment
             .engine_in_flight_add(self.worker, engine.slot(), 1);
         Some(self.place(engine, None))
     }
 
-    /// A place at one of the engines, now or later, or the word that there will be none in time.
+    /// A place at one of the engines, the first if it has one, now or later, or the word that there
+    /// will be none in time.
     pub fn enter(self: &Arc<Self>, asker: Asker, engines: Vec<Arc<Engine>>) -> Entered {
         if engines.is_empty() {
             return Entered::Nowhere;
         }
         if engines.iter().all(|engine| engine.places() == 0) {
-            let place = self.pass(&engines, asker.seed);
+            let place = self.pass(&engines);
             return place.map_or(Entered::Nowhere, Entered::Placed);
         }
         let mut state = self.lock();
@@ -304,7 +293,13 @@ impl Gate {
             .filter(|engine| self.may_take(engine, next.served, seen, now_ms))
             .map(|engine| self.candidate(engine, now_ms))
             .collect();
-        let slot = pick(&free, waiter.seed)?;
+        // The first one is who should have it, by the pool's policy.
+        let first = waiter.engines.first()?.slot();
+        let slot = if free.iter().any(|each| each.engine == first) {
+            first
+        } else {
+            pick(&free, waiter.seed)?
+        };
         let engine = waiter.engines.iter().find(|engine| engine.slot() == slot)?;
         let places = engine.places();
         if places == 0 {
@@ -343,7 +338,7 @@ impl Gate {
         Candidate {
             engine: engine.slot(),
             in_flight: self.segment.engine_in_flight(engine.slot()),
-            is_suspect: engine.is_suspect(now_ms),
+            is_suspect: self.segment.engine_standing(engine.slot(), now_ms) == Standing::Out,
         }
     }
 

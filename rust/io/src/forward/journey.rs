@@ -1,30 +1,30 @@
-//! One request's way: an engine is chosen, connected to, asked, and its answer relayed.
+//! One request's way: it gets a place at an engine, asks it, and its answer is relayed.
 //!
-//! Tried again, on another engine or a fresh connection, only while no byte has come back and the
-//! failure proves that nothing was done. Runs as a task; dropping it undoes all it holds.
+//! Tried again, on another engine, only while no byte of an answer has come back, and within the
+//! budget for that. Runs as a task; dropping it undoes all it holds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::Response;
-use hyper::body::Incoming;
 use tokenmill_core::counters::Counter;
+use tokenmill_core::routing::{Beginnings, RetryBudget};
 use tokenmill_core::sse::StreamShape;
 use tokio::time::timeout;
 
 use super::answer::Relaying;
-use super::connection::Link;
-use super::error::{EndReason, ForwardError, Retry, Side};
-use super::fleet::{Engine, Fleet};
+use super::error::{EndReason, ForwardError, Retry};
+use super::fleet::Fleet;
 use super::gate::{Asker, Entered, Gate, Place, Waiting, overloaded};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
+use super::pool::{Wish, preferring};
 use super::request::{AnswerKind, Outbound};
-use super::source::DEPARTED_LOOK;
-use crate::clock;
 use crate::segment::Segment;
 
 /// Engines that are tried for one request.
 const ENGINES_TRIED_MAX: usize = 4;
+/// The same after one of them went without a byte: what killed it may kill the next.
+const ENGINES_LOST_MAX: usize = 2;
 
 /// One request and all that its task needs.
 pub(super) struct Journey {
@@ -34,6 +34,7 @@ pub(super) struct Journey {
     pub shape: StreamShape,
     pub fleet: Arc<Fleet>,
     pub pool: usize,
+    pub wish: Wish,
     pub limits: Limits,
     pub segment: Arc<Segment>,
     pub worker: usize,
@@ -41,6 +42,8 @@ pub(super) struct Journey {
     pub gate: Arc<Gate>,
     /// Whose request it is; `None`: nobody's who pays, and it waits for no place.
     pub asker: Option<Asker>,
+    /// What is left for retries: the worker's.
+    pub retries: Arc<AtomicU32>,
 }
 
 /// Where a request stands when it sets out.
@@ -53,29 +56,51 @@ pub(super) enum Turn {
     Waiting(Waiting),
 }
 
-/// An engine that has begun to answer.
-pub(super) struct Reached {
-    pub engine: Arc<Engine>,
-    pub link: Link,
-    pub answer: Response<Incoming>,
-    /// The engine's, until it is dropped.
-    pub place: Place,
-}
-
 impl Journey {
     /// Goes all the way; the mailbox has its last event afterwards.
     pub async fn run(mut self, turn: Turn) {
-        // Boxed: its state would be part of the task for as long as the answer takes.
-        let reach = Box::pin(self.reach(turn));
-        let reached = match self.kind {
-            AnswerKind::Stream => self.with_comments(reach).await,
-            AnswerKind::Whole | AnswerKind::Plain => reach.await,
+        self.earn_retry();
+        let pool = self.fleet.pool(self.pool);
+        let beginnings = pool.map_or_else(Beginnings::default, |pool| {
+            pool.beginnings(&self.segment, &self.wish, self.outbound.body())
+        });
+        // Boxed, as what follows: its state would be part of the task while the answer lasts.
+        let first = Box::pin(self.first_place(turn, &beginnings));
+        let first = self.patiently(first).await;
+        let mut place = match first {
+            Ok(place) => place,
+            Err(error) => return self.mailbox.put_end(End::of(error, false)),
         };
-        // It is asked no more: a long prompt is not kept for as long as its answer takes.
-        self.outbound.drop_body();
-        match reached {
-            Ok(reached) => Relaying::new(&self, reached).run().await,
-            Err(error) => self.mailbox.put_end(End::of(error, false)),
+        let mut tried = Vec::new();
+        loop {
+            let engine = Arc::clone(place.engine());
+            tried.push(engine.slot());
+            self.mailbox.set_engine(engine.slot());
+            match self.patiently(Box::pin(self.reach(&engine, place))).await {
+                Err(error) => {
+                    self.note_end(engine.slot(), error.kind);
+                    let tries_max = tries_max(error.retry);
+                    let next = Box::pin(self.next_place(&tried, tries_max, &beginnings));
+                    match next.await {
+                        Some(next) => place = next,
+                        None => return self.mailbox.put_end(End::of(error, false)),
+                    }
+                }
+                Ok(reached) => {
+                    if reached.answer.status().is_success() {
+                        // It is asked no more: a long prompt is not kept while its answer lasts.
+                        self.outbound.drop_body();
+                    }
+                    let Some(turned) = Relaying::new(&self, reached).run().await else {
+                        return;
+                    };
+                    let next = Box::pin(self.next_place(&tried, ENGINES_TRIED_MAX, &beginnings));
+                    match next.await {
+                        Some(next) => place = next,
+                        None => return turned.accept().await,
+                    }
+                }
+            }
         }
     }
 
@@ -95,44 +120,64 @@ impl Journey {
         self.segment.count(self.worker, counter, amount);
     }
 
-    async fn reach(&self, turn: Turn) -> Result<Reached, ForwardError> {
-        let mut tried = Vec::new();
-        let mut last = ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
-        let mut next = match turn {
-            Turn::Open => self.place_beside(&tried).await?,
-            Turn::Placed(place) => Some(place),
-            Turn::Waiting(waiting) => Some(waiting.place().await?),
-        };
-        while let Some(place) = next {
-            if !tried.is_empty() {
-                self.count(Counter::RETRIES, 1);
-            }
-            let engine = Arc::clone(place.engine());
-            self.mailbox.set_engine(engine.slot());
-            match self.try_engine(&engine, place).await {
-                Ok(reached) => return Ok(reached),
-                Err(error) if error.retry == Retry::Safe => last = error,
-                Err(error) => return Err(error),
-            }
-            engine.suspect(clock::monotonic_ms());
-            tried.push(engine.slot());
-            if tried.len() == ENGINES_TRIED_MAX {
-                break;
-            }
-            next = self.place_beside(&tried).await?;
+    /// What `work` gives; only the client of a stream can be given comments meanwhile.
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.kind {
+            AnswerKind::Stream => self.with_comments(work).await,
+            AnswerKind::Whole | AnswerKind::Plain => work.await,
         }
-        Err(last)
     }
 
-    /// A place at an engine that was not tried, if there is one.
-    async fn place_beside(&self, tried: &[usize]) -> Result<Option<Place>, ForwardError> {
-        let pool = self.fleet.pool(self.pool).iter();
-        let left: Vec<_> = pool
-            .filter(|engine| !tried.contains(&engine.slot()))
-            .cloned()
-            .collect();
+    async fn first_place(
+        &self,
+        turn: Turn,
+        beginnings: &Beginnings,
+    ) -> Result<Place, ForwardError> {
+        match turn {
+            Turn::Open => {
+                let place = self.place_beside(&[], beginnings).await?;
+                let nobody = || ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
+                place.ok_or_else(nobody)
+            }
+            Turn::Placed(place) => Ok(place),
+            Turn::Waiting(waiting) => waiting.place().await,
+        }
+    }
+
+    /// A place at another engine for a request that may be tried again, within the budget.
+    async fn next_place(
+        &self,
+        tried: &[usize],
+        tries_max: usize,
+        beginnings: &Beginnings,
+    ) -> Option<Place> {
+        let pool = self.fleet.pool(self.pool)?;
+        if tried.len() >= tries_max.min(pool.engines().len()) || !self.spend_retry() {
+            return None;
+        }
+        let place = self.patiently(self.place_beside(tried, beginnings)).await;
+        let place = place.ok().flatten()?;
+        self.count(Counter::RETRIES, 1);
+        Some(place)
+    }
+
+    /// A place at an engine that was not tried, if there is one: the chosen one, where it has room.
+    async fn place_beside(
+        &self,
+        tried: &[usize],
+        beginnings: &Beginnings,
+    ) -> Result<Option<Place>, ForwardError> {
+        let Some(pool) = self.fleet.pool(self.pool) else {
+            return Ok(None);
+        };
+        let chosen = pool.choose(&self.segment, &self.wish, beginnings, tried);
+        let left = pool.engines().iter();
+        let left = preferring(
+            chosen,
+            left.filter(|engine| !tried.contains(&engine.slot())),
+        );
         let Some(asker) = self.asker else {
-            return Ok(self.gate.pass(&left, self.mailbox.id()));
+            return Ok(self.gate.pass(&left));
         };
         match self.gate.enter(asker, left) {
             Entered::Placed(place) => Ok(Some(place)),
@@ -142,123 +187,27 @@ impl Journey {
         }
     }
 
-    async fn try_engine(
-        &self,
-        engine: &Arc<Engine>,
-        place: Place,
-    ) -> Result<Reached, ForwardError> {
-        let mut kept = None;
-        while let Some(mut link) = engine.take_idle() {
-            if link.is_alive() {
-                kept = Some(link);
-                break;
-            }
-        }
-        let link = match kept {
-            Some(link) => link,
-            None => self.connect(engine).await?,
-        };
-        match self.ask(engine, link).await {
-            Ok((link, answer)) => Ok(reached(engine, link, answer, place)),
-            Err(error) if error.retry == Retry::OnReusedConnection => {
-                // The others were kept as long: they are as dead as this one.
-                engine.drop_idle();
-                self.count(Counter::RETRIES, 1);
-                let link = self.connect(engine).await?;
-                let (link, answer) = self.ask(engine, link).await?;
-                Ok(reached(engine, link, answer, place))
-            }
-            Err(error) => Err(error),
-        }
+    fn earn_retry(&self) {
+        let after = |word| Some(RetryBudget::from_word(word).earned().word());
+        let _ = self
+            .retries
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
     }
 
-    async fn connect(&self, engine: &Engine) -> Result<Link, ForwardError> {
-        let slot = engine.slot();
-        match timeout(self.limits.connect, Box::pin(Link::open(engine.address()))).await {
-            Ok(Ok(link)) => Ok(link),
-            Ok(Err(error)) => {
-                let detail = format!("engine {slot} could not be connected to: {error}");
-                let failed = ForwardError::upstream(EndReason::Refused, detail);
-                Err(failed.retried(Retry::Safe))
-            }
-            Err(_) => {
-                let detail = format!("engine {slot} did not take the connection in time");
-                let failed = ForwardError::upstream(EndReason::ConnectTimeout, detail);
-                Err(failed.retried(Retry::Safe))
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        engine: &Engine,
-        mut link: Link,
-    ) -> Result<(Link, Response<Incoming>), ForwardError> {
-        let request = self.outbound.to(engine).map_err(|error| ForwardError {
-            side: Side::Internal,
-            ..ForwardError::upstream(EndReason::Malformed, error)
-        })?;
-        let slot = engine.slot();
-        self.mailbox.note_asked();
-        let sent = timeout(self.limits.first_byte, link.send(request));
-        let Some(sent) = unless_departed(engine, sent).await else {
-            let detail = format!("engine {slot} has left before it began to answer");
-            return Err(ForwardError::upstream(EndReason::Closed, detail));
-        };
-        match sent {
-            Ok(Ok(answer)) => Ok((link, answer)),
-            Ok(Err(mut failure)) => {
-                // What comes back was never written to the socket.
-                let was_unsent = failure.take_message().is_some();
-                let error = failure.into_error();
-                let failed = ForwardError::of_answer(&error);
-                let is_stale = link.is_reused()
-                    && failed.kind == EndReason::Closed
-                    && (was_unsent || self.may_repeat());
-                Err(if is_stale {
-                    failed.retried(Retry::OnReusedConnection)
-                } else {
-                    failed
-                })
-            }
-            Err(_) => {
-                let detail = format!("engine {slot} did not begin to answer in time");
-                Err(ForwardError::upstream(EndReason::FirstByteTimeout, detail))
-            }
-        }
-    }
-
-    /// Whether a request that a kept connection lost may be sent once more: a generation leaves
-    /// nothing behind on an engine, and other requests only where HTTP says so.
-    fn may_repeat(&self) -> bool {
-        self.kind != AnswerKind::Plain || self.outbound.is_idempotent()
+    /// Whether there was something left for a retry.
+    fn spend_retry(&self) -> bool {
+        let after = |word| Some(RetryBudget::from_word(word).spent()?.word());
+        self.retries
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after)
+            .is_ok()
     }
 }
 
-/// What `work` gives, or nothing once the engine has been out of the fleet for long: it hangs.
-async fn unless_departed<T>(engine: &Engine, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    loop {
-        match timeout(DEPARTED_LOOK, work.as_mut()).await {
-            Ok(done) => return Some(done),
-            Err(_) if engine.has_departed(clock::monotonic_ms()) => return None,
-            Err(_) => {}
-        }
-    }
-}
-
-fn reached(
-    engine: &Arc<Engine>,
-    link: Link,
-    answer: Response<Incoming>,
-    mut place: Place,
-) -> Reached {
-    engine.trust();
-    place.note_answer();
-    Reached {
-        engine: Arc::clone(engine),
-        link,
-        answer,
-        place,
+/// How many engines may be tried once one failed so.
+fn tries_max(retry: Retry) -> usize {
+    match retry {
+        Retry::Never | Retry::OnReusedConnection => 0,
+        Retry::Elsewhere => ENGINES_LOST_MAX,
+        Retry::Safe => ENGINES_TRIED_MAX,
     }
 }

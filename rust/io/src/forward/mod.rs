@@ -15,11 +15,14 @@ mod error;
 mod fleet;
 mod forwarder;
 mod gate;
+mod health;
 mod journey;
 mod limits;
 mod mailbox;
 #[cfg(all(test, feature = "loom"))]
 mod models;
+mod pool;
+mod reaching;
 mod relay;
 mod request;
 #[cfg_attr(feature = "loom", path = "signal_model.rs")]

@@ -94,6 +94,10 @@ impl Outbound {
         Self::checked(method, target, end_to_end(&parsed), body)
     }
 
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Whether sending it twice does what sending it once does. Source: RFC 9110, 9.2.2.
     pub(super) fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()

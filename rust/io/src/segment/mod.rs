@@ -4,6 +4,7 @@
 //! Where things lie is arithmetic of `tokenmill_core::segment`; this one makes and maps the file.
 
 mod boot;
+mod engines;
 mod file;
 mod money;
 mod shared;
@@ -11,6 +12,8 @@ mod turns;
 
 #[cfg(test)]
 mod tests;
+
+pub use engines::EngineHealth;
 
 use std::io;
 use std::path::Path;

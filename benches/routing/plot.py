@@ -1,0 +1,54 @@
+"""A picture of a simulator's results: p99 time to the first token by trace, fleet and policy.
+
+    python benches/routing/plot.py benches/results/FILE.json
+
+Needs matplotlib. Writes `FILE.png` beside the file.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+OURS = {"prefix": "#c2410c", "session": "#ea580c", "power_of_two": "#fb923c"}
+
+
+def draw(axes: Any, rows: list[dict[str, Any]]) -> None:
+    """One trace over one fleet: a bar a policy, its hits beside it."""
+    rows = rows[::-1]
+    for place, row in enumerate(rows):
+        axes.barh(place, row["p99_ms"], color=OURS.get(row["policy"], "#9ca3af"))
+        shown = f" {row['p99_ms']:,.0f} ms, {row['hit_percent']:.0f} % hits"
+        axes.text(row["p99_ms"], place, shown, va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [row["policy"] for row in rows], fontsize=7)
+    axes.set_xscale("log")
+    axes.margins(x=0.25)
+    axes.set_title(f"{rows[0]['trace']}, {rows[0]['engines']} engines", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="x", labelsize=7)
+
+
+def main() -> None:
+    """Draws one picture a results file."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        rows = json.loads(path.read_text())
+        traces = list(dict.fromkeys(row["trace"] for row in rows))
+        fleets = list(dict.fromkeys(row["engines"] for row in rows))
+        size = (5 * len(fleets), 2 * len(traces))
+        figure, grid = plt.subplots(len(traces), len(fleets), figsize=size, squeeze=False)
+        for line, trace in zip(grid, traces, strict=True):
+            for axes, engines in zip(line, fleets, strict=True):
+                draw(axes, [r for r in rows if (r["trace"], r["engines"]) == (trace, engines)])
+        figure.suptitle(f"p99 time to the first token, less is better · {path.stem}", fontsize=10)
+        figure.tight_layout()
+        figure.savefig(path.with_suffix(".png"), dpi=90)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+//! How busy an engine is, in one number.
+
+/// What a request weighs in [`Load::weight`].
+pub const REQUEST: u64 = 16;
+/// Share of the KV cache from which on an engine counts as busier than its requests say: it will
+/// soon have to throw answers out and begin them again.
+const CACHE_FULL_PERMILLE: u64 = 800;
+
+/// What is known of an engine's load now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests of this house that it works on.
+    pub in_flight: u64,
+    /// Requests that it has from others, by its own count.
+    pub elsewhere: u64,
+    /// Requests that it has not begun, by its own count: they weigh twice.
+    pub waiting: u64,
+    /// How much of its KV cache is taken, in thousandths.
+    pub cache_permille: u64,
+}
+
+impl Load {
+    /// The load in sixteenths of a request; up to twice that as the KV cache fills up.
+    pub fn weight(self) -> u64 {
+        let requests = self.in_flight + self.elsewhere + self.waiting;
+        let weight = requests.saturating_mul(REQUEST);
+        let over = self.cache_permille.clamp(CACHE_FULL_PERMILLE, 1_000) - CACHE_FULL_PERMILLE;
+        let span = 1_000 - CACHE_FULL_PERMILLE;
+        weight + weight / span * over + weight % span * over / span
+    }
+}
+
+/// How long what an engine said of itself is believed.
+const SEEN_MS: u64 = 5_000;
+const TICK_MS: u64 = 256;
+const TICKS: u64 = 1 << 22;
+
+/// What an engine's metrics said, as control saw them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// See [`Load`].
+    pub elsewhere: u64,
+    /// See [`Load`].
+    pub waiting: u64,
+    /// See [`Load`].
+    pub cache_permille: u64,
+    tick: u64,
+}
+
+impl Seen {
+    /// Seen now.
+    pub fn new(elsewhere: u64, waiting: u64, cache_permille: u64, now_ms: u64) -> Self {
+        Self {
+            elsewhere: elsewhere.min(0xffff),
+            waiting: waiting.min(0xffff),
+            cache_permille: cache_permille.min(1_000),
+            tick: now_ms / TICK_MS % TICKS,
+        }
+    }
+
+    /// As it lies in a word; nothing, if it is old.
+    pub fn from_word(word: u64, now_ms: u64) -> Self {
+        let tick = word >> 42;
+        let age_ms = (now_ms / TICK_MS).wrapping_sub(tick) % TICKS * TICK_MS;
+        if word == 0 || age_ms > SEEN_MS {
+            return Self::default();
+        }
+        Self {
+            elsewhere: word & 0xffff,
+            waiting: word >> 16 & 0xffff,
+            cache_permille: word >> 32 & 0x3ff,
+            tick,
+        }
+    }
+
+    /// The word.
+    pub fn word(self) -> u64 {
+        self.elsewhere | self.waiting << 16 | self.cache_permille << 32 | self.tick << 42
+    }
+
+    /// The load of an engine that this was seen of.
+    pub fn load(self, in_flight: u64) -> Load {
+        Load {
+            in_flight,
+            elsewhere: self.elsewhere,
+            waiting: self.waiting,
+            cache_permille: self.cache_permille,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_believed_for_a_while() {
+        let now_ms = 1_000_000_000_000;
+        let seen = Seen::new(70_000, 3, 990, now_ms);
+        let read = |at_ms| Seen::from_word(seen.word(), at_ms);
+        assert_eq!(read(now_ms + 4_000), seen);
+        assert_eq!(seen.load(2).in_flight, 2);
+        assert_eq!(
+            (seen.elsewhere, seen.waiting, seen.cache_permille),
+            (0xffff, 3, 990)
+        );
+        assert_eq!(read(now_ms + 6_000), Seen::default());
+        assert_eq!(Seen::from_word(0, 1), Seen::default());
+    }
+
+    #[test]
+    fn a_full_cache_doubles_the_weight_and_a_half_full_one_does_nothing() {
+        let load = |cache_permille| Load {
+            in_flight: 10,
+            cache_permille,
+            ..Load::default()
+        };
+        let weights = [0, 500, 800, 900, 1_000, 9_000].map(|share| load(share).weight());
+        assert_eq!(weights, [160, 160, 160, 240, 320, 320]);
+    }
+
+    #[test]
+    fn what_waits_weighs_twice_and_what_others_sent_counts() {
+        let load = Load {
+            in_flight: 3,
+            elsewhere: 2,
+            waiting: 1,
+            cache_permille: 0,
+        };
+        assert_eq!(load.weight(), 6 * REQUEST);
+    }
+}

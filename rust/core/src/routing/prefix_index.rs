@@ -1,0 +1,228 @@
+//! Which engine was sent which beginning of a prompt: a table of fixed size that forgets.
+//!
+//! A set of eight words, one cache line, holds what hashes to it; a word is one engine that holds
+//! one beginning. Words are written without order and without a lock, by any process: each is whole
+//! by itself, and one that is lost or is mistaken for another (once in half a billion) sends a
+//! request to an engine that has to compute its prompt anew, no more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::prompt::Beginnings;
+
+/// Words of a set.
+pub const SET_WORDS: usize = 8;
+/// Engines that one beginning is remembered for: a famous one must not push out all others.
+const HOLDERS_MAX: usize = 4;
+/// How long a beginning that nobody asked for is taken to be in its engine's cache.
+const HELD_MS: u64 = 20 * 60 * 1_000;
+
+const ENGINE_BITS: u32 = 12;
+const AGE_BITS: u32 = 20;
+const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
+/// Times are kept in quarters of a second.
+const TICK_BITS: u32 = 8;
+
+/// An engine that was sent a beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its slot.
+    pub engine: usize,
+    /// How long ago that was, the last time.
+    pub age_ms: u64,
+}
+
+/// The table, over words that may be shared with other processes.
+#[derive(Debug, Clone, Copy)]
+pub struct PrefixIndex<'a> {
+    words: &'a [AtomicU64],
+    sets_mask: usize,
+}
+
+impl<'a> PrefixIndex<'a> {
+    /// The table in `words`, of which a power of two of sets is used; in fewer than eight words
+    /// nothing is remembered.
+    pub fn new(words: &'a [AtomicU64]) -> Self {
+        let sets = words.len() / SET_WORDS;
+        Self {
+            words,
+            sets_mask: if sets == 0 {
+                0
+            } else {
+                (1 << sets.ilog2()) - 1
+            },
+        }
+    }
+
+    /// Engines that hold the beginning with this hash, in no order; at most four.
+    pub fn holders(&self, hash: u64, now_ms: u64) -> impl Iterator<Item = Holder> + use<'a> {
+        let tag = tag_of(hash);
+        self.set(hash).iter().filter_map(move |word| {
+            let word = word.load(Ordering::Relaxed);
+            let holder = holder_of(word, now_ms);
+            (word >> (ENGINE_BITS + AGE_BITS) == tag && holder.age_ms < HELD_MS).then_some(holder)
+        })
+    }
+
+    /// Remembers that `engine` was sent a prompt with these beginnings.
+    pub fn note(&self, beginnings: &Beginnings, engine: usize, now_ms: u64) {
+        for hash in beginnings.hashes() {
+            self.note_one(*hash, engine, now_ms);
+        }
+    }
+
+    fn note_one(&self, hash: u64, engine: usize, now_ms: u64) {
+        let set = self.set(hash);
+        let fresh = word_of(hash, engine, now_ms);
+        let words: Vec8 =
+            std::array::from_fn(|at| set.get(at).map_or(0, |word| word.load(Ordering::Relaxed)));
+        let Some(at) = place_for(&words, fresh, now_ms).filter(|at| *at < set.len()) else {
+            return;
+        };
+        if words[at] != fresh {
+            set[at].store(fresh, Ordering::Relaxed);
+        }
+    }
+
+    fn set(&self, hash: u64) -> &'a [AtomicU64] {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+        let first = (hash as usize & self.sets_mask) * SET_WORDS;
+        self.words.get(first..first + SET_WORDS).unwrap_or(&[])
+    }
+}
+
+type Vec8 = [u64; SET_WORDS];
+
+/// Where a word goes: over the same pair, else over the oldest of a beginning that has enough
+/// holders, else into an empty place, else over the oldest of all.
+fn place_for(words: &Vec8, fresh: u64, now_ms: u64) -> Option<usize> {
+    let is_same = |word: u64| word >> AGE_BITS == fresh >> AGE_BITS;
+    if let Some(at) = words.iter().position(|word| *word != 0 && is_same(*word)) {
+        return Some(at);
+    }
+    let tag = fresh >> (ENGINE_BITS + AGE_BITS);
+    let has_tag = |word: u64| word >> (ENGINE_BITS + AGE_BITS) == tag;
+    let is_famous = words.iter().filter(|word| has_tag(**word)).count() >= HOLDERS_MAX;
+    let age = |at: &usize| match words[*at] {
+        0 => u64::MAX,
+        word => holder_of(word, now_ms).age_ms,
+    };
+    let places = (0..SET_WORDS).filter(|at| !is_famous || has_tag(words[*at]));
+    places.max_by_key(age)
+}
+
+fn tag_of(hash: u64) -> u64 {
+    hash >> 32 | 1 // never 0: an empty word has no tag
+}
+
+fn word_of(hash: u64, engine: usize, now_ms: u64) -> u64 {
+    let engine = engine as u64 & ((1 << ENGINE_BITS) - 1);
+    let at = now_ms >> TICK_BITS & AGE_MASK;
+    tag_of(hash) << (ENGINE_BITS + AGE_BITS) | engine << AGE_BITS | at
+}
+
+fn holder_of(word: u64, now_ms: u64) -> Holder {
+    let ticks = (now_ms >> TICK_BITS).wrapping_sub(word) & AGE_MASK;
+    let engine = word >> AGE_BITS & ((1 << ENGINE_BITS) - 1);
+    Holder {
+        engine: usize::try_from(engine).unwrap_or(0),
+        age_ms: ticks << TICK_BITS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table(sets: usize) -> Vec<AtomicU64> {
+        let zero = || AtomicU64::new(0);
+        std::iter::repeat_with(zero)
+            .take(sets * SET_WORDS)
+            .collect()
+    }
+
+    fn prompt(number: u64) -> Beginnings {
+        let text: Vec<u8> = number
+            .to_le_bytes()
+            .iter()
+            .copied()
+            .cycle()
+            .take(1_000)
+            .collect();
+        Beginnings::of(&text, 3)
+    }
+
+    fn engines(index: &PrefixIndex<'_>, hash: u64, now_ms: u64) -> Vec<usize> {
+        let mut found: Vec<_> = index.holders(hash, now_ms).map(|one| one.engine).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn what_was_sent_is_held_until_it_is_old() {
+        let words = table(64);
+        let index = PrefixIndex::new(&words);
+        let sent = prompt(1);
+        index.note(&sent, 4_095, 10_000);
+        for hash in sent.hashes() {
+            assert_eq!(engines(&index, *hash, 10_000 + HELD_MS - 1_000), [4_095]);
+            assert_eq!(engines(&index, *hash, 10_000 + HELD_MS + 1_000), [0; 0]);
+        }
+        assert_eq!(engines(&index, prompt(2).hashes()[0], 10_000), [0; 0]);
+    }
+
+    #[test]
+    fn a_beginning_has_few_holders_and_the_last_ones_stay() {
+        let words = table(1);
+        let index = PrefixIndex::new(&words);
+        let sent = prompt(1);
+        let hash = sent.hashes()[0];
+        for engine in 0..20 {
+            index.note_one(hash, engine, 1_000 * (engine as u64 + 1));
+        }
+        assert_eq!(engines(&index, hash, 21_000), [16, 17, 18, 19]);
+        // A known holder takes no second place.
+        index.note_one(hash, 17, 22_000);
+        assert_eq!(engines(&index, hash, 22_000), [16, 17, 18, 19]);
+        // And leaves half of the set to others.
+        let other = prompt(2).hashes()[0];
+        index.note_one(other, 1, 23_000);
+        assert_eq!(engines(&index, other, 23_000), [1]);
+        assert_eq!(engines(&index, hash, 23_000), [16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn no_room_is_no_memory_and_no_panic() {
+        let words = table(1);
+        for index in [PrefixIndex::new(&[]), PrefixIndex::new(&words[..7])] {
+            index.note(&prompt(1), 1, 1);
+            assert_eq!(engines(&index, prompt(1).hashes()[0], 1), [0; 0]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_last_one_noted_is_always_found_and_holders_were_noted(
+            notes in prop::collection::vec((0_u64..40, 0_usize..5_000, 0_u64..3_000), 1..200),
+            sets in 1_usize..20,
+        ) {
+            let words = table(sets);
+            let index = PrefixIndex::new(&words);
+            let mut now_ms = 1;
+            for (at, (number, engine, pause_ms)) in notes.iter().enumerate() {
+                now_ms += pause_ms;
+                let (sent, engine) = (prompt(*number), engine % 4_096);
+                index.note(&sent, engine, now_ms);
+                let last = *sent.hashes().last().unwrap();
+                prop_assert!(engines(&index, last, now_ms).contains(&engine));
+                for held in engines(&index, last, now_ms) {
+                    let past = &notes[..=at];
+                    let is_it = |note: &(u64, usize, u64)| {
+                        (note.0, note.1 % 4_096) == (*number, held)
+                    };
+                    prop_assert!(past.iter().any(is_it));
+                }
+            }
+        }
+    }
+}
