@@ -19,6 +19,7 @@ __all__ = [
     "CompiledSchema",
     "End",
     "EndReason",
+    "EngineHealth",
     "ForwardLimits",
     "Forwarder",
     "GrammarOptions",
@@ -29,6 +30,7 @@ __all__ = [
     "RefusalKind",
     "Refused",
     "Relay",
+    "RoutingPolicy",
     "SchemaRefusal",
     "Segment",
     "Tariff",
@@ -40,9 +42,11 @@ __all__ = [
     "choice_text",
     "compile_schema",
     "explain_schema",
+    "holds_nul",
     "is_costly_pattern",
     "lark_text",
     "limit_headers",
+    "not_utf8_at",
     "rename_rules",
     "sample_grammar",
 ]
@@ -492,7 +496,7 @@ class Forwarder:
         pools: Sequence[Sequence[int]],
         policies: Sequence[RoutingPolicy] = ...,
         *,
-        places: Sequence[int] = (),
+        places: Sequence[int] = ...,
     ) -> None:
         """Replaces the fleet. `engines`: (slot in the segment, base URL `http(s)://host:port` or
         `unix:/path`, bearer token or None); `pools`: engine slots by pool number; `policies`: how

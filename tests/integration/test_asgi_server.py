@@ -122,6 +122,7 @@ def test_what_waited_when_a_process_was_killed_is_served_by_the_next(
     first = serve(listener)
     assert answering_pid(connect(listener)) == first.pid
     first.send_signal(signal.SIGSTOP)
+    os.waitpid(first.pid, os.WUNTRACED)  # all its threads have stopped: none accepts any more
     waiting = connect(listener)
     waiting.request("GET", "/pid")
     first.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.key_writer import KEYS, is_whole, put, secret
-from tokenmill._native import COUNTERS, KeyEntry, KeyRefusal, Segment, WorkerState
+from tokenmill._native import COUNTERS, HISTOGRAMS, KeyEntry, KeyRefusal, Segment, WorkerState
 from tokenmill.keys import rules
 
 ROUNDS = 12
@@ -144,7 +144,7 @@ def test_worker_slots(segment: Segment) -> None:
         lambda segment: segment.beat(4),
         lambda segment: segment.engine_in_flight(4),
         lambda segment: segment.count(0, len(COUNTERS)),
-        lambda segment: segment.observe(0, 2, 1),
+        lambda segment: segment.observe(0, len(HISTOGRAMS), 1),
     ],
 )
 def test_slots_that_are_not_there_are_index_errors(segment: Segment, deed: object) -> None:
