@@ -1,8 +1,9 @@
 """The names of what lies in a state folder. One house owns it at a time, by a lock on one file.
 
-Pure but for `control_socket`, which looks at nothing but lengths. Used by every process.
+Used by every process.
 """
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -13,6 +14,18 @@ SOCKET_PATH_BYTES_MAX = 103
 def lock_path(state: Path) -> Path:
     """Held with `flock` by the supervisor, or by a command that works while no house is up."""
     return state / "lock"
+
+
+def try_lock(path: Path) -> int | None:
+    """A descriptor that holds the file's `flock` until it is closed or its last process is gone;
+    None while another one does. The file is made if it is not there. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def segment_path(state: Path) -> Path:

@@ -26,6 +26,7 @@ NAMING: dict[tuple[str, str], dict[str, object] | None] = {
 
 NAMELESS = {
     ("get", "/models"): "lists what the key can use",
+    ("get", "/key"): "of the key itself",
     ("get", "/health"): "of the house",
     ("get", "/livez"): "of the worker",
     ("get", "/openapi.json"): "public",

@@ -5,7 +5,6 @@ ledger; then the file goes. A worker is dead if its place can be locked, or if t
 the place to another one, which it does with that lock in hand.
 """
 
-import fcntl
 import logging
 import os
 import time
@@ -16,7 +15,7 @@ from typing import Protocol
 from tokenmill import clock
 from tokenmill._native import Segment, WorkerState
 from tokenmill.control.ledger_keeper import LedgerKeeper
-from tokenmill.state_folder import previous_segments, worker_lock_path
+from tokenmill.state_folder import previous_segments, try_lock, worker_lock_path
 
 LOOK_S = 0.1
 
@@ -67,23 +66,12 @@ def settle_previous(
 
 def _rescue_dead(segment: Segment, now: PlacesOfNow, state: Path) -> None:
     segment.rescue_control()  # this process is the only control there is
+    worker_lock_path(state, 0).parent.mkdir(mode=0o700, exist_ok=True)
     for slot in range(segment.workers_max):
         if slot < now.workers_max and now.worker_state(slot) != WorkerState.FREE:
             segment.rescue(slot)
             continue
-        descriptor = _lock(worker_lock_path(state, slot))
+        descriptor = try_lock(worker_lock_path(state, slot))
         if descriptor is not None:
             segment.rescue(slot)
             os.close(descriptor)
-
-
-def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock; None while a worker has it."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -5,10 +5,10 @@ row a message would wait for PostgreSQL's answer each time. There one array a co
 """
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 NUMBERS_AT_ONCE = 500
 
@@ -17,8 +17,8 @@ Rows = Sequence[tuple[Any, ...]]
 
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT for `table` that takes ON CONFLICT, in the connection's dialect."""
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return make(table)
+    # Only the dialect in use, which is loaded already: the other one is 60 ms of control's start.
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Rows) -> None:

@@ -11,33 +11,10 @@ from tokenmill.inference.refusing import dollars
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.shared_limits import limits_of, look_shared
 from tokenmill.keys.rules import scope_names
+from tokenmill.protocol.keys import KeyInfo, Limit, Limits, WalletView
 from tokenmill.purses.values import Look, Terms
 
 _ENCODE = msgspec.json.Encoder().encode
-
-
-class Limit(Struct, kw_only=True):
-    """A limit a minute and what is left of it now."""
-
-    limit: int
-    remaining: int
-    reset_ms: int  # until all of it is there again
-
-
-class Limits(Struct, kw_only=True):
-    """What is limited; null is not. `concurrency`: requests at a time."""
-
-    requests_per_min: Limit | None
-    tokens_per_min: Limit | None
-    concurrency: int | None
-
-
-class WalletView(Struct, kw_only=True):
-    """What can be spent now: the balance less what requests under way hold."""
-
-    available_nanos: int
-    available: str  # the same in dollars
-    requests_in_flight: int
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -55,18 +32,6 @@ class Shared(Struct, frozen=True, kw_only=True):
 
 
 Standing = AccountView | Shared
-
-
-class KeyInfo(Struct, kw_only=True):
-    """The answer."""
-
-    object: str
-    key_id: int
-    account_id: int
-    tier: str
-    scopes: tuple[str, ...]
-    limits: Limits | None
-    wallet: WalletView | None
 
 
 async def key_view(exchange: Exchange, serving: Serving) -> None:

@@ -13,6 +13,7 @@ from tokenmill.protocol.chat import ChatCompletion, ChatCompletionChunk, ChatReq
 from tokenmill.protocol.completions import Completion, CompletionRequest
 from tokenmill.protocol.embeddings import EmbeddingList, EmbeddingRequest
 from tokenmill.protocol.errors import ErrorEnvelope
+from tokenmill.protocol.keys import KeyInfo
 from tokenmill.protocol.models import Model, ModelList
 from tokenmill.protocol.openapi_text import (
     DESCRIPTION,
@@ -40,6 +41,7 @@ _TYPES = (
     EmbeddingList,
     Model,
     ModelList,
+    KeyInfo,
     ErrorEnvelope,
 )
 _ANY = (401, 403, 500, 503)
@@ -60,7 +62,8 @@ def document() -> Json:
         "servers": [{"url": "/v1"}, {"url": "/api/v1"}],
         "security": [{"bearer": []}, {"query": []}],
         "tags": [
-            {"name": name} for name in ("chat", "completions", "embeddings", "models", "health")
+            {"name": name}
+            for name in ("chat", "completions", "embeddings", "models", "keys", "health")
         ],
         "paths": dict(_paths()),
         "components": {
@@ -83,6 +86,7 @@ def _paths() -> Iterator[tuple[str, Json]]:
     yield "/embeddings", {"post": embedding}
     yield "/models", {"get": _reading("models", "listModels", "List models", ModelList)}
     yield "/models/{model}", {"get": _one_model()}
+    yield "/key", {"get": _reading("keys", "retrieveKey", "What is left of the key", KeyInfo)}
     yield "/health", {"get": _health("health", "Whether some engine can answer", (503,))}
     yield "/livez", {"get": _health("livez", "Whether the gateway runs", ())}
 

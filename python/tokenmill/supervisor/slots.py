@@ -5,13 +5,12 @@ process is gone, whatever ends it and whether this supervisor still lives. A wor
 killed supervisor (it finishes its streams) so keeps its place from the next house.
 """
 
-import fcntl
 import os
 from collections.abc import Collection
 from pathlib import Path
 
 from tokenmill._native import Segment, WorkerState
-from tokenmill.state_folder import worker_lock_path
+from tokenmill.state_folder import try_lock, worker_lock_path
 
 
 class SlotError(Exception):
@@ -50,11 +49,4 @@ class Slots:
                 os.close(descriptor)
 
     def _lock(self, slot: int) -> int | None:
-        path = worker_lock_path(self._state, slot)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        return try_lock(worker_lock_path(self._state, slot))

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tokenmill.state_folder import lock_path
+from tokenmill.state_folder import lock_path, try_lock
 from tokenmill.supervisor.refusal import Refused
 
 
@@ -43,17 +43,14 @@ def take_lock(state: Path) -> StateLock:
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(lock_path(state), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = try_lock(lock_path(state))
     except OSError as error:
         raise Refused(
             f"the state folder {state} cannot be used: {error.strerror}. Give a folder that"
             " this user can write with --state DIR (or TOKENMILL_STATE)."
         ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Refused(_held_by(state)) from error
+    if descriptor is None:
+        raise Refused(_held_by(state))
     return StateLock(descriptor)
 
 

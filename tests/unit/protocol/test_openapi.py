@@ -23,6 +23,7 @@ def test_it_is_an_openapi_3_1_document_of_all_routes() -> None:
         "/embeddings",
         "/models",
         "/models/{model}",
+        "/key",
         "/health",
         "/livez",
     }
