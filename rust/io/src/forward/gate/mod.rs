@@ -6,18 +6,20 @@
 //! free. The gate's lock is never held while anything is dropped or sent: a place that is given
 //! back comes here again.
 
+mod place;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokenmill_core::counters::Histogram;
 use tokenmill_core::fairness::{
     Ahead, Line, Next, Supply, averaged, expected_wait_ns, is_first, share,
 };
 use tokenmill_core::routing::{Candidate, Standing, pick};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::error::{EndReason, ForwardError};
+use self::place::Counted;
+pub(super) use self::place::{Place, Waiting, overloaded};
 use super::fleet::Engine;
 use super::limits::Limits;
 use crate::clock;
@@ -420,83 +422,5 @@ fn hand_over(given: Vec<Given>) {
         if let Some(sender) = sender {
             drop(sender.send(place));
         }
-    }
-}
-
-/// What a place was counted at.
-struct Counted {
-    account_id: u64,
-    weight: u16,
-    estimate: u64,
-}
-
-/// A place at an engine: one request in flight, until it is dropped.
-pub(super) struct Place {
-    gate: Arc<Gate>,
-    engine: Arc<Engine>,
-    since_ns: u64,
-    counted: Option<Counted>,
-    has_answered: bool,
-}
-
-impl Place {
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
-    /// The engine has begun to answer: how long the place is held tells how long others wait.
-    pub fn note_answer(&mut self) {
-        self.has_answered = true;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        Arc::clone(&self.gate).give_back(self);
-    }
-}
-
-/// A request that waits for a place. Dropping it leaves the line.
-pub(super) struct Waiting {
-    gate: Arc<Gate>,
-    asker: Asker,
-    id: u64,
-    since_ns: u64,
-    receiver: oneshot::Receiver<Place>,
-}
-
-impl Waiting {
-    /// The place.
-    ///
-    /// # Errors
-    /// [`EndReason::Overloaded`]: its turn did not come in time; [`EndReason::Drained`].
-    pub async fn place(mut self) -> Result<Place, ForwardError> {
-        let waited = timeout(self.gate.wait, &mut self.receiver).await;
-        let waited_ms = clock::monotonic_ns().saturating_sub(self.since_ns) / 1_000_000;
-        self.gate
-            .segment
-            .observe(self.gate.worker, Histogram::WaitMs, waited_ms);
-        match waited {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) => {
-                let detail = "the gateway stopped while the request waited";
-                Err(ForwardError::downstream(EndReason::Drained, detail))
-            }
-            Err(_) => Err(overloaded(UNKNOWN_RETRY_MS)),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.gate.leave(self.asker.account_id, self.id);
-    }
-}
-
-/// No place in time.
-pub(super) fn overloaded(retry_after_ms: u64) -> ForwardError {
-    ForwardError {
-        retry_after_ms,
-        ..ForwardError::downstream(EndReason::Overloaded, "no engine had a place in time")
     }
 }

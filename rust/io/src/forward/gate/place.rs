@@ -1,0 +1,90 @@
+//! What the gate gives: a place at an engine, or a place in its line.
+
+use std::sync::Arc;
+
+use tokenmill_core::counters::Histogram;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{Asker, Gate, UNKNOWN_RETRY_MS};
+use crate::clock;
+use crate::forward::error::{EndReason, ForwardError};
+use crate::forward::fleet::Engine;
+
+/// What a place was counted at.
+pub(super) struct Counted {
+    pub(super) account_id: u64,
+    pub(super) weight: u16,
+    pub(super) estimate: u64,
+}
+
+/// A place at an engine: one request in flight, until it is dropped.
+pub(in crate::forward) struct Place {
+    pub(super) gate: Arc<Gate>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) since_ns: u64,
+    pub(super) counted: Option<Counted>,
+    pub(super) has_answered: bool,
+}
+
+impl Place {
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The engine has begun to answer: how long the place is held tells how long others wait.
+    pub fn note_answer(&mut self) {
+        self.has_answered = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        Arc::clone(&self.gate).give_back(self);
+    }
+}
+
+/// A request that waits for a place. Dropping it leaves the line.
+pub(in crate::forward) struct Waiting {
+    pub(super) gate: Arc<Gate>,
+    pub(super) asker: Asker,
+    pub(super) id: u64,
+    pub(super) since_ns: u64,
+    pub(super) receiver: oneshot::Receiver<Place>,
+}
+
+impl Waiting {
+    /// The place.
+    ///
+    /// # Errors
+    /// [`EndReason::Overloaded`]: its turn did not come in time; [`EndReason::Drained`].
+    pub async fn place(mut self) -> Result<Place, ForwardError> {
+        let waited = timeout(self.gate.wait, &mut self.receiver).await;
+        let waited_ms = clock::monotonic_ns().saturating_sub(self.since_ns) / 1_000_000;
+        self.gate
+            .segment
+            .observe(self.gate.worker, Histogram::WaitMs, waited_ms);
+        match waited {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => {
+                let detail = "the gateway stopped while the request waited";
+                Err(ForwardError::downstream(EndReason::Drained, detail))
+            }
+            Err(_) => Err(overloaded(UNKNOWN_RETRY_MS)),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.gate.leave(self.asker.account_id, self.id);
+    }
+}
+
+/// No place in time.
+pub(in crate::forward) fn overloaded(retry_after_ms: u64) -> ForwardError {
+    ForwardError {
+        retry_after_ms,
+        ..ForwardError::downstream(EndReason::Overloaded, "no engine had a place in time")
+    }
+}
