@@ -1,6 +1,16 @@
-"""Fresh identifiers. Random bytes are read here and nowhere else on the Python side."""
+"""Fresh identifiers, and the bound of those that databases count. Random bytes are read here and
+nowhere else on the Python side."""
 
 import secrets
+from typing import Annotated
+
+from msgspec import Meta
+
+ROW_NUMBER_MAX = 2**63 - 1
+"""What a column of either kind of database holds."""
+
+RowNumber = Annotated[int, Meta(ge=0, le=ROW_NUMBER_MAX)]
+"""A number out of a request that a database will compare."""
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 

@@ -389,3 +389,37 @@ def test_the_command_line_asks_the_same_routes_without_a_token(
         f"/control/dashboard/wallet?account={acme.id}", headers={"x-tokenmill-relayed": "1"}
     )
     assert outside.status_code == 404
+
+
+NUMBERS = [
+    (method, path.replace(name, "{}"))
+    for path, item in whole_document()["paths"].items()
+    for method in item
+    for name in ("{key_id}", "{account_id}")
+    if path.startswith("/api/dashboard") and name in path and method != "servers"
+] + [
+    ("get", f"/api/dashboard/{route}={{}}")
+    for route in (
+        "account?account",
+        "limits?account",
+        "wallet?account",
+        "transactions?account",
+        "transactions?before",
+        "usage?account",
+        "usage?key",
+        "requests?account",
+        "requests?before",
+    )
+]
+
+
+@pytest.mark.parametrize(("method", "place"), NUMBERS)
+@pytest.mark.parametrize("number", [2**63, 10**30])
+def test_a_number_that_no_database_holds_is_refused(
+    operator: Tenant, method: str, place: str, number: int
+) -> None:
+    path = place.format(number).removeprefix("/api/dashboard")
+    body = None if method in ("get", "delete") else {"reason": "x"}
+    answer = operator.ask(method.upper(), path, json=body)
+    assert answer.status_code in (400, 404), answer.text
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}

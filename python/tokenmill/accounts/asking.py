@@ -4,19 +4,24 @@ Bodies and addresses are decoded by the house's own decoders, so that a wrong fi
 it is in inference.
 """
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from litestar import Request
 from litestar.di import NamedDependency
+from litestar.params import PathParameter
 from msgspec import Struct
 
 from tokenmill.accounts.visitor import Visitor, check_may_change, check_sees
 from tokenmill.errors import InvalidRequest
+from tokenmill.ids import ROW_NUMBER_MAX
 from tokenmill.protocol.decoding import BodyDecoder, decode_query
 
 AnyRequest = Request[Any, Any, Any]
 AskedBy = NamedDependency[Visitor]
 """The visitor, as handlers take him; control says who it is."""
+
+PathNumber = Annotated[int, PathParameter(ge=0, le=ROW_NUMBER_MAX)]
+"""The number of a row, in an address."""
 
 T = TypeVar("T", bound=Struct)
 

@@ -1,16 +1,15 @@
 """Accounts over HTTP: one's own, and for operators all of them."""
 
 import asyncio
-from typing import Annotated
 
 from litestar import get, patch, post
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import FromPath
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from tokenmill.accounts.asking import (
     AnyRequest,
     AskedBy,
+    PathNumber,
     account_for,
     account_to_change,
     read_query,
@@ -20,6 +19,7 @@ from tokenmill.accounts.limits import LimitsView
 from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.views import AccountList, AccountView, ChangeAccount, CreateAccount
 from tokenmill.accounts.visitor import check_operator
+from tokenmill.ids import RowNumber
 from tokenmill.protocol.decoding import BodyDecoder
 
 _CREATE = BodyDecoder(CreateAccount)
@@ -29,7 +29,7 @@ _CHANGE = BodyDecoder(ChangeAccount)
 class OfAccount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose it is; left out: the token's own account."""
 
-    account: Annotated[int, Meta(ge=1)] | None = None
+    account: RowNumber | None = None
 
 
 def account_routes(registry: AccountRegistry) -> list[BaseRouteHandler]:
@@ -57,12 +57,12 @@ def account_routes(registry: AccountRegistry) -> list[BaseRouteHandler]:
         return await asyncio.to_thread(registry.create, wish)
 
     @get("/accounts/{account_id:int}")
-    async def show_account(account_id: FromPath[int], visitor: AskedBy) -> AccountView:
+    async def show_account(account_id: PathNumber, visitor: AskedBy) -> AccountView:
         return await asyncio.to_thread(registry.find, account_for(visitor, account_id))
 
     @patch("/accounts/{account_id:int}")
     async def change_account(
-        account_id: FromPath[int], request: AnyRequest, visitor: AskedBy
+        account_id: PathNumber, request: AnyRequest, visitor: AskedBy
     ) -> AccountView:
         account_to_change(visitor, account_id)
         check_operator(visitor)

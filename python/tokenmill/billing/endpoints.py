@@ -5,12 +5,12 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from tokenmill.accounts.asking import (
     AnyRequest,
     AskedBy,
+    PathNumber,
     account_for,
     account_to_change,
     read_query,
@@ -27,6 +27,7 @@ from tokenmill.billing.views import (
     WalletView,
 )
 from tokenmill.billing.wallets import Wallets
+from tokenmill.ids import RowNumber
 from tokenmill.protocol.decoding import BodyDecoder
 
 _ADD = BodyDecoder(AddFunds)
@@ -36,8 +37,8 @@ _REFUND = BodyDecoder(RefundFunds)
 class TransferQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which lines: those before the line `before`, the newest first."""
 
-    account: Annotated[int, Meta(ge=1)] | None = None
-    before: Annotated[int, Meta(ge=1)] | None = None
+    account: RowNumber | None = None
+    before: RowNumber | None = None
     limit: Annotated[int, Meta(ge=1, le=TRANSFERS_MAX)] = 100
 
 
@@ -59,7 +60,7 @@ def wallet_routes(wallets: Wallets) -> list[BaseRouteHandler]:
 
     @post("/accounts/{account_id:int}/funds")
     async def add_funds(
-        account_id: FromPath[int], request: AnyRequest, visitor: AskedBy
+        account_id: PathNumber, request: AnyRequest, visitor: AskedBy
     ) -> CreditView:
         account_to_change(visitor, account_id)
         check_operator(visitor)
@@ -67,9 +68,7 @@ def wallet_routes(wallets: Wallets) -> list[BaseRouteHandler]:
         return await asyncio.to_thread(wallets.add, account_id, wish)
 
     @post("/accounts/{account_id:int}/refunds")
-    async def refund(
-        account_id: FromPath[int], request: AnyRequest, visitor: AskedBy
-    ) -> CreditView:
+    async def refund(account_id: PathNumber, request: AnyRequest, visitor: AskedBy) -> CreditView:
         account_to_change(visitor, account_id)
         check_operator(visitor)
         wish = await read_wish(request, _REFUND)

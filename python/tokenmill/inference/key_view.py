@@ -11,7 +11,7 @@ from tokenmill.inference.refusing import dollars
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.shared_limits import limits_of, look_shared
 from tokenmill.keys.rules import scope_names
-from tokenmill.protocol.keys import KeyInfo, Limit, Limits, WalletView
+from tokenmill.protocol.keys import KeyInfo, KeyLimit, KeyLimits, KeyWallet
 from tokenmill.purses.values import Look, Terms
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -68,8 +68,8 @@ def _shared(limits: Terms, look: Look) -> Standing:
     )
 
 
-def _limits(view: Standing) -> Limits:
-    return Limits(
+def _limits(view: Standing) -> KeyLimits:
+    return KeyLimits(
         requests_per_min=_limit(
             view.requests_per_min, view.requests_remaining, view.requests_reset_ms
         ),
@@ -78,12 +78,12 @@ def _limits(view: Standing) -> Limits:
     )
 
 
-def _limit(limit: int, remaining: int, reset_ms: int) -> Limit | None:
-    return Limit(limit=limit, remaining=remaining, reset_ms=reset_ms) if limit else None
+def _limit(limit: int, remaining: int, reset_ms: int) -> KeyLimit | None:
+    return KeyLimit(limit=limit, remaining=remaining, reset_ms=reset_ms) if limit else None
 
 
-def _wallet(view: Standing) -> WalletView:
-    return WalletView(
+def _wallet(view: Standing) -> KeyWallet:
+    return KeyWallet(
         available_nanos=view.available_nanos,
         available=dollars(view.available_nanos),
         requests_in_flight=view.in_flight,

@@ -7,11 +7,12 @@ import asyncio
 
 from litestar import Router, delete, get, post
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from tokenmill.accounts.asking import (
     AnyRequest,
     AskedBy,
+    PathNumber,
     account_for,
     account_to_change,
     read_query,
@@ -41,11 +42,11 @@ def key_routes(registry: KeyRegistry) -> BaseRouteHandler | Router:
         return await asyncio.to_thread(registry.create, data)
 
     @post("/{key_id:int}/rotate")
-    async def rotate_key(key_id: FromPath[int], data: JSONBody[RotateKey]) -> MadeKey:
+    async def rotate_key(key_id: PathNumber, data: JSONBody[RotateKey]) -> MadeKey:
         return await asyncio.to_thread(registry.rotate, key_id, data)
 
     @post("/{key_id:int}/revoke", status_code=200)
-    async def revoke_key(key_id: FromPath[int]) -> KeyView:
+    async def revoke_key(key_id: PathNumber) -> KeyView:
         return await asyncio.to_thread(registry.revoke, key_id)
 
     return Router(path="/keys", route_handlers=[list_keys, create_key, rotate_key, revoke_key])
@@ -78,7 +79,7 @@ def dashboard_key_routes(
         return await asyncio.to_thread(registry.create, wish.for_account(account.name))
 
     @post("/keys/{key_id:int}/rotate")
-    async def rotate_key(key_id: FromPath[int], request: AnyRequest, visitor: AskedBy) -> MadeKey:
+    async def rotate_key(key_id: PathNumber, request: AnyRequest, visitor: AskedBy) -> MadeKey:
         key = await asyncio.to_thread(seen_key, key_id, visitor)
         if key.kind == "operator":
             check_operator(visitor)
@@ -86,7 +87,7 @@ def dashboard_key_routes(
         return await asyncio.to_thread(registry.rotate, key_id, wish)
 
     @delete("/keys/{key_id:int}", status_code=200)
-    async def revoke_key(key_id: FromPath[int], visitor: AskedBy) -> KeyView:
+    async def revoke_key(key_id: PathNumber, visitor: AskedBy) -> KeyView:
         await asyncio.to_thread(seen_key, key_id, visitor)
         return await asyncio.to_thread(registry.revoke, key_id)
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Limit(Struct, kw_only=True):
+class KeyLimit(Struct, kw_only=True):
     """A limit a minute and what is left of it now."""
 
     limit: int
@@ -11,15 +11,15 @@ class Limit(Struct, kw_only=True):
     reset_ms: int  # until all of it is there again
 
 
-class Limits(Struct, kw_only=True):
+class KeyLimits(Struct, kw_only=True):
     """What is limited; null is not. `concurrency`: requests at a time."""
 
-    requests_per_min: Limit | None
-    tokens_per_min: Limit | None
+    requests_per_min: KeyLimit | None
+    tokens_per_min: KeyLimit | None
     concurrency: int | None
 
 
-class WalletView(Struct, kw_only=True):
+class KeyWallet(Struct, kw_only=True):
     """What can be spent now: the balance less what requests under way hold."""
 
     available_nanos: int
@@ -35,5 +35,5 @@ class KeyInfo(Struct, kw_only=True):
     account_id: int
     tier: str
     scopes: tuple[str, ...]
-    limits: Limits | None
-    wallet: WalletView | None
+    limits: KeyLimits | None
+    wallet: KeyWallet | None

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from tokenmill.accounts.asking import AnyRequest, AskedBy, account_for, read_query
+from tokenmill.ids import RowNumber
 from tokenmill.usage.csv_text import csv_text
 from tokenmill.usage.reports import UsageReader
 from tokenmill.usage.requests import RequestReader
@@ -20,8 +21,8 @@ REQUESTS_MAX = 500
 class RequestQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which requests: those that ended before `before` (milliseconds), the last first."""
 
-    account: Annotated[int, Meta(ge=1)] | None = None
-    before: Annotated[int, Meta(ge=1)] | None = None
+    account: RowNumber | None = None
+    before: RowNumber | None = None
     limit: Annotated[int, Meta(ge=1, le=REQUESTS_MAX)] = 50
 
 

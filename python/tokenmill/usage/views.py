@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from tokenmill.ids import RowNumber
+
 Period = Literal["total", "month", "day", "hour"]
 Dimension = Literal["model", "key", "class", "endpoint"]
 DIMENSIONS: tuple[Dimension, ...] = ("model", "key", "class", "endpoint")
@@ -32,11 +34,11 @@ class UsageQuery(
     by: Period = "day"
     group: Group = ""
     model: Text | None = None
-    key: Annotated[int, Meta(ge=1)] | None = None
+    key: RowNumber | None = None
     class_: Literal["realtime", "batch_1h", "batch_24h", "embeddings"] | None = None
     endpoint: Literal["chat_completions", "completions", "embeddings"] | None = None
     format: Literal["json", "csv"] = "json"
-    account: Annotated[int, Meta(ge=1)] | None = None
+    account: RowNumber | None = None
 
 
 class UsageLine(Struct, frozen=True, kw_only=True, rename={"class_": "class"}, omit_defaults=True):
