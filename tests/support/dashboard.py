@@ -15,7 +15,8 @@ from tokenmill.billing.wallets import LedgerRoad, Wallets
 from tokenmill.control.app import create_app
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.database.connection import Database
-from tokenmill.engines.views import EngineView
+from tokenmill.engines.endpoints import EngineRegister
+from tokenmill.engines.views import AddEngine, EngineView
 from tokenmill.errors import NotFound
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.rules import KeyKind
@@ -34,6 +35,15 @@ class NoEngines:
 
     async def assign(self, name: str, account: str | None) -> EngineView:
         raise NotFound(f"There is no engine called {name!r}.")
+
+    async def add(self, wish: AddEngine) -> EngineView:
+        raise NotFound(wish.url)
+
+    async def remove(self, engine: str) -> EngineView:
+        raise NotFound(engine)
+
+    async def drain(self, engine: str, *, is_draining: bool) -> EngineView:
+        raise NotFound(engine)
 
 
 class Tenant:
@@ -60,7 +70,7 @@ class Tenant:
 class Dashboard:
     """The routes, and what answers them."""
 
-    def __init__(self, database: Database, state: Path) -> None:
+    def __init__(self, database: Database, state: Path, engines: EngineRegister) -> None:
         self.database = database
         self.parts = DashboardParts(
             accounts=AccountRegistry(database, partial(limits_of, Settings()), accounts_max=100),
@@ -68,7 +78,7 @@ class Dashboard:
             wallets=Wallets(database, LedgerRoad(database)),
             usage=UsageReader(database),
             requests=RequestReader(database),
-            engines=NoEngines(),
+            engines=engines,
         )
         public = public_router(self.parts, VisitorFinder(database))
         app = create_app(admin=[private_router(self.parts)], public=[public])
@@ -81,8 +91,10 @@ class Dashboard:
 
 
 @contextmanager
-def open_dashboard(database: Database, state: Path) -> Iterator[Dashboard]:
-    """The dashboard's routes, served in memory."""
-    dashboard = Dashboard(database, state)
+def open_dashboard(
+    database: Database, state: Path, engines: EngineRegister | None = None
+) -> Iterator[Dashboard]:
+    """The dashboard's routes, served in memory; without `engines`, of a house that has none."""
+    dashboard = Dashboard(database, state, engines or NoEngines())
     with dashboard.client:
         yield dashboard

@@ -58,7 +58,7 @@ def _write(
     place: str, tag: str, summary: str, answer: type[Struct], wish: type[Struct] | None
 ) -> Operation:
     method, path = place.split()
-    is_made = method == "post" and not path.endswith("assign")
+    is_made = method == "post" and not path.startswith("/engines")
     return Operation(
         method=method,
         path=path,
