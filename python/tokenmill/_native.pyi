@@ -12,6 +12,7 @@ __all__ = [
     "CELL_BYTES",
     "CELL_FORMAT",
     "COUNTERS",
+    "ENGINE_COUNTERS",
     "HISTOGRAMS",
     "VERSION",
     "AccountView",
@@ -71,6 +72,9 @@ COUNTERS: Final[tuple[str, ...]]
 gives. Each is a Prometheus sample:
 `tokenmill_requests_total{endpoint="chat_completions",status="2xx"}`."""
 
+ENGINE_COUNTERS: Final[tuple[str, ...]]
+"""Names of an engine's counters, by index: what `Segment.engine_totals` gives."""
+
 HISTOGRAMS: Final[tuple[str, ...]]
 """Names of the histograms, by index: what `Segment.observe` takes. Their buckets are in
 COUNTERS."""
@@ -113,6 +117,7 @@ class EngineHealth:
     cause: Final[str]  # "refusing", "failing" or "slow": it is left out or on trial; "": it is well
     out_ms: Final[int]  # until its trial; 0: it is on trial, or it is well
     first_byte_us: Final[int]  # from request to the first byte of a stream, a moving mean; 0: none
+    standing: Final[str]  # "well", "warming" (it came back: a growing share), "trial" or "out"
 
 @final
 class RefusalKind:
@@ -293,6 +298,13 @@ class Segment:
         """What the engine's own metrics say: believed for five seconds. Requests of this house are
         taken off."""
     def engine_health(self, engine: int) -> EngineHealth: ...
+    def note_engine_others(self, engine: int, requests: int) -> None:
+        """Requests that other houses have with the engine: believed for two seconds, part of its
+        load."""
+    def engine_totals(self, engine: int) -> list[int]:
+        """By index of ENGINE_COUNTERS, over all workers; buckets are cumulative. Times: ms."""
+    def clear_engine_totals(self, engine: int) -> None:
+        """They begin at nothing: another engine has the slot."""
     def worker_in_flight(self, worker: int) -> int: ...
 
     # Requests that wait for a place at an engine: none of them is in flight with one.

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "ledger": ("tokenmill.billing.commands", "ledger", "Check that the books are right."),
     "engines": ("tokenmill.engines.commands", "engines", "List engines; give one to an account."),
     "grammar": ("tokenmill.grammar.commands", "grammar", "Compile JSON Schemas to grammars."),
+    "metrics": ("tokenmill.commands.metrics", "metrics", "Print a dashboard for Grafana."),
     "config": ("tokenmill.configuration.commands", "config_group", "Show settings and origins."),
     "doctor": ("tokenmill.commands.doctor", "doctor", "Say what is wrong and what to do."),
     "completion": (

@@ -126,6 +126,7 @@ async def test_engines_are_added_drained_and_removed_while_it_runs(
 async def test_a_vllms_own_load_is_noted(tmp_path: Path) -> None:
     metrics = b'vllm:num_requests_running{engine="0"} 3.0\nvllm:kv_cache_usage_perc 0.5\n'
     noted: list[tuple[int, dict[str, int]]] = []
+    cleared: list[int] = []
 
     class Noting:
         fleet_generation = 0
@@ -135,6 +136,9 @@ async def test_a_vllms_own_load_is_noted(tmp_path: Path) -> None:
 
         def begin_engine(self, engine: int, has_returned: bool) -> None:
             assert not has_returned
+
+        def clear_engine_totals(self, engine: int) -> None:
+            cleared.append(engine)
 
         def note_engine_metrics(
             self, engine: int, *, running: int, waiting: int, cache_permille: int
@@ -149,6 +153,7 @@ async def test_a_vllms_own_load_is_noted(tmp_path: Path) -> None:
     ):
         await until(lambda: noted)
     assert noted[0] == (0, {"running": 3, "waiting": 0, "cache_permille": 500})
+    assert cleared == [0]
 
 
 async def test_a_busy_engine_that_misses_looks_stays(tmp_path: Path, segment: Segment) -> None:

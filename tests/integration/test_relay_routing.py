@@ -12,16 +12,19 @@ from tests.support.relays import House, collect, house, until
 from tests.support.scripted_upstream import (
     Close,
     Drip,
+    Hang,
     Raw,
     ScriptedUpstream,
     Step,
     good_stream,
     head,
     refused_url,
+    stream,
     whole,
 )
 from tokenmill._native import (
     COUNTERS,
+    ENGINE_COUNTERS,
     AnswerKind,
     EndReason,
     KeyEntry,
@@ -83,6 +86,36 @@ def prompt(*words: str) -> bytes:
     """A request whose messages are these, each of a thousand bytes."""
     messages = [{"role": "user", "content": (word * 1_000)[:1_000]} for word in words]
     return json.dumps({"model": "m", "messages": messages}, separators=(",", ":")).encode()
+
+
+def tally(here: House, engine: int) -> dict[str, int]:
+    """What was counted of the engine: requests, retries, outcomes and ejections by their label."""
+    found = dict(zip(ENGINE_COUNTERS, here.segment.engine_totals(engine), strict=True))
+    said = {name: count for name, count in found.items() if count and "first_byte" not in name}
+    return {name.partition('="')[2].rstrip('"}') or name: count for name, count in said.items()}
+
+
+async def test_what_becomes_of_requests_is_counted_by_engine(tmp_path: Path) -> None:
+    async with engines(1) as [only], house(tmp_path) as here:
+        here.use(only.url)
+        await collect(here.start())
+        only.play(*stream(b'data: {"x"\n\n'))
+        await collect(here.start())
+        only.play(*whole(b'{"error": {"message": "no"}}', status=404))
+        await collect(here.start(AnswerKind.WHOLE))
+        only.play(Hang())
+        running = here.start()
+        await only.request_count(4)
+        running.close()
+        await until(lambda: here.segment.engine_in_flight(0) == 0)
+        total = {"tokenmill_engine_requests_total": 4}
+        assert tally(here, 0) == total | dict.fromkeys(
+            ("complete", "malformed", "client_error", "cancelled"), 1
+        )
+        count = ENGINE_COUNTERS.index("tokenmill_engine_first_byte_milliseconds_count")
+        assert here.segment.engine_totals(0)[count] == 2, "of the streams that began"
+        here.segment.clear_engine_totals(0)
+        assert tally(here, 0) == {}
 
 
 async def test_a_conversation_stays_with_the_engine_that_has_its_beginning(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ from typing import Any
 
 MODEL = "paced-chat"
 _USUAL_WORDS = 5
+_METRICS = (
+    b'vllm:num_requests_running{engine="0"} 0.0\n'
+    b'vllm:num_requests_waiting{engine="0"} 0.0\n'
+    b'vllm:kv_cache_usage_perc{engine="0"} 0.125\n'
+)
 _GATEWAY_DEFAULT = 1_024  # what the gateway asks for where its client asked for nothing
 
 
@@ -101,6 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/chat/completions":
             self._send_json(405, {"detail": "Method Not Allowed"})
             return
+        if self.path == "/metrics":
+            self._send(200, "text/plain", _METRICS)
+            return
         found = answers.get(self.path)
         self._send_json(404 if found is None else 200, {"detail": "Not Found"} | (found or {}))
 
@@ -138,9 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _send_json(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
+        self._send(status, "application/json", json.dumps(body).encode())
+
+    def _send(self, status: int, content_type: str, data: bytes) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -8,10 +8,11 @@ import asyncio
 
 from tokenmill._native import Segment
 from tokenmill.accounts.store import find_account
+from tokenmill.control.engine_metrics import EngineReading
 from tokenmill.control.keeper import Keeper, Known
 from tokenmill.database.connection import Database
 from tokenmill.engines.address import parse_address
-from tokenmill.engines.rules import served_models
+from tokenmill.engines.rules import served_models, standing_of
 from tokenmill.engines.store import (
     Entry,
     Owner,
@@ -46,11 +47,16 @@ class HouseEngines:
 
     def views(self) -> list[EngineView]:
         """Every engine that was named, started or found, in the order of preference."""
+        return [reading.view for reading in self.readings()]
+
+    def readings(self) -> list[EngineReading]:
+        """The same, with what metrics are made of."""
         slots = {engine.name: engine.slot for engine in self._keeper.fleet.engines}
         return [
-            self._view(known, slots.get(known.target.name))
+            EngineReading(self._view(known, slot), slot, known.load)
             for known in self._keeper.known
             if known.is_listed
+            for slot in (slots.get(known.target.name),)
         ]
 
     async def assign(self, name: str, account: str | None) -> EngineView:
@@ -153,6 +159,7 @@ class HouseEngines:
         watched = known.watch
         report = self._keeper.report(known)
         owner = self._owners.get(report.name)
+        health = None if slot is None else self._segment.engine_health(slot)
         return EngineView(
             name=report.name,
             url=report.url,
@@ -165,5 +172,10 @@ class HouseEngines:
             origin=known.target.origin,
             in_flight=0 if slot is None else self._segment.engine_in_flight(slot),
             is_draining=report.is_draining,
-            fault="" if slot is None else self._segment.engine_health(slot).cause,
+            fault=health.cause if health else "",
+            standing=standing_of(
+                report.state,
+                is_draining=report.is_draining,
+                health=health.standing if health else "",
+            ),
         )

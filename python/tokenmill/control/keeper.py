@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tokenmill.clock import monotonic_ms
 from tokenmill.engines.address import Address
+from tokenmill.engines.load_report import LoadReport
 from tokenmill.engines.probe import look, look_at_load
 from tokenmill.engines.recognition import Sighting
 from tokenmill.engines.rules import Patience, Watch, served_models, watch
@@ -27,6 +28,7 @@ from tokenmill.models.rules import (
     build_fleet,
     is_same_fleet,
     models_on,
+    new_tenants,
     newly_serving,
 )
 
@@ -49,6 +51,7 @@ class FleetSegment(Protocol):
     def fleet_generation(self) -> int: ...
     def publish_fleet(self, generation: int) -> None: ...
     def begin_engine(self, engine: int, has_returned: bool) -> None: ...
+    def clear_engine_totals(self, engine: int) -> None: ...
     def note_engine_metrics(
         self, engine: int, *, running: int, waiting: int, cache_permille: int
     ) -> None: ...
@@ -75,6 +78,7 @@ class Known(Struct, kw_only=True):
     is_listed: bool  # an address that was merely tried is an engine once one answered there
     is_looked_at: bool = False
     load_looked_ms: int = 0
+    load: LoadReport | None = None  # what it last said of its load
 
 
 class Keeper:
@@ -173,6 +177,8 @@ class Keeper:
         except OSError as error:
             logger.error("the fleet could not be written", extra={"error": str(error)})
             return  # the old one stays in force, and the next look tries again
+        for slot in new_tenants(self.fleet, fleet):
+            self._segment.clear_engine_totals(slot)
         for engine in newly_serving(self.fleet, fleet):
             self._segment.begin_engine(engine.slot, has_returned=is_published)
         self._segment.publish_fleet(generation)
@@ -242,12 +248,16 @@ class Keeper:
         slots = (each.slot for each in self.fleet.engines if each.name == target.name)
         slot = next(slots, None)
         is_vllm = watched.state == "serving" and watched.last.kind == "vllm"
-        if slot is None or not is_vllm or not is_due:
+        if slot is None or not is_vllm:
+            known.load = None
+            return
+        if not is_due:
             return
         known.load_looked_ms = now_ms
         found = await look_at_load(
             target.address, api_key=target.api_key, timeout_ms=self.settings.look_ms
         )
+        known.load = found
         if found is not None:
             self._segment.note_engine_metrics(
                 slot,

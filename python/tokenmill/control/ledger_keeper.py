@@ -19,7 +19,7 @@ from tokenmill.control.settled_cells import decode_cells, records_of
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.keys.store import mark_used
-from tokenmill.usage.rules import UsageRow
+from tokenmill.usage.rules import CLASSES, UsageRow
 from tokenmill.usage.store import add_names
 
 FLUSH_S = 0.05
@@ -76,6 +76,7 @@ class LedgerKeeper:
         self.when_posted: Callable[[list[UsageRow]], None] = _tell_nobody
         """Called with rows that are in the ledger for good, before their cells are freed."""
         self.cells_written = 0
+        self.billed_nanos = dict.fromkeys(CLASSES, 0)  # since this process began
         self.failures = 0
         self.behind_since_ms = 0  # monotonic; 0: the database takes what it is given
 
@@ -152,6 +153,8 @@ class LedgerKeeper:
             half = len(packed) // CELL_BYTES // 2 * CELL_BYTES
             return self._write(packed[:half]) + self._write(packed[half:])
         self.when_posted(settled.rows)
+        for row in settled.rows:
+            self.billed_nanos[CLASSES[row.service_class]] += row.amount_nanos
         self._may_be_known = False
         self._last_uses.update(uses)
         self._names.mark_written(names)

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from tokenmill.clock import monotonic_ms
 from tokenmill.control.ledger_keeper import LedgerKeeper
+from tokenmill.money import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
     from tokenmill.control.purse_keeper import PurseKeeper
@@ -41,6 +42,12 @@ class LedgerCollector(Collector):
         yield CounterMetricFamily(
             f"{PREFIX}_cells", "Cells that are in the ledger.", keeper.cells_written
         )
+        billed = CounterMetricFamily(
+            "tokenmill_billed_dollars", "Billed since control began, by class.", labels=["class"]
+        )
+        for name, nanos in keeper.billed_nanos.items():
+            billed.add_metric([name], nanos / NANOS_PER_DOLLAR)
+        yield billed
         yield CounterMetricFamily(
             f"{PREFIX}_failures", "Flushes that the database did not take.", keeper.failures
         )

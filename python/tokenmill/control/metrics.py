@@ -1,51 +1,25 @@
-"""Prometheus metrics of the whole machine: the hot segment's counters, engines, fleet, processes.
+"""Prometheus metrics of the whole machine: the hot segment's counters, fleet, workers.
 
-Read when they are asked for; nothing is counted here. Labels are bounded: engine names and states,
-never keys, accounts or model ids that a client invents.
+Read when they are asked for; nothing is counted here. Labels are bounded: states and reasons, never
+keys, accounts or model ids that a client invents. Engines have a file of their own.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tokenmill._native import COUNTERS, VERSION, WorkerState
-from tokenmill.engines.views import EngineView
+from tokenmill.control.samples import PREFIX, parse_sample
 from tokenmill.models.fleet import Fleet
 
-PREFIX = "tokenmill"
 WORKER_STATES = {
     "starting": WorkerState.STARTING,
     "serving": WorkerState.SERVING,
     "draining": WorkerState.DRAINING,
 }
-
-
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
-_HISTOGRAMS = {name.partition("_bucket{")[0] for name in COUNTERS if "_bucket{" in name}
-
-
-class Sample(NamedTuple):
-    """One counter of the segment as Prometheus names it: `family` is what its samples share."""
-
-    family: str
-    type: str
-    name: str
-    labels: dict[str, str]
-
-
-def parse_sample(name: str) -> Sample:
-    """The parts of a name such as `tokenmill_tokens_total{kind="prompt"}`."""
-    plain, _, labels = name.partition("{")
-    found = dict(_LABEL.findall(labels))
-    histogram = re.sub("_(bucket|sum|count)$", "", plain)
-    if histogram in _HISTOGRAMS:
-        return Sample(histogram, "histogram", plain, found)
-    return Sample(plain.removesuffix("_total"), "counter", plain, found)
-
 
 SAMPLES = tuple(map(parse_sample, COUNTERS))
 
@@ -67,19 +41,16 @@ class HouseCollector(Collector):
         self,
         segment: CountingSegment,
         workers_max: int,
-        engines: Callable[[], Sequence[EngineView]],
         fleet: Callable[[], Fleet],
     ) -> None:
         self._segment = segment
         self._workers_max = workers_max
-        self._engines = engines
         self._fleet = fleet
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily(PREFIX, "The running tokenmill.", value={"version": VERSION})
         yield from self._counters()
         yield from self._workers()
-        yield from self._of_engines()
         fleet = self._fleet()
         yield _gauge("fleet_generation", "Changes of the fleet so far.", fleet.generation)
         yield _gauge("models", "Model ids that can be asked for.", len(fleet.routes))
@@ -92,7 +63,7 @@ class HouseCollector(Collector):
             metric = families.setdefault(
                 sample.family, Metric(sample.family, f"All workers: {words}.", sample.type)
             )
-            metric.add_sample(sample.name, sample.labels, total)
+            metric.add_sample(sample.name, sample.labels, total / sample.unit)
         yield from families.values()
 
     def _workers(self) -> Iterable[Metric]:
@@ -105,19 +76,6 @@ class HouseCollector(Collector):
         yield _gauge("requests_in_flight", "Requests that engines work on now.", in_flight)
         waiting = self._segment.waiting()
         yield _gauge("requests_waiting", "Requests that wait for a busy engine.", waiting)
-
-    def _of_engines(self) -> Iterable[Metric]:
-        up = GaugeMetricFamily(
-            f"{PREFIX}_engine_up", "1: serving. 0: loading or gone.", labels=["engine", "kind"]
-        )
-        busy = GaugeMetricFamily(
-            f"{PREFIX}_engine_requests_in_flight", "Requests by engine.", labels=["engine"]
-        )
-        for engine in self._engines():
-            up.add_metric([engine.name, engine.kind], float(engine.state == "serving"))
-            busy.add_metric([engine.name], engine.in_flight)
-        yield up
-        yield busy
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

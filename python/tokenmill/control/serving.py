@@ -17,6 +17,7 @@ from tokenmill.control.app import Routes, create_app
 from tokenmill.control.change_keeper import ChangeKeeper
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
+from tokenmill.control.engine_metrics import EngineCollector
 from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.keeper import Keeper
@@ -137,7 +138,8 @@ def make_registry(
     """What the private listener shows."""
     registry = CollectorRegistry()
     workers_max = start.child.settings.segment.workers_max
-    registry.register(HouseCollector(segment, workers_max, engines.views, lambda: keeper.fleet))
+    registry.register(HouseCollector(segment, workers_max, lambda: keeper.fleet))
+    registry.register(EngineCollector(segment, engines.readings, lambda: keeper.fleet))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     return registry

@@ -20,7 +20,7 @@ looks; "starting" is an engine of this house or one named by the operator, insid
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,6 +30,14 @@ from tokenmill.settings import Settings
 
 Origin = Literal["ours", "named", "added", "found"]
 """Who says that there is an engine: the house that runs it, the settings, an operator, nobody."""
+
+Standing = Literal["serving", "warming", "trial", "out", "draining", "loading", "gone"]
+"""What an engine is good for now. warming: it came back and gets a growing share of requests;
+trial: a request a second; out: none for a while; draining: none, and finishes what it has."""
+
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
+POOLED: tuple[Standing, ...] = ("serving", "warming", "trial", "out")
+"""Those of engines that are in a pool."""
 
 BROKEN_MAX = 2
 """Looks in a row that break off before an engine counts as gone: one may be an unlucky moment."""
@@ -188,6 +196,18 @@ def _serves(found: Sighting, model: str) -> bool:
     if found.kind != "vllm" or found.outcome not in ("serving", "loading"):
         return False
     return not model or any(served.id == model for served in found.models)
+
+
+def standing_of(state: EngineState, *, is_draining: bool, health: str) -> Standing:
+    """How an engine stands; `health` is the hot segment's word for it, empty without a slot."""
+    if state != "serving":
+        return state
+    if is_draining:
+        return "draining"
+    return _HEALTHS.get(health, "serving")
+
+
+_HEALTHS: dict[str, Standing] = {"warming": "warming", "trial": "trial", "out": "out"}
 
 
 def served_models(watched: Watch) -> tuple[ServedModel, ...]:

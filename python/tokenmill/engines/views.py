@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from tokenmill.engines.recognition import EngineKind, EngineState
+from tokenmill.engines.rules import Standing
 
 
 class EngineView(Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class EngineView(Struct, frozen=True, kw_only=True):
     in_flight: int
     is_draining: bool = False  # finishes what it has and gets nothing new
     fault: str = ""  # "refusing", "failing" or "slow": requests go elsewhere for a while
+    standing: Standing = "serving"  # what it is good for now
 
 
 class EngineList(Struct, frozen=True):

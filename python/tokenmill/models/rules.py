@@ -213,6 +213,12 @@ def newly_serving(before: Fleet, after: Fleet) -> list[Engine]:
     return [each for each in taking if (each.slot, each.name, each.url) not in served]
 
 
+def new_tenants(before: Fleet, after: Fleet) -> list[int]:
+    """The slots that have another engine in the second fleet than in the first."""
+    tenants = {(each.slot, each.name) for each in before.engines}
+    return [each.slot for each in after.engines if (each.slot, each.name) not in tenants]
+
+
 def is_taking(engine: Engine) -> bool:
     """Whether new requests may go to the engine."""
     return engine.state == "serving" and not engine.is_draining

@@ -12,7 +12,7 @@ mod segment;
 mod _native {
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
-    use tokenmill_core::counters::NAMES;
+    use tokenmill_core::counters::{ENGINE_NAMES, NAMES};
 
     #[pymodule_export]
     use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, RoutingPolicy, UsageShape};
@@ -51,6 +51,7 @@ mod _native {
         module.add("CELL_BYTES", crate::money::CELL_BYTES)?;
         module.add("CELL_FORMAT", crate::money::CELL_FORMAT)?;
         module.add("COUNTERS", PyTuple::new(module.py(), NAMES)?)?;
+        module.add("ENGINE_COUNTERS", PyTuple::new(module.py(), ENGINE_NAMES)?)?;
         module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms", "wait_ms"))
     }
 }

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tokenmill_core::counters::{Counter, Histogram};
 use tokenmill_core::keys::KeyRecord;
-use tokenmill_core::routing::health::Cause;
+use tokenmill_core::routing::Standing;
+use tokenmill_core::routing::health::{Cause, WHOLE_PERMILLE};
 use tokenmill_core::segment::Sizes;
 use tokenmill_core::wallet::{CONTROL, Record, Terms};
 use tokenmill_io::segment::{self, SegmentError};
@@ -62,6 +63,8 @@ pub struct EngineHealth {
     pub cause: &'static str,
     pub out_ms: u64,
     pub first_byte_us: u64,
+    /// `well`, `warming`, `trial` or `out`.
+    pub standing: &'static str,
 }
 
 impl From<segment::EngineHealth> for EngineHealth {
@@ -75,6 +78,12 @@ impl From<segment::EngineHealth> for EngineHealth {
             },
             out_ms: health.out_ms,
             first_byte_us: health.first_byte_us,
+            standing: match health.standing {
+                Standing::Well(WHOLE_PERMILLE) => "well",
+                Standing::Well(_) => "warming",
+                Standing::Trial => "trial",
+                Standing::Out => "out",
+            },
         }
     }
 }
@@ -301,6 +310,21 @@ impl Segment {
             .inner
             .engine_health(self.checked_engine(engine)?)
             .into())
+    }
+
+    fn note_engine_others(&self, engine: usize, requests: u64) -> PyResult<()> {
+        let engine = self.checked_engine(engine)?;
+        self.inner.note_engine_others(engine, requests);
+        Ok(())
+    }
+
+    fn engine_totals(&self, engine: usize) -> PyResult<Vec<u64>> {
+        Ok(self.inner.engine_totals(self.checked_engine(engine)?))
+    }
+
+    fn clear_engine_totals(&self, engine: usize) -> PyResult<()> {
+        self.inner.clear_engine_totals(self.checked_engine(engine)?);
+        Ok(())
     }
 
     fn worker_in_flight(&self, worker: usize) -> PyResult<u64> {

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokenmill._native import COUNTERS, WorkerState
-from tokenmill.control.metrics import HouseCollector, parse_sample
-from tokenmill.engines.views import EngineView
+from tokenmill.control.metrics import HouseCollector
+from tokenmill.control.samples import parse_sample
 from tokenmill.models.fleet import Fleet
 
 
@@ -31,24 +31,10 @@ class CountedSegment:
         return 4
 
 
-ENGINE = EngineView(
-    name="gpu",
-    url="http://gpu:1",
-    kind="vllm",
-    state="gone",
-    version="",
-    models=(),
-    account="",
-    detail="",
-    origin="named",
-    in_flight=2,
-)
-
-
 @pytest.fixture
 def samples() -> Iterator[dict[str, float]]:
     registry = CollectorRegistry()
-    registry.register(HouseCollector(CountedSegment(), 2, lambda: [ENGINE], Fleet))
+    registry.register(HouseCollector(CountedSegment(), 2, Fleet))
     text = generate_latest(registry).decode()
     yield {
         f"{sample.name}{sorted(sample.labels.items())}": sample.value
@@ -60,16 +46,14 @@ def samples() -> Iterator[dict[str, float]]:
 def test_every_counter_of_the_segment_is_told(samples: dict[str, float]) -> None:
     for index, name in enumerate(COUNTERS):
         told = parse_sample(name)
-        assert samples[f"{told.name}{sorted(told.labels.items())}"] == index + 1
+        assert samples[f"{told.name}{sorted(told.labels.items())}"] == (index + 1) / told.unit
 
 
-def test_workers_engines_and_keys_are_told(samples: dict[str, float]) -> None:
+def test_workers_and_keys_are_told(samples: dict[str, float]) -> None:
     assert samples["tokenmill_workers[('state', 'serving')]"] == 1
     assert samples["tokenmill_workers[('state', 'draining')]"] == 0
     assert samples["tokenmill_requests_in_flight[]"] == 5
     assert samples["tokenmill_requests_waiting[]"] == 4
-    assert samples["tokenmill_engine_up[('engine', 'gpu'), ('kind', 'vllm')]"] == 0
-    assert samples["tokenmill_engine_requests_in_flight[('engine', 'gpu')]"] == 2
     assert samples["tokenmill_keys[]"] == 3
 
 
@@ -78,11 +62,15 @@ SAMPLES = [
     ("tokenmill_streams_total", ("tokenmill_streams", "counter", {})),
     (
         'tokenmill_duration_milliseconds_bucket{le="+Inf"}',
-        ("tokenmill_duration_milliseconds", "histogram", {"le": "+Inf"}),
+        ("tokenmill_duration_seconds", "histogram", {"le": "+Inf"}),
+    ),
+    (
+        'tokenmill_first_byte_milliseconds_bucket{le="2500"}',
+        ("tokenmill_first_byte_seconds", "histogram", {"le": "2.5"}),
     ),
     (
         "tokenmill_duration_milliseconds_sum",
-        ("tokenmill_duration_milliseconds", "histogram", {}),
+        ("tokenmill_duration_seconds", "histogram", {}),
     ),
 ]
 

@@ -3,8 +3,10 @@
 //! Counting is one atomic addition at an index; nothing here knows who counts. Histograms are kept
 //! as plain counts per bucket and summed up to Prometheus' cumulative ones when they are read.
 
+mod engines;
 mod names;
 
+pub use engines::{ENGINE_NAMES, EngineCounter, EngineOutcome, cumulate_engine};
 pub use names::NAMES;
 
 use crate::keys::crc32;
@@ -207,9 +209,13 @@ pub fn cumulate(totals: &mut [u64]) {
     }
 }
 
-/// A checksum of the list: processes whose lists differ must not share rows.
+/// A checksum of the lists: processes whose lists differ must not share rows.
 pub fn names_checksum() -> u32 {
-    crc32(NAMES.join("\n").as_bytes())
+    crc32(
+        [NAMES.join("\n"), ENGINE_NAMES.join("\n")]
+            .concat()
+            .as_bytes(),
+    )
 }
 
 #[cfg(test)]

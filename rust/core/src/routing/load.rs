@@ -89,6 +89,43 @@ impl Seen {
     }
 }
 
+/// How long what other houses said is believed.
+const OTHERS_MS: u64 = 2_000;
+
+/// Requests that other houses have with an engine, as control last added them up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many.
+    pub requests: u64,
+    tick: u64,
+}
+
+impl Others {
+    /// Said now.
+    pub fn new(requests: u64, now_ms: u64) -> Self {
+        Self {
+            requests: requests.min(u64::from(u32::MAX)),
+            tick: now_ms / TICK_MS % TICKS,
+        }
+    }
+
+    /// As it lies in a word; nothing, if it is old.
+    pub fn from_word(word: u64, now_ms: u64) -> Self {
+        let tick = word >> 42;
+        let age_ms = (now_ms / TICK_MS).wrapping_sub(tick) % TICKS * TICK_MS;
+        if word == 0 || age_ms > OTHERS_MS {
+            return Self::default();
+        }
+        let requests = word & u64::from(u32::MAX);
+        Self { requests, tick }
+    }
+
+    /// The word.
+    pub fn word(self) -> u64 {
+        self.requests | self.tick << 42
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +143,20 @@ mod tests {
         );
         assert_eq!(read(now_ms + 6_000), Seen::default());
         assert_eq!(Seen::from_word(0, 1), Seen::default());
+    }
+
+    #[test]
+    fn what_others_said_is_believed_for_a_shorter_while() {
+        let now_ms = 1_000_000_000_000;
+        let others = Others::new(7, now_ms);
+        assert_eq!(Others::from_word(others.word(), now_ms + 1_500).requests, 7);
+        assert_eq!(
+            Others::from_word(others.word(), now_ms + 2_600),
+            Others::default()
+        );
+        assert_eq!(Others::from_word(0, 1), Others::default());
+        let many = Others::new(u64::MAX, now_ms);
+        assert_eq!(Others::from_word(many.word(), now_ms), many);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod ring;
 mod choice_tests;
 
 pub use choice::{Ask, Choice, GUARD_FLOOR, Members, Policy, Standing, choose, guard};
-pub use load::{Load, REQUEST, Seen};
+pub use load::{Load, Others, REQUEST, Seen};
 pub use places::{Candidate, pick};
 pub use prefix_index::{Holder, PrefixIndex, SET_WORDS};
 pub use prompt::{BEGINNINGS_MAX, Beginnings, PROMPT_BYTES_MAX, prompt_of};

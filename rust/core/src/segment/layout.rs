@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::word;
-use crate::counters::Counter;
+use crate::counters::{Counter, EngineCounter};
 use crate::keys::{SLOT_WORDS, slots_for};
 use crate::wallet::{ACCOUNT_WORDS, CELL_WORDS, CELLS_BOUND, Map};
 
@@ -65,7 +65,7 @@ pub enum WorkerWord {
 }
 
 /// The words of an engine's slot, which all workers and control write. What they mean is said in
-/// `routing`; the last two are free.
+/// `routing`; the last one is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineWord {
     /// How its requests ended of late: `routing::health::Outcomes`.
@@ -80,6 +80,8 @@ pub enum EngineWord {
     SinceMs = 4,
     /// What it said of its own load: `routing::Seen`.
     Seen = 5,
+    /// Requests that other houses have with it: `routing::Others`.
+    Others = 6,
 }
 
 /// Offsets for one set of sizes.
@@ -91,6 +93,7 @@ pub struct Layout {
     turns: usize,
     engines: usize,
     counters: usize,
+    tallies: usize,
     keys: usize,
     accounts: usize,
     served: usize,
@@ -115,7 +118,8 @@ impl Layout {
         let turns = in_flight + sizes.engines_max * lines(sizes.workers_max);
         let engines = turns + sizes.engines_max * lines(sizes.workers_max + 1);
         let counters = engines + sizes.engines_max * ENGINE_WORDS;
-        let keys = pages(counters + sizes.workers_max * lines(Counter::COUNT));
+        let tallies = counters + sizes.workers_max * lines(Counter::COUNT);
+        let keys = pages(tallies + sizes.engines_max * lines(EngineCounter::COUNT));
         let accounts = pages(keys + slots_for(sizes.keys_max) * SLOT_WORDS);
         let served = accounts + sizes.accounts_max * ACCOUNT_WORDS;
         let cells = pages(served + sizes.accounts_max);
@@ -128,6 +132,7 @@ impl Layout {
             turns,
             engines,
             counters,
+            tallies,
             keys,
             accounts,
             served,
@@ -228,6 +233,19 @@ impl Layout {
         start..start + Counter::COUNT
     }
 
+    /// Indices of an engine's counters.
+    ///
+    /// # Panics
+    /// If there is no such engine slot.
+    pub fn tally(&self, engine: usize) -> Range<usize> {
+        assert!(
+            engine < self.sizes.engines_max,
+            "there is no engine slot {engine}"
+        );
+        let start = self.tallies + engine * lines(EngineCounter::COUNT);
+        start..start + EngineCounter::COUNT
+    }
+
     /// Indices of the slots of the key table.
     pub fn keys(&self) -> Range<usize> {
         self.keys..self.keys + slots_for(self.sizes.keys_max) * SLOT_WORDS
@@ -291,7 +309,8 @@ mod tests {
                 own(layout.turns(engine));
                 own(layout.floor(engine)..layout.floor(engine) + 1);
                 let first = layout.engine(engine, EngineWord::Outcomes);
-                own(first..layout.engine(engine, EngineWord::Seen) + 1);
+                own(first..layout.engine(engine, EngineWord::Others) + 1);
+                own(layout.tally(engine));
             }
             own(layout.keys());
             own(layout.served());

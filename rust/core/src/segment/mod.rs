@@ -10,6 +10,7 @@
 //!            what whoever went last was (see `crate::fairness`)
 //! engines    8 a slot    how an engine fares: one cache line each
 //! counters   a row a worker, a word a counter
+//! tallies    a row an engine, a word a counter of engines
 //! keys       16 a slot   the key table
 //! accounts   8 each      account words, limit clocks, limits: one cache line each
 //! served     1 each      what the account was served while others waited
@@ -26,7 +27,7 @@ pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header
 pub use layout::{EngineWord, Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 5;
+pub const LAYOUT_VERSION: u64 = 6;
 
 /// Words of the header that change while the house is up. The first four are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.

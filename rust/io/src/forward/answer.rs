@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use tokenmill_core::calls::rewrite_whole;
-use tokenmill_core::counters::Counter;
+use tokenmill_core::counters::{Counter, EngineOutcome};
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
 use tokenmill_core::usage::{Usage, quote, read_whole};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use super::ending::{end_after_comment, end_of, end_of_whole, failed};
 use super::error::{EndReason, ForwardError};
 use super::fleet::Engine;
 use super::gate::Place;
-use super::health::{Told, told_by};
+use super::health::{Told, outcome_of, outcome_of_answer, told_by};
 use super::journey::Journey;
 use super::mailbox::{End, Head, Put, Whole};
 use super::reaching::Reached;
@@ -51,7 +51,7 @@ pub(super) struct TurnedAway<'a> {
 
 impl TurnedAway<'_> {
     /// Nobody else can be asked: it is the answer.
-    pub async fn accept(self) {
+    pub async fn accept(mut self) {
         self.relaying.put_whole(self.body);
         self.relaying.keep_link().await;
     }
@@ -228,8 +228,15 @@ impl<'a> Relaying<'a> {
 
     /// The engine is free, and how it fared is told: before anyone can see the end.
     fn over(&mut self, reason: EndReason) {
-        self.place = None;
+        self.free(outcome_of(reason));
         self.journey.note_end(self.engine.slot(), reason);
+    }
+
+    /// Gives the place back, if it was not yet.
+    fn free(&mut self, outcome: EngineOutcome) {
+        if let Some(mut place) = self.place.take() {
+            place.note_outcome(outcome);
+        }
     }
 
     /// Collects a whole body, under its bound.
@@ -237,9 +244,9 @@ impl<'a> Relaying<'a> {
         let made_tokens = self.status.is_success();
         match self.read_body().await {
             Ok(body) => {
-                self.place = None;
                 let slot = self.engine.slot();
-                match told_by(self.status, &body) {
+                let told = told_by(self.status, &body);
+                match told {
                     Told::Refuses => self.journey.note_refusing(slot),
                     Told::IsBusy => {}
                     Told::Answered => {
@@ -250,6 +257,7 @@ impl<'a> Relaying<'a> {
                         return None;
                     }
                 }
+                self.free(outcome_of_answer(self.status, told));
                 Some(TurnedAway {
                     relaying: self,
                     body,
@@ -302,12 +310,29 @@ impl<'a> Relaying<'a> {
         }
     }
 
-    fn put_whole(&self, body: Vec<u8>) {
-        let mailbox = &self.journey.mailbox;
+    fn put_whole(&mut self, body: Vec<u8>) {
+        let answered = outcome_of_answer(self.status, Told::Answered);
+        let mailbox = Arc::clone(&self.journey.mailbox);
         if mailbox.had_head() {
+            self.free(answered);
             mailbox.put_end(end_after_comment(self.status, &body));
             return;
         }
+        match self.whole(body) {
+            Ok(whole) => {
+                self.free(answered);
+                mailbox.put_whole(whole);
+            }
+            Err(end) => {
+                self.free(outcome_of(end.reason));
+                mailbox.put_end(end);
+            }
+        }
+    }
+
+    /// The whole answer as our client gets it, or what is wrong with it.
+    fn whole(&self, body: Vec<u8>) -> Result<Whole, End> {
+        let mailbox = &self.journey.mailbox;
         let mut whole = Whole {
             status: self.status.as_u16(),
             body,
@@ -319,8 +344,7 @@ impl<'a> Relaying<'a> {
                 Ok(read) => {
                     mailbox.set_usage(read.usage);
                     if let Some(end) = end_of_whole(&read, &whole.body) {
-                        mailbox.put_end(end);
-                        return;
+                        return Err(end);
                     }
                     whole.body = read.rewritten.unwrap_or(whole.body);
                     if let Some(calls) = &self.journey.shape.calls
@@ -332,12 +356,11 @@ impl<'a> Relaying<'a> {
                 Err(error) => {
                     let detail = format!("the answer is not a JSON object: {error:?}");
                     let error = ForwardError::upstream(EndReason::Malformed, detail);
-                    mailbox.put_end(End::of(error, true));
-                    return;
+                    return Err(End::of(error, true));
                 }
             }
         }
-        mailbox.put_whole(whole);
+        Ok(whole)
     }
 
     /// Gives the connection back to the engine's kept ones once the body is over.

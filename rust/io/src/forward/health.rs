@@ -1,6 +1,7 @@
 //! What an attempt at an engine says about the engine, told to the segment.
 
 use hyper::StatusCode;
+use tokenmill_core::counters::EngineOutcome;
 use tokenmill_core::routing::health::Cause;
 
 use super::error::EndReason;
@@ -32,6 +33,38 @@ pub(super) fn told_by(status: StatusCode, body: &[u8]) -> Told {
         StatusCode::INTERNAL_SERVER_ERROR if LEAVING.iter().any(says) => Told::Refuses,
         StatusCode::TOO_MANY_REQUESTS => Told::IsBusy,
         _ => Told::Answered,
+    }
+}
+
+/// What an answer with an error status or a good one is counted as.
+pub(super) fn outcome_of_answer(status: StatusCode, told: Told) -> EngineOutcome {
+    match told {
+        Told::Refuses => EngineOutcome::TurnedAway,
+        Told::IsBusy => EngineOutcome::Busy,
+        Told::Answered if status.is_server_error() => EngineOutcome::ErrorStatus,
+        Told::Answered if status.is_success() => EngineOutcome::Complete,
+        Told::Answered => EngineOutcome::ClientError,
+    }
+}
+
+/// What an end is counted as.
+pub(super) fn outcome_of(reason: EndReason) -> EngineOutcome {
+    match reason {
+        EndReason::Complete => EngineOutcome::Complete,
+        EndReason::Refused => EngineOutcome::Refused,
+        EndReason::ConnectTimeout => EngineOutcome::ConnectTimeout,
+        EndReason::FirstByteTimeout => EngineOutcome::FirstByteTimeout,
+        EndReason::Stalled => EngineOutcome::Stalled,
+        EndReason::Closed => EngineOutcome::Closed,
+        EndReason::Aborted => EngineOutcome::Aborted,
+        EndReason::ErrorEvent => EngineOutcome::ErrorEvent,
+        EndReason::Malformed => EngineOutcome::Malformed,
+        EndReason::TooLarge => EngineOutcome::TooLarge,
+        EndReason::NoEngine
+        | EndReason::Overloaded
+        | EndReason::ReaderStalled
+        | EndReason::Drained
+        | EndReason::Cancelled => EngineOutcome::Cancelled,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokenmill_core::counters::Counter;
+use tokenmill_core::counters::{Counter, EngineCounter};
 use tokenmill_core::routing::{Beginnings, RetryBudget};
 use tokenmill_core::sse::StreamShape;
 use tokio::time::timeout;
@@ -158,6 +158,10 @@ impl Journey {
         let place = self.patiently(self.place_beside(tried, beginnings)).await;
         let place = place.ok().flatten()?;
         self.count(Counter::RETRIES, 1);
+        if let Some(failed) = tried.last() {
+            self.segment
+                .count_engine(*failed, EngineCounter::RETRIES, 1);
+        }
         Some(place)
     }
 

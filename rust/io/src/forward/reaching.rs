@@ -11,6 +11,7 @@ use super::connection::Link;
 use super::error::{EndReason, ForwardError, Retry, Side};
 use super::fleet::Engine;
 use super::gate::Place;
+use super::health::outcome_of;
 use super::journey::Journey;
 use super::request::AnswerKind;
 use super::source::DEPARTED_LOOK;
@@ -29,7 +30,26 @@ pub(super) struct Reached {
 
 impl Journey {
     /// The beginning of the engine's answer.
-    pub async fn reach(&self, engine: &Arc<Engine>, place: Place) -> Result<Reached, ForwardError> {
+    pub async fn reach(
+        &self,
+        engine: &Arc<Engine>,
+        mut place: Place,
+    ) -> Result<Reached, ForwardError> {
+        place.note_asked();
+        match self.reach_once(engine).await {
+            Ok((link, answer, asked_ns)) => Ok(reached(engine, link, answer, (asked_ns, place))),
+            Err(error) => {
+                place.note_outcome(outcome_of(error.kind));
+                Err(error)
+            }
+        }
+    }
+
+    /// An answer over a kept connection, or over a fresh one where that was gone.
+    async fn reach_once(
+        &self,
+        engine: &Engine,
+    ) -> Result<(Link, Response<Incoming>, u64), ForwardError> {
         let mut kept = None;
         while let Some(mut link) = engine.take_idle() {
             if link.is_alive() {
@@ -43,14 +63,14 @@ impl Journey {
         };
         let asked_ns = clock::monotonic_ns();
         match self.ask(engine, link).await {
-            Ok((link, answer)) => Ok(reached(engine, link, answer, (asked_ns, place))),
+            Ok((link, answer)) => Ok((link, answer, asked_ns)),
             Err(error) if error.retry == Retry::OnReusedConnection => {
                 // The others were kept as long: they are as dead as this one.
                 engine.drop_idle();
                 self.count(Counter::RETRIES, 1);
                 let link = self.connect(engine).await?;
                 let (link, answer) = self.ask(engine, link).await?;
-                Ok(reached(engine, link, answer, (asked_ns, place)))
+                Ok((link, answer, asked_ns))
             }
             Err(error) => Err(error),
         }

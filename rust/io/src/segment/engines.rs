@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokenmill_core::counters::{EngineCounter, cumulate_engine};
 use tokenmill_core::routing::health::{Cause, Exclusion, Outcomes, Pace, TRIAL_MS, warm_permille};
-use tokenmill_core::routing::{Load, PrefixIndex, Seen, Standing};
+use tokenmill_core::routing::{Load, Others, PrefixIndex, Seen, Standing};
 use tokenmill_core::segment::EngineWord;
 
 use super::Segment;
@@ -22,6 +23,8 @@ pub struct EngineHealth {
     pub out_ms: u64,
     /// How soon its streams begin, in microseconds; 0: unknown.
     pub first_byte_us: u64,
+    /// What that means for the choice of an engine.
+    pub standing: Standing,
 }
 
 impl Segment {
@@ -45,10 +48,16 @@ impl Segment {
         self.read(engine, EngineWord::SinceMs)
     }
 
-    /// How busy an engine is now.
+    /// How busy an engine is now. What it says of requests from elsewhere and what other houses say
+    /// that they sent are the same requests, told twice: the larger number counts.
     pub fn engine_load(&self, engine: usize, now_ms: u64) -> Load {
         let seen = Seen::from_word(self.read(engine, EngineWord::Seen), now_ms);
-        seen.load(self.engine_in_flight(engine))
+        let others = Others::from_word(self.read(engine, EngineWord::Others), now_ms);
+        let load = seen.load(self.engine_in_flight(engine));
+        Load {
+            elsewhere: load.elsewhere.max(others.requests),
+            ..load
+        }
     }
 
     /// Notes that a request goes to the engine: if that is on trial, this is the one.
@@ -73,6 +82,9 @@ impl Segment {
 
     /// Notes how soon a stream of the engine began.
     pub fn note_engine_pace(&self, engine: usize, first_byte_us: u64, now_ms: u64) {
+        for (counter, amount) in EngineCounter::first_byte(first_byte_us / 1_000) {
+            self.count_engine(engine, counter, amount);
+        }
         self.change(engine, EngineWord::Pace, |word| {
             Pace::from_word(word).after(first_byte_us, now_ms).word()
         });
@@ -92,6 +104,9 @@ impl Segment {
             is_new = after != before;
             after.word()
         });
+        if is_new {
+            self.count_engine(engine, EngineCounter::ejections(cause), 1);
+        }
         is_new
     }
 
@@ -146,6 +161,33 @@ impl Segment {
             .store(seen.word(), Ordering::Relaxed);
     }
 
+    /// Notes how many requests other houses have with the engine.
+    pub fn note_engine_others(&self, engine: usize, requests: u64) {
+        let others = Others::new(requests, clock::monotonic_ms());
+        self.engine_word(engine, EngineWord::Others)
+            .store(others.word(), Ordering::Relaxed);
+    }
+
+    /// Adds to a counter of the engine.
+    pub fn count_engine(&self, engine: usize, counter: EngineCounter, amount: u64) {
+        self.tally(engine)[counter.index()].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The engine's counters; buckets of its histogram are cumulative here.
+    pub fn engine_totals(&self, engine: usize) -> Vec<u64> {
+        let words = self.tally(engine).iter();
+        let mut totals: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
+        cumulate_engine(&mut totals);
+        totals
+    }
+
+    /// Another engine has the slot: its counters begin at nothing.
+    pub fn clear_engine_totals(&self, engine: usize) {
+        for word in self.tally(engine) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// How the engine fares, for people.
     pub fn engine_health(&self, engine: usize) -> EngineHealth {
         let now_ms = clock::monotonic_ms();
@@ -154,6 +196,7 @@ impl Segment {
             cause: out.cause(),
             out_ms: out.left_ms(now_ms),
             first_byte_us: self.engine_pace(engine).mean_us(),
+            standing: self.engine_standing(engine, now_ms),
         }
     }
 
@@ -167,6 +210,10 @@ impl Segment {
         let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
             Some(next(value))
         });
+    }
+
+    fn tally(&self, engine: usize) -> &[AtomicU64] {
+        &self.words()[self.layout.tally(engine)]
     }
 
     fn read(&self, engine: usize, word: EngineWord) -> u64 {

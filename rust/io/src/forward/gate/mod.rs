@@ -351,6 +351,7 @@ impl Gate {
             since_ns: clock::monotonic_ns(),
             counted,
             has_answered: false,
+            outcome: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokenmill_core::counters::Histogram;
+use tokenmill_core::counters::{EngineCounter, EngineOutcome, Histogram};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -25,11 +25,29 @@ pub(in crate::forward) struct Place {
     pub(super) since_ns: u64,
     pub(super) counted: Option<Counted>,
     pub(super) has_answered: bool,
+    /// How the request ended at the engine; `None`: it was not asked.
+    pub(super) outcome: Option<EngineOutcome>,
 }
 
 impl Place {
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// The engine is asked. Unless an end is told, it is that nobody wanted its answer any more.
+    pub fn note_asked(&mut self) {
+        self.outcome = Some(EngineOutcome::Cancelled);
+        self.count(EngineCounter::REQUESTS);
+    }
+
+    /// How it ended at the engine, once it was asked.
+    pub fn note_outcome(&mut self, outcome: EngineOutcome) {
+        self.outcome = self.outcome.and(Some(outcome));
+    }
+
+    fn count(&self, counter: EngineCounter) {
+        let slot = self.engine.slot();
+        self.gate.segment.count_engine(slot, counter, 1);
     }
 
     /// The engine has begun to answer: how long the place is held tells how long others wait.
@@ -40,6 +58,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            self.count(EngineCounter::outcomes(outcome));
+        }
         Arc::clone(&self.gate).give_back(self);
     }
 }
