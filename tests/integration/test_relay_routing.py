@@ -320,6 +320,29 @@ async def test_what_engines_say_of_their_load_counts(tmp_path: Path) -> None:
         assert [len(one.requests) for one in two] == [0, 10]
 
 
+async def test_what_other_houses_have_counts_and_is_not_believed_for_long(tmp_path: Path) -> None:
+    async with engines(2) as two, house(tmp_path) as here:
+        here.use(*(each.url for each in two))
+        for _ in range(10):
+            here.segment.note_engine_others(0, 3)
+            await here.run()
+        assert [len(one.requests) for one in two] == [0, 10]
+        # The same requests seen by the engine itself are not counted twice.
+        here.segment.note_engine_metrics(1, running=2, waiting=0, cache_permille=0)
+        here.segment.note_engine_others(1, 2)
+        here.segment.note_engine_others(0, 3)
+        await here.run()
+        assert [len(one.requests) for one in two] == [0, 11]
+        here.segment.note_engine_metrics(1, running=0, waiting=0, cache_permille=0)
+
+        async def is_used() -> None:
+            while not two[0].requests:
+                await here.run()
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(is_used(), 30)
+
+
 async def test_an_engine_that_came_back_gets_its_share_step_by_step(tmp_path: Path) -> None:
     async with engines(2) as two, house(tmp_path) as here:
         here.use(*(each.url for each in two))

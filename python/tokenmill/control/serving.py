@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
@@ -36,6 +36,9 @@ from tokenmill.settings import Settings
 from tokenmill.usage.reports import UsageReader
 from tokenmill.usage.requests import RequestReader
 
+if TYPE_CHECKING:  # imports redis, which is an extra
+    from tokenmill.control.other_houses import OtherHouses
+
 END_S = 5.0
 """The workers have drained before control is told to stop: what is left here is short."""
 
@@ -57,6 +60,9 @@ async def serve_control(
     registry.register(LedgerCollector(house.money.ledger))
     if house.money.purses is not None:
         registry.register(PurseCollector(house.money.purses))
+    houses = follow_other_houses(settings, segment, keeper)
+    if houses is not None:
+        registry.register(houses.collector())
     metrics = MetricsListener(registry)
     if settings.metrics.port:
         await metrics.open(settings.metrics.host, settings.metrics.port)
@@ -78,7 +84,25 @@ async def serve_control(
     finally:
         for task in going_on:
             task.cancel()
+        if houses is not None:
+            await asyncio.to_thread(houses.stop, settings.redis.answer_ms / 1000)
         await metrics.close()
+
+
+def follow_other_houses(
+    settings: Settings, segment: Segment, keeper: Keeper
+) -> "OtherHouses | None":
+    """Who tells what other houses have in flight, where houses share a Redis."""
+    if not settings.redis_url:
+        return None
+    from tokenmill.control.other_houses import OtherHouses
+    from tokenmill.purses.connection import connect
+    from tokenmill.purses.script import Names
+
+    redis = connect(settings.redis_url, settings.redis)
+    houses = OtherHouses(redis, Names(settings.redis.prefix), segment, lambda: keeper.fleet)
+    houses.start()
+    return houses
 
 
 def publish_account(house: OpenHouse, keys: KeyRegistry, account: Account) -> None:

@@ -18,6 +18,7 @@ class Names:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.server = f"{prefix}:server"  # which server's data the houses have agreed on
+        self.loads = f"{prefix}:loads"  # what each house has in flight with which engine
         self.busy = f"{prefix}:busy"  # accounts by the time at which requests were last admitted
 
     def purse(self, account_id: int) -> str:
