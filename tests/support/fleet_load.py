@@ -1,0 +1,118 @@
+"""A steady load on several houses, as from behind a load balancer, and a diary of what came of it.
+
+A request that finds nobody at one house goes to the next one, as a load balancer would send it;
+nothing else is tried again. Half of the requests are streams.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+Outcome = Literal["whole", "cut", "refused", "broke"]
+"""whole: as asked. cut: a stream that ended with an error event. refused: an error status. broke:
+the connection ended before the answer did."""
+
+PAUSE_S = 0.02
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request of the diary; times are monotonic seconds."""
+
+    began_s: float
+    ended_s: float
+    outcome: Outcome
+    detail: str
+    words: int  # that its client received, at least
+    turned: int  # houses that nobody listened at
+
+
+class FleetLoad:
+    """Clients that go on asking until the end. `urls` may be changed while they run."""
+
+    def __init__(self, urls: Sequence[str], secret: str, *, clients: int, words: int) -> None:
+        self.urls = list(urls)
+        self.diary: list[Entry] = []
+        self._secret = secret
+        self._clients = clients
+        self._words = words
+        self._turns = itertools.count()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["FleetLoad"]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._is_over.set()
+            self._thread.join()
+
+    def whole_since(self, since_s: float) -> int:
+        """Requests that began after that and were answered."""
+        return sum(one.began_s > since_s and one.outcome == "whole" for one in self.diary)
+
+    def is_well(self, count: int) -> bool:
+        """Whether the last so many were all answered."""
+        last = self.diary[-count:]
+        return len(last) == count and all(one.outcome == "whole" for one in last)
+
+    async def _run(self) -> None:
+        headers = {"authorization": f"Bearer {self._secret}"}
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        async with httpx.AsyncClient(headers=headers, timeout=60, limits=limits) as client:
+            await asyncio.gather(*(self._go_on(client, at) for at in range(self._clients)))
+
+    async def _go_on(self, client: httpx.AsyncClient, at: int) -> None:
+        while not self._is_over.is_set():
+            turn = next(self._turns)
+            messages = [{"role": "user", "content": f"{at} of {turn % 7} " * 20}]
+            body = {"model": "auto", "messages": messages, "max_tokens": self._words}
+            entry = await self._ask(client, turn, body | {"stream": turn % 2 == 0})
+            self.diary.append(entry)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _ask(self, client: httpx.AsyncClient, turn: int, body: dict[str, Any]) -> Entry:
+        began_s = time.monotonic()
+        urls = list(self.urls)
+        for turned in range(len(urls)):
+            url = urls[(turn + turned) % len(urls)]
+            try:
+                outcome, detail, words = await self._read(client, url, body)
+            except httpx.ConnectError:
+                continue
+            return Entry(began_s, time.monotonic(), outcome, detail, words, turned)
+        return Entry(began_s, time.monotonic(), "refused", "no house listens", 0, len(urls))
+
+    async def _read(
+        self, client: httpx.AsyncClient, url: str, body: dict[str, Any]
+    ) -> tuple[Outcome, str, int]:
+        words = 0
+        try:
+            async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
+                if answer.status_code != 200:
+                    error = json.loads(await answer.aread())["error"]
+                    return "refused", f"{answer.status_code} {error['code']}", 0
+                if not body["stream"]:
+                    await answer.aread()
+                    return "whole", "", self._words
+                async for line in answer.aiter_lines():
+                    if line == "data: [DONE]":
+                        return "whole", "", words
+                    if line.startswith('data: {"error"'):
+                        return "cut", json.loads(line[6:])["error"]["code"], words
+                    words += '"content"' in line
+        except httpx.ConnectError:
+            raise
+        except httpx.TransportError as error:
+            return "broke", type(error).__name__, words
+        return "broke", "a silent end", words
