@@ -87,6 +87,21 @@ class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     probe_ms: Milliseconds = 1_000
 
 
+class JoinSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Engines that register themselves (`tokenmill join`): from where, for how long, how many."""
+
+    # Where their addresses may lie: by default what is private by RFC 1918, 4193 and 6598.
+    networks: tuple[str, ...] = (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "fc00::/7",
+    )
+    lease_ms: Annotated[int, Meta(ge=3_000, le=3_600_000)] = 15_000
+    engines_max: Annotated[int, Meta(ge=0, le=4_096)] = 128  # 0: none
+
+
 class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The outer face: CORS, keys in the query, connections."""
 
@@ -253,6 +268,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     forward: ForwardSettings = field(default_factory=ForwardSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    join: JoinSettings = field(default_factory=JoinSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)

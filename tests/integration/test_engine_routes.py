@@ -11,6 +11,7 @@ from tokenmill._native import Segment
 from tokenmill.control.documentation.dashboard_routes import OPERATIONS
 from tokenmill.control.documentation.endpoints import whole_document
 from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.joined_engines import JoinedEngines
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
@@ -19,6 +20,7 @@ from tokenmill.engines.rules import Patience
 from tokenmill.engines.store import list_entries, list_owners
 from tokenmill.engines.targets import Target
 from tokenmill.models.fleet import Fleet
+from tokenmill.settings import JoinSettings
 
 URL = "http://10.0.0.7:8000"
 NAMED = "http://10.0.0.1:8000"
@@ -61,7 +63,8 @@ def keeper(tmp_path: Path) -> Keeper:
 def dashboard(tmp_path: Path, database: Database, keeper: Keeper) -> Iterator[Dashboard]:
     segment = Segment.attach(str(tmp_path / "hot.segment"))
     engines = HouseEngines(keeper, database, segment, {})
-    with open_dashboard(database, tmp_path, engines) as opened:
+    joined = JoinedEngines(keeper, database, JoinSettings(), lambda name: 0)
+    with open_dashboard(database, tmp_path, engines, joined) as opened:
         yield opened
 
 
@@ -187,6 +190,55 @@ def test_a_body_that_is_no_object_is_refused(operator: Tenant, path: str, body: 
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
+JOIN = "/engines/join"
+
+
+def test_only_a_token_for_engines_registers_one(operator: Tenant, acme: Tenant) -> None:
+    """And it opens nothing else; only an operator makes it."""
+    assert refused(acme, "/keys", {"kind": "engine"}, 403)["code"] == "permission_denied"
+    made = post(operator, "/keys", {"kind": "engine", "name": "gpu"}, 201)
+    assert (made["key"]["kind"], made["secret"][:8]) == ("engine", "dt_live_")
+    for token in (operator.token, acme.token, acme.make(scopes=("usage",)).secret):
+        assert acme.ask("POST", JOIN, token, json={"url": URL}).status_code == 403
+    assert acme.ask("POST", JOIN, "dt_live_x", json={"url": URL}).status_code == 401
+    engine = made["secret"]
+    for path in ("/engines", "/usage", "/wallet", "/keys", "/account", "/limits"):
+        assert acme.ask("GET", path, engine).status_code == 403
+    for path, body in CHANGES:
+        assert acme.ask("POST", path, engine, json=body).status_code == 403
+    operator.ask("DELETE", f"/keys/{made['key']['id']}")
+    assert acme.ask("POST", JOIN, engine, json={"url": URL}).status_code == 401
+
+
+NO_ADDRESSES = [
+    "unix:/run/engine.sock",
+    "http://127.0.0.1:8000",  # this gateway's own machine
+    "http://[::1]:8000",
+    "http://localhost:8000",
+    "http://gpu-7:8000",  # a name, without a certificate
+    "http://169.254.169.254",  # where clouds keep credentials
+    "http://[::ffff:169.254.169.254]",
+    "http://0.0.0.0:8000",
+    "http://224.0.0.1:8000",
+    "http://8.8.8.8:8000",
+    "https://name.invalid:8000",
+    "http://2130706433:8000",  # 127.0.0.1 in disguise
+    "http://0x7f.1:8000",
+    "gopher://10.0.0.1",
+    "http://10.0.0.1:8000/admin",
+    "http://10.0.0.1:8000@169.254.169.254",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+def test_an_engine_registers_only_where_it_may(operator: Tenant, keeper: Keeper, url: str) -> None:
+    token = operator.make("engine").secret
+    answer = operator.ask("POST", JOIN, token, json={"url": url})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "url"), answer.text
+    assert [known.target.name for known in keeper.known] == ["named"]
+
+
 def test_what_is_not_there_or_taken_is_said(operator: Tenant) -> None:
     for path in ("/engines/remove", "/engines/drain", "/engines/undrain"):
         error = refused(operator, path, {"engine": "nobody"}, 404)
@@ -204,7 +256,7 @@ def test_the_document_says_what_is_answered(operator: Tenant) -> None:
     paths = whole_document()["paths"]
     bodies = dict(CHANGES) | {"/engines/remove": {"engine": URL}}
     for one in OPERATIONS:
-        if not one.path.startswith("/engines") or one.method != "post":
+        if not one.path.startswith("/engines") or one.method != "post" or one.path == JOIN:
             continue
         path = one.path.replace("{name}", "named")
         body = {} if path.endswith("assign") else bodies[path]

@@ -15,8 +15,8 @@ from tokenmill.billing.wallets import LedgerRoad, Wallets
 from tokenmill.control.app import create_app
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
 from tokenmill.database.connection import Database
-from tokenmill.engines.endpoints import EngineRegister
-from tokenmill.engines.views import AddEngine, EngineView
+from tokenmill.engines.endpoints import EngineJoiner, EngineRegister
+from tokenmill.engines.views import AddEngine, EngineView, Joined, JoinWish
 from tokenmill.errors import NotFound
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.rules import KeyKind
@@ -46,6 +46,13 @@ class NoEngines:
         raise NotFound(engine)
 
 
+class NobodyJoins:
+    """Takes no engine."""
+
+    async def join(self, wish: JoinWish, key_id: int) -> Joined:
+        raise NotFound(f"{wish.url} of {key_id}")
+
+
 class Tenant:
     """An account, its tokens, and how it asks."""
 
@@ -70,7 +77,9 @@ class Tenant:
 class Dashboard:
     """The routes, and what answers them."""
 
-    def __init__(self, database: Database, state: Path, engines: EngineRegister) -> None:
+    def __init__(
+        self, database: Database, state: Path, engines: EngineRegister, joiner: EngineJoiner
+    ) -> None:
         self.database = database
         self.parts = DashboardParts(
             accounts=AccountRegistry(database, partial(limits_of, Settings()), accounts_max=100),
@@ -79,6 +88,7 @@ class Dashboard:
             usage=UsageReader(database),
             requests=RequestReader(database),
             engines=engines,
+            joiner=joiner,
         )
         public = public_router(self.parts, VisitorFinder(database))
         app = create_app(admin=[private_router(self.parts)], public=[public])
@@ -92,9 +102,12 @@ class Dashboard:
 
 @contextmanager
 def open_dashboard(
-    database: Database, state: Path, engines: EngineRegister | None = None
+    database: Database,
+    state: Path,
+    engines: EngineRegister | None = None,
+    joiner: EngineJoiner | None = None,
 ) -> Iterator[Dashboard]:
     """The dashboard's routes, served in memory; without `engines`, of a house that has none."""
-    dashboard = Dashboard(database, state, engines or NoEngines())
+    dashboard = Dashboard(database, state, engines or NoEngines(), joiner or NobodyJoins())
     with dashboard.client:
         yield dashboard

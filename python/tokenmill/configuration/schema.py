@@ -16,7 +16,7 @@ from tokenmill.settings import EngineSettings, Settings
 
 PREFIX = "TOKENMILL_"
 # Read by the command line itself or by the test suite; never settings.
-EXEMPT = ("TOKENMILL_CONFIG", "TOKENMILL_REQUIRE")
+EXEMPT = ("TOKENMILL_CONFIG", "TOKENMILL_REQUIRE", "TOKENMILL_ENGINE_TOKEN")
 EXEMPT_PREFIX = "TOKENMILL_TEST_"
 
 SECRET = frozenset({"database_url", "redis_url", "engines"})

@@ -9,6 +9,7 @@ import importlib
 import logging
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,12 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     from tokenmill.control.opening import open_house
 
     house = await asyncio.to_thread(open_house, start, segment, lambda: keeper.fleet)
+    from tokenmill.control.joined_engines import JoinedEngines
+
+    in_flight = partial(engine_in_flight, keeper, segment)
+    joined = JoinedEngines(keeper, house.database, start.child.settings.join, in_flight)
     enter(keeper, house.entries)
+    joined.apply(house.leases)
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
@@ -123,10 +129,16 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     from tokenmill.control.serving import serve_control
 
     try:
-        return await serve_control(start, keeper, segment, house)
+        return await serve_control(start, keeper, segment, house, joined)
     finally:
         await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
         house.database.close()
+
+
+def engine_in_flight(keeper: Keeper, segment: Segment, name: str) -> int:
+    """Requests of this house with the engine of that name."""
+    slots = [engine.slot for engine in keeper.fleet.engines if engine.name == name]
+    return sum(map(segment.engine_in_flight, slots))
 
 
 def enter(keeper: Keeper, entries: "Sequence[Entry]") -> None:

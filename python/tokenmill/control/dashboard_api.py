@@ -17,8 +17,16 @@ from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.visitor import LOCAL_OPERATOR, Visitor, check_operator
 from tokenmill.billing.endpoints import wallet_routes
 from tokenmill.billing.wallets import Wallets
-from tokenmill.engines.endpoints import EngineRegister
-from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
+from tokenmill.engines.endpoints import EngineJoiner, EngineRegister
+from tokenmill.engines.views import (
+    AddEngine,
+    Assignment,
+    ChosenEngine,
+    EngineList,
+    EngineView,
+    Joined,
+    JoinWish,
+)
 from tokenmill.keys.endpoints import dashboard_key_routes
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.visitors import VisitorFinder
@@ -33,6 +41,7 @@ PRIVATE_PATH = "/dashboard"
 _ASSIGN = BodyDecoder(Assignment)
 _ADD = BodyDecoder(AddEngine)
 _CHOSEN = BodyDecoder(ChosenEngine)
+_JOIN = BodyDecoder(JoinWish)
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
@@ -44,6 +53,7 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     usage: UsageReader
     requests: RequestReader
     engines: EngineRegister
+    joiner: EngineJoiner
 
 
 def public_router(parts: DashboardParts, finder: VisitorFinder) -> Router:
@@ -53,7 +63,13 @@ def public_router(parts: DashboardParts, finder: VisitorFinder) -> Router:
         authorization = request.headers.get("authorization")
         return await asyncio.to_thread(finder.find, authorization)
 
-    return _router(PUBLIC_PATH, parts, Provide(find_visitor))
+    @post("/engines/join", status_code=200)
+    async def join_engine(request: AnyRequest) -> Joined:
+        authorization = request.headers.get("authorization")
+        key_id = await asyncio.to_thread(finder.find_engine, authorization)
+        return await parts.joiner.join(await read_wish(request, _JOIN), key_id)
+
+    return _router(PUBLIC_PATH, parts, Provide(find_visitor), join_engine)
 
 
 def private_router(parts: DashboardParts) -> Router:
@@ -65,8 +81,9 @@ def private_router(parts: DashboardParts) -> Router:
     return _router(PRIVATE_PATH, parts, Provide(local_operator))
 
 
-def _router(path: str, parts: DashboardParts, visitor: Provide) -> Router:
+def _router(path: str, parts: DashboardParts, visitor: Provide, *more: BaseRouteHandler) -> Router:
     handlers: list[BaseRouteHandler] = [
+        *more,
         *account_routes(parts.accounts),
         *dashboard_key_routes(parts.keys, parts.accounts),
         *wallet_routes(parts.wallets),

@@ -29,6 +29,8 @@ from tokenmill.errors import Conflict, InvalidRequest, NotFound
 _WHENCE = {
     "ours": "run by this house",
     "named": "named in the settings",
+    "joined": "there as long as it renews its lease",
+    "kubernetes": "there as long as Kubernetes says so",
     "found": "found on this machine",
 }
 

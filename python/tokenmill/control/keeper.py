@@ -102,7 +102,7 @@ class Keeper:
         self._looked = asyncio.Event()
         self.has_published = asyncio.Event()
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
-        self._draining: frozenset[str] = frozenset()
+        self._draining: dict[str, frozenset[str]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._followers: dict[str, asyncio.Task[None]] = {}
 
@@ -113,6 +113,7 @@ class Keeper:
             for known in self.known:
                 self._begin_to_follow(known)
             tasks.create_task(self._release_when_whole())
+            await asyncio.Event().wait()  # a house without engines is given some later
 
     def add(self, target: Target) -> None:
         """One more target, before those that are merely tried. It is published once it answers."""
@@ -136,9 +137,10 @@ class Keeper:
             if is_same_place(target.address, address):
                 self.remove(target.name)
 
-    def drain(self, urls: Iterable[str]) -> None:
-        """The engines at these addresses, and no others, get no new requests."""
-        self._draining = frozenset(urls)
+    def drain(self, urls: Iterable[str], by: str = "operators") -> None:
+        """Whoever says so wants no new requests for the engines at these addresses, and for no
+        others."""
+        self._draining[by] = frozenset(urls)
         self.publish()
 
     def _begin_to_follow(self, known: Known) -> None:
@@ -279,7 +281,7 @@ class Keeper:
             account_id=(self._assignments or {}).get(target.name, 0),
             parses_tools=watched.last.parses_tools,
             places=target.places,
-            is_draining=target.address.url in self._draining,
+            is_draining=any(target.address.url in urls for urls in self._draining.values()),
             models=served_models(watched),
         )
 

@@ -14,7 +14,14 @@ from tokenmill.control.house_money import HouseMoney, open_money
 from tokenmill.database.changes import newest_change
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
-from tokenmill.engines.store import Entry, Owner, list_entries, list_owners
+from tokenmill.engines.store import (
+    Entry,
+    Lease,
+    Owner,
+    list_entries,
+    list_leases,
+    list_owners,
+)
 from tokenmill.keys.loading import start_keys
 from tokenmill.models.fleet import Fleet
 
@@ -26,6 +33,7 @@ class OpenHouse(Struct, frozen=True):
     database: Database
     owners: dict[str, Owner]
     entries: list[Entry]
+    leases: list[Lease]
     money: HouseMoney
     last_change: int
 
@@ -43,4 +51,5 @@ def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) 
     start_keys(database, segment, settings.state)
     with database.read() as connection:
         owners, entries = list_owners(connection), list_entries(connection)
-        return OpenHouse(database, owners, entries, money, last_change)
+        leases = list_leases(connection)
+        return OpenHouse(database, owners, entries, leases, money, last_change)

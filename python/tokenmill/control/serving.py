@@ -20,6 +20,7 @@ from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_metrics import EngineCollector
 from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.house_money import send_for_ever
+from tokenmill.control.joined_engines import JoinedEngines
 from tokenmill.control.keeper import Keeper
 from tokenmill.control.ledger_metrics import LedgerCollector, PurseCollector
 from tokenmill.control.ledger_verification import verification_route
@@ -46,7 +47,11 @@ logger = logging.getLogger("tokenmill.control")
 
 
 async def serve_control(
-    start: ChildStart, keeper: Keeper, segment: Segment, house: OpenHouse
+    start: ChildStart,
+    keeper: Keeper,
+    segment: Segment,
+    house: OpenHouse,
+    joined: JoinedEngines,
 ) -> bool:
     """Serves until told to stop; whether all ended by itself."""
     settings = start.child.settings
@@ -55,7 +60,7 @@ async def serve_control(
     changes = ChangeKeeper(
         house.database, keys, partial(publish_account, house, keys), house.last_change
     )
-    app = make_app(start, keeper, segment, house, (engines, keys))
+    app = make_app(start, keeper, segment, house, (engines, keys, joined))
     registry = make_registry(start, keeper, segment, engines)
     registry.register(LedgerCollector(house.money.ledger))
     if house.money.purses is not None:
@@ -71,6 +76,7 @@ async def serve_control(
     going_on = [
         asyncio.create_task(send_for_ever(house.money.wallets)),
         asyncio.create_task(forget_for_ever(house.database, kept_days)),
+        asyncio.create_task(joined.follow()),
     ]
     if house.database.address.kind != "sqlite":  # which no other house can open
         going_on.append(asyncio.create_task(changes.follow()))
@@ -116,15 +122,15 @@ def make_app(
     keeper: Keeper,
     segment: Segment,
     house: OpenHouse,
-    registers: tuple[HouseEngines, KeyRegistry],
+    registers: tuple[HouseEngines, KeyRegistry, JoinedEngines],
 ) -> AsgiApp:
     """The wired app of the control plane."""
     settings = start.child.settings
-    engines, keys = registers
+    engines, keys, joined = registers
     status = StatusReader(
         segment, settings.segment.workers_max, engines.views, lambda: keeper.fleet
     )
-    parts = make_parts(settings, house, keys, engines)
+    parts = make_parts(settings, house, keys, engines, joined)
     admin: list[Routes] = [
         key_routes(keys),
         *engine_routes(engines),
@@ -138,7 +144,11 @@ def make_app(
 
 
 def make_parts(
-    settings: Settings, house: OpenHouse, keys: KeyRegistry, engines: HouseEngines
+    settings: Settings,
+    house: OpenHouse,
+    keys: KeyRegistry,
+    engines: HouseEngines,
+    joined: JoinedEngines,
 ) -> DashboardParts:
     """Who answers the dashboard's routes."""
     return DashboardParts(
@@ -153,6 +163,7 @@ def make_parts(
         usage=UsageReader(house.database),
         requests=RequestReader(house.database),
         engines=engines,
+        joiner=joined,
     )
 
 

@@ -94,6 +94,18 @@ engine_entries = Table(
     Column("is_draining", Boolean, nullable=False),
 )
 
+engine_leases = Table(
+    "engine_leases",
+    metadata,
+    # An engine that registered itself with some house, for all houses of this database.
+    Column("url", String(500), primary_key=True),  # in the one spelling of `engines/address.py`
+    Column("name", String(200), nullable=False),
+    Column("api_key", Text, nullable=False),  # what the engine asks for
+    Column("key_id", BigInteger, nullable=False),  # the token that it came with
+    Column("is_leaving", Boolean, nullable=False),  # finishes what it has
+    Column("expires_at_ms", BigInteger, nullable=False),
+)
+
 books = Table(
     "books",
     metadata,

@@ -8,7 +8,15 @@ from typing import Protocol
 from litestar import get, post
 from litestar.handlers.base import BaseRouteHandler
 
-from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
+from tokenmill.engines.views import (
+    AddEngine,
+    Assignment,
+    ChosenEngine,
+    EngineList,
+    EngineView,
+    Joined,
+    JoinWish,
+)
 
 
 class EngineRegister(Protocol):
@@ -27,6 +35,13 @@ class EngineRegister(Protocol):
 
     async def drain(self, engine: str, *, is_draining: bool) -> EngineView:
         """Takes no new requests from now on, or takes them again. Raises: NotFound."""
+
+
+class EngineJoiner(Protocol):
+    """Who takes engines that register themselves."""
+
+    async def join(self, wish: JoinWish, key_id: int) -> Joined:
+        """The lease. Raises: InvalidRequest, for its address or what answers there; Conflict."""
 
 
 def engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:

@@ -28,8 +28,9 @@ from msgspec.structs import replace
 from tokenmill.engines.recognition import EngineState, ServedModel, Sighting
 from tokenmill.settings import Settings
 
-Origin = Literal["ours", "named", "added", "found"]
-"""Who says that there is an engine: the house that runs it, the settings, an operator, nobody."""
+Origin = Literal["ours", "named", "added", "joined", "kubernetes", "found"]
+"""Who says that there is an engine: the house that runs it, the settings, an operator, the engine
+itself, Kubernetes, nobody."""
 
 Standing = Literal["serving", "warming", "trial", "out", "draining", "loading", "gone"]
 """What an engine is good for now. warming: it came back and gets a growing share of requests;

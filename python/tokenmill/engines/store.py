@@ -7,7 +7,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select
 
-from tokenmill.database.tables import accounts, engine_assignments, engine_entries
+from tokenmill.database.tables import (
+    accounts,
+    engine_assignments,
+    engine_entries,
+    engine_leases,
+)
 
 
 class Owner(Struct, frozen=True):
@@ -40,6 +45,37 @@ def put_entry(connection: Connection, entry: Entry) -> None:
     connection.execute(delete(table).where(table.c.url == entry.url))
     if entry.is_added or entry.is_draining:
         connection.execute(insert(table).values(asdict(entry)))
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """An engine that registered itself, until `expires_at_ms`."""
+
+    url: str
+    name: str
+    api_key: str
+    key_id: int
+    is_leaving: bool
+    expires_at_ms: int
+
+
+def list_leases(connection: Connection) -> list[Lease]:
+    """All of them, by address, whether they are over or not."""
+    table = engine_leases
+    wanted = select(table).order_by(table.c.url)
+    return [Lease(**row._mapping) for row in connection.execute(wanted)]
+
+
+def put_lease(connection: Connection, lease: Lease) -> None:
+    """From now on this is the engine's lease."""
+    table = engine_leases
+    connection.execute(delete(table).where(table.c.url == lease.url))
+    connection.execute(insert(table).values(asdict(lease)))
+
+
+def forget_leases(connection: Connection, expired_before_ms: int) -> None:
+    """Those that were over then have no row any more."""
+    table = engine_leases
+    connection.execute(delete(table).where(table.c.expires_at_ms < expired_before_ms))
 
 
 def list_owners(connection: Connection) -> dict[str, Owner]:

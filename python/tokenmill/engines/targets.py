@@ -59,6 +59,11 @@ def added_target(url: str, name: str, api_key: str, places: int) -> Target:
     return _target(EngineSettings(url=url, name=name, api_key=api_key), "added", places)
 
 
+def joined_target(url: str, name: str, api_key: str, places: int) -> Target:
+    """The target of an engine that registered itself. Raises: ValueError, for such a URL."""
+    return _target(EngineSettings(url=url, name=name, api_key=api_key), "joined", places)
+
+
 def is_same_place(one: Address, other: Address) -> bool:
     """Whether two addresses are one engine's."""
     return _place(one) == _place(other)

@@ -40,6 +40,24 @@ class AddEngine(Struct, frozen=True, forbid_unknown_fields=True):
     api_key: Annotated[str, Meta(max_length=1_000)] = ""
 
 
+class JoinWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """An engine that registers itself, or goes on: where gateways reach it."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=500)]
+    name: Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9._:-]*$")] = ""
+    api_key: Annotated[str, Meta(max_length=1_000)] = ""
+    is_leaving: bool = False  # it finishes what it has and wants nothing new
+
+
+class Joined(Struct, frozen=True):
+    """A lease, and how often to renew it. `in_flight`: what this house has with the engine."""
+
+    engine: str
+    lease_ms: int
+    renew_ms: int
+    in_flight: int
+
+
 class ChosenEngine(Struct, frozen=True, forbid_unknown_fields=True):
     """An engine, by its name or its URL."""
 

@@ -54,10 +54,11 @@ class _Span(click.ParamType[int]):
 )
 @click.option(
     "--kind",
-    type=click.Choice(["api", "dashboard", "operator"]),
+    type=click.Choice(["api", "dashboard", "operator", "engine"]),
     default="api",
     show_default=True,
-    help="An API key; a token for the account's dashboard; one for all accounts'.",
+    help="An API key; a token for the account's dashboard; one for all accounts'; one by which"
+    " engines join.",
 )
 @click.option(
     "--model", "models", multiple=True, help="A model it may use; repeatable. Without it: all."

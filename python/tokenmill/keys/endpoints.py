@@ -23,6 +23,7 @@ from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.visitor import check_may_change, check_operator, may_see
 from tokenmill.keys.errors import KeyNotFound
 from tokenmill.keys.registry import KeyRegistry
+from tokenmill.keys.rules import KINDS_OF_OPERATORS
 from tokenmill.keys.views import CreateKey, KeyList, KeyView, MadeKey, NewKeyWish, RotateKey
 from tokenmill.protocol.decoding import BodyDecoder
 
@@ -73,7 +74,7 @@ def dashboard_key_routes(
     async def create_key(request: AnyRequest, visitor: AskedBy) -> MadeKey:
         account_id = account_to_change(visitor, read_query(request, OfAccount).account)
         wish = await read_wish(request, _CREATE)
-        if wish.kind == "operator":
+        if wish.kind in KINDS_OF_OPERATORS:
             check_operator(visitor)
         account = await asyncio.to_thread(accounts.find, account_id)
         return await asyncio.to_thread(registry.create, wish.for_account(account.name))
@@ -81,7 +82,7 @@ def dashboard_key_routes(
     @post("/keys/{key_id:int}/rotate")
     async def rotate_key(key_id: PathNumber, request: AnyRequest, visitor: AskedBy) -> MadeKey:
         key = await asyncio.to_thread(seen_key, key_id, visitor)
-        if key.kind == "operator":
+        if key.kind in KINDS_OF_OPERATORS:
             check_operator(visitor)
         wish = await read_wish(request, _ROTATE)
         return await asyncio.to_thread(registry.rotate, key_id, wish)

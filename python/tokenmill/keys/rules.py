@@ -50,13 +50,26 @@ DASHBOARD = 0x200
 OPERATOR = 0x400
 """A bit beside DASHBOARD: a token that sees and changes every account."""
 
-KeyKind = Literal["api", "dashboard", "operator"]
+ENGINE = 0x800
+"""A bit beside DASHBOARD: a token by which engines register themselves, and nothing else."""
 
-_BITS: dict[KeyKind, int] = {"api": 0, "dashboard": DASHBOARD, "operator": DASHBOARD | OPERATOR}
+KeyKind = Literal["api", "dashboard", "operator", "engine"]
+
+_BITS: dict[KeyKind, int] = {
+    "api": 0,
+    "dashboard": DASHBOARD,
+    "operator": DASHBOARD | OPERATOR,
+    "engine": DASHBOARD | ENGINE,
+}
+
+KINDS_OF_OPERATORS: tuple[KeyKind, ...] = ("operator", "engine")
+"""Tokens that only an operator may make."""
 
 
 def kind_of(scopes: int) -> KeyKind:
     """What sort of secret has these bits."""
+    if scopes & ENGINE:
+        return "engine"
     if scopes & DASHBOARD:
         return "operator" if scopes & OPERATOR else "dashboard"
     return "api"

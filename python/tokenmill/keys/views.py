@@ -53,7 +53,8 @@ class MadeKey(Struct, frozen=True, kw_only=True):
 
 class NewKeyWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a new key of an account is to be. No scopes: all of them. No models: all the account
-    sees. `dashboard` is a token for these routes, `operator` one for every account's."""
+    sees. `dashboard` is a token for these routes, `operator` one for every account's, `engine` one
+    by which engines register themselves."""
 
     name: Name = "key"
     kind: KeyKind = "api"

@@ -12,7 +12,15 @@ from tokenmill.accounts.visitor import Visitor
 from tokenmill.database.connection import Database
 from tokenmill.errors import InvalidApiKey
 from tokenmill.keys import rules, store
-from tokenmill.keys.rules import API_KEY_PREFIX, DASHBOARD, OPERATOR, TOKEN_PREFIX, Scope
+from tokenmill.keys.rules import (
+    API_KEY_PREFIX,
+    DASHBOARD,
+    ENGINE,
+    OPERATOR,
+    TOKEN_PREFIX,
+    Scope,
+)
+from tokenmill.keys.store import StoredKey
 
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _HOW = "Send `Authorization: Bearer dt_live_…`; `tokenmill keys create --kind dashboard` makes one."
@@ -27,6 +35,30 @@ class VisitorFinder:
 
     def find(self, authorization: str | None) -> Visitor:
         """The visitor. Raises: InvalidApiKey, NotAllowed, DatabaseUnavailable."""
+        key = self._key(authorization)
+        is_token = bool(key.scopes & DASHBOARD)
+        if key.scopes & ENGINE:
+            raise NotAllowed("By this token engines register themselves; it opens nothing else.")
+        if not is_token and not key.scopes & Scope.USAGE:
+            raise NotAllowed("This key has no scope `usage`. Send a dashboard token (dt_live_…).")
+        return Visitor(
+            account_id=key.account_id,
+            key_id=key.id,
+            may_change=is_token,
+            is_operator=bool(key.scopes & OPERATOR),
+        )
+
+    def find_engine(self, authorization: str | None) -> int:
+        """The number of the token by which an engine registers itself. Raises: as `find`."""
+        key = self._key(authorization)
+        if not key.scopes & ENGINE:
+            raise NotAllowed(
+                "Engines register with a token of their own:"
+                " `tokenmill keys create --kind engine` makes one."
+            )
+        return key.id
+
+    def _key(self, authorization: str | None) -> StoredKey:
         if not authorization:
             raise InvalidApiKey(f"No dashboard token provided. {_HOW}", headers=_CHALLENGE)
         scheme, _, rest = authorization.partition(" ")
@@ -40,12 +72,4 @@ class VisitorFinder:
         if key is None or state != "live":
             reason = f": it is {state}" if key is not None else ""
             raise InvalidApiKey(f"Invalid dashboard token provided{reason}.", headers=_CHALLENGE)
-        is_token = bool(key.scopes & DASHBOARD)
-        if not is_token and not key.scopes & Scope.USAGE:
-            raise NotAllowed("This key has no scope `usage`. Send a dashboard token (dt_live_…).")
-        return Visitor(
-            account_id=key.account_id,
-            key_id=key.id,
-            may_change=is_token,
-            is_operator=bool(key.scopes & OPERATOR),
-        )
+        return key

@@ -16,7 +16,15 @@ from tokenmill.billing.endpoints import TransferQuery
 from tokenmill.billing.views import AddFunds, CreditView, RefundFunds, TransferList, WalletView
 from tokenmill.control.dashboard_api import PUBLIC_PATH
 from tokenmill.control.documentation.own_routes import AT_THE_ROOT
-from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
+from tokenmill.engines.views import (
+    AddEngine,
+    Assignment,
+    ChosenEngine,
+    EngineList,
+    EngineView,
+    Joined,
+    JoinWish,
+)
 from tokenmill.keys.views import KeyList, KeyView, MadeKey, NewKeyWish, RotateKey
 from tokenmill.usage.endpoints import RequestQuery
 from tokenmill.usage.views import RequestList, RequestView, UsageQuery, UsageReport
@@ -111,6 +119,7 @@ OPERATIONS = (
         Assignment,
     ),
     _write("post /engines", "operators", "Add an engine", EngineView, AddEngine),
+    _write("post /engines/join", "operators", "An engine registers itself", Joined, JoinWish),
     _write("post /engines/remove", "operators", "Remove an engine", EngineView, ChosenEngine),
     _write("post /engines/drain", "operators", "No new requests", EngineView, ChosenEngine),
     _write("post /engines/undrain", "operators", "New requests again", EngineView, ChosenEngine),
