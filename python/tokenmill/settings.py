@@ -87,6 +87,20 @@ class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     probe_ms: Milliseconds = 1_000
 
 
+class KubernetesSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Engines of a cluster: the EndpointSlices that a label selector names."""
+
+    selector: str = ""  # such as kubernetes.io/service-name=vllm; empty: none are looked for
+    namespace: str = ""  # empty: this pod's
+    port: str = ""  # of the engines, by name or number; empty: the first of the slice
+    scheme: Literal["http", "https"] = "http"
+    api_key: str = ""  # that the engines ask for
+    api_url: str = ""  # empty: of the cluster that this runs in
+    # The service account's token, ca.crt and namespace.
+    account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    watch_s: Annotated[int, Meta(ge=5, le=3_600)] = 60  # a dead connection is noticed after that
+
+
 class JoinSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Engines that register themselves (`tokenmill join`): from where, for how long, how many."""
 
@@ -269,6 +283,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     join: JoinSettings = field(default_factory=JoinSettings)
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)

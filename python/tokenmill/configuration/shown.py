@@ -52,6 +52,8 @@ def shown(path: str, value: Any) -> Any:
         return [_engine(engine) for engine in value]
     if path in ("database_url", "redis_url"):
         return _PASSWORD.sub(r"\1:…", value)
+    if path == "kubernetes.api_key":
+        return "…" if value else ""
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

@@ -7,6 +7,7 @@ database loads, keys and fleet go out, and only then the web framework is import
 import asyncio
 import importlib
 import logging
+import os
 import signal
 import sys
 from functools import partial
@@ -18,15 +19,18 @@ import uvloop
 from tokenmill._native import Segment
 from tokenmill.child import ChildStart, read_start, run_child
 from tokenmill.control.keeper import Keeper, KeeperSettings
+from tokenmill.engines.errors import KubernetesUnknown
 from tokenmill.engines.rules import Patience
 from tokenmill.engines.targets import added_target, is_same_place, list_targets
 from tokenmill.errors import ApiError
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import read_fleet
+from tokenmill.settings import KubernetesSettings
 
 if TYPE_CHECKING:  # imports SQLAlchemy
     from collections.abc import Sequence
 
+    from tokenmill.control.kubernetes_engines import KubernetesEngines, SliceFollower
     from tokenmill.engines.store import Entry
 
 FIRST_FLEET_S_MAX = 1.0
@@ -111,6 +115,7 @@ def last_fleet(start: ChildStart, segment: Segment) -> Fleet:
 async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -> bool:
     from tokenmill.control.opening import open_house
 
+    cluster, follower = find_cluster(start.child.settings.kubernetes, keeper)
     house = await asyncio.to_thread(open_house, start, segment, lambda: keeper.fleet)
     from tokenmill.control.joined_engines import JoinedEngines
 
@@ -118,6 +123,8 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     joined = JoinedEngines(keeper, house.database, start.child.settings.join, in_flight)
     enter(keeper, house.entries)
     joined.apply(house.leases)
+    if cluster is not None:
+        await cluster.first()
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
@@ -131,8 +138,28 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     try:
         return await serve_control(start, keeper, segment, house, joined)
     finally:
+        if follower is not None:
+            follower.stop()
         await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
         house.database.close()
+
+
+def find_cluster(
+    settings: KubernetesSettings, keeper: Keeper
+) -> "tuple[KubernetesEngines, SliceFollower] | tuple[None, None]":
+    """Who follows the cluster's engines, if some are looked for, and has begun to. Raises:
+    KubernetesUnknown."""
+    if not settings.selector:
+        return None, None
+    from tokenmill.control.kubernetes_engines import KubernetesEngines
+    from tokenmill.engines.kubernetes.api import SliceApi, find_place
+
+    try:
+        place = find_place(settings, os.environ)
+    except ValueError as error:
+        raise KubernetesUnknown(str(error)) from error
+    cluster = KubernetesEngines(keeper, settings)
+    return cluster, cluster.follow(SliceApi(place, settings.selector))
 
 
 def engine_in_flight(keeper: Keeper, segment: Segment, name: str) -> int:

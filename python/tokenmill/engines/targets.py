@@ -64,6 +64,11 @@ def joined_target(url: str, name: str, api_key: str, places: int) -> Target:
     return _target(EngineSettings(url=url, name=name, api_key=api_key), "joined", places)
 
 
+def kubernetes_target(url: str, name: str, api_key: str, places: int) -> Target:
+    """The target of an engine of a cluster. Raises: ValueError, for such a URL."""
+    return _target(EngineSettings(url=url, name=name, api_key=api_key), "kubernetes", places)
+
+
 def is_same_place(one: Address, other: Address) -> bool:
     """Whether two addresses are one engine's."""
     return _place(one) == _place(other)
