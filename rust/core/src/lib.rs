@@ -1,6 +1,8 @@
 //! The pure heart of tokenmill: no sockets, clock, randomness or Python. Time and seeds are
 //! arguments.
 
+#![forbid(unsafe_code)]
+
 pub mod body;
 pub mod calls;
 pub mod counters;

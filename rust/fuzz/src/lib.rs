@@ -2,7 +2,7 @@
 //!
 //! Each target is a file that states its law in its first line. `tests/smoke.rs` runs all of them
 //! over `corpus/TARGET/*` (found crashes are committed there) and over mutations of these files, on
-//! stable Rust and from fixed seeds; a target is also the whole body of a libFuzzer harness.
+//! stable Rust and from fixed seeds; `fuzz_targets/campaign.rs` runs any of them under cargo-fuzz.
 
 mod answer;
 mod grammar;

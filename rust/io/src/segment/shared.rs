@@ -66,3 +66,59 @@ impl Words for SharedWords<'_> {
             .map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::array;
+
+    use super::*;
+
+    const THREADS: u64 = 3;
+    const TURNS: u64 = if cfg!(miri) { 20 } else { 20_000 };
+
+    /// Words as a page holds them, without a file: Miri runs this too.
+    #[repr(align(64))]
+    struct Line([AtomicU64; 8]);
+
+    fn line() -> Line {
+        Line(array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    #[test]
+    fn halves_of_a_pair_change_together_and_its_neighbours_do_not() {
+        let line = line();
+        let words = SharedWords(&line.0);
+        std::thread::scope(|threads| {
+            for _ in 0..THREADS {
+                threads.spawn(|| {
+                    for _ in 0..TURNS {
+                        let mut seen = words.load_pair(2);
+                        while let Err(other) = words.swap_pair(2, seen, seen + (1 << 64) + 1) {
+                            seen = other;
+                        }
+                        words.raise(1, u64::MAX);
+                        words.store(4, u64::MAX);
+                    }
+                });
+            }
+        });
+        let count = u128::from(THREADS * TURNS);
+        assert_eq!(words.load_pair(2), count << 64 | count);
+        assert_eq!((words.load(1), words.load(4)), (u64::MAX, u64::MAX));
+        assert_eq!((words.load(0), words.load(5)), (0, 0));
+        words.store_pair(2, 7);
+        assert_eq!(words.load_pair(2), 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "even index")]
+    fn a_pair_at_an_odd_index_is_refused() {
+        SharedWords(&line().0).load_pair(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn a_pair_beyond_the_end_is_refused() {
+        SharedWords(&line().0).load_pair(8);
+    }
+}
