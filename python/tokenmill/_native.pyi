@@ -533,16 +533,17 @@ class Forwarder:
         calls: tuple[Sequence[str], int] | None = None,
         payer: None = None,
         session: str | None = None,
+        trace: tuple[str, str | None] | None = None,
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of an engine that the pool's policy chooses; another one
         is tried while no byte of an answer has come back and a tenth of all requests was not yet
         tried again. `session`: what a pool with that policy goes by. `model`: what the
         answer is to call the model, None to leave it. `calls`: tools whose calls are read out of
-        the text of a chat's choices, and how many of a choice are kept. Never raises for the
-        network: that is an event.
+        the text of a chat's choices, and how many of a choice are kept. `trace`: what the engine
+        gets as traceparent and tracestate. Never raises for the network: that is an event.
 
-        Raises: ValueError (`target` is no path, `request_id` no header value), RuntimeError
-        (closed, or after a fork)."""
+        Raises: ValueError (`target` is no path, `request_id` or `trace` no header value),
+        RuntimeError (closed, or after a fork)."""
     @overload
     def start(
         self,
@@ -557,6 +558,7 @@ class Forwarder:
         calls: tuple[Sequence[str], int] | None = None,
         payer: Payer,
         session: str | None = None,
+        trace: tuple[str, str | None] | None = None,
     ) -> Relay | Refused:
         """The same for a request that somebody pays for: it is admitted first (a place at an
         engine in time, tokens a minute, concurrency, balance), or refused and nothing happened.

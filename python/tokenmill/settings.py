@@ -261,6 +261,16 @@ class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     port: Port = 9464
 
 
+class TracingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """OpenTelemetry spans of requests (the extra `otel`); without an endpoint there are none."""
+
+    endpoint: str = ""  # OTLP over HTTP, such as http://collector:4318
+    # Of requests whose client is in no trace; of others, those that the client sampled.
+    ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    service: Annotated[str, Meta(min_length=1, max_length=100)] = "tokenmill"
+    headers: dict[str, str] = field(default_factory=dict)  # that the collector asks for
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set. `tokenmill config show` prints it with its sources."""
 
@@ -290,6 +300,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     grammar: GrammarSettings = field(default_factory=GrammarSettings)
     vllm: VllmSettings = field(default_factory=VllmSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     tier_free: FreeTierSettings = field(default_factory=FreeTierSettings)

@@ -19,7 +19,9 @@ PREFIX = "TOKENMILL_"
 EXEMPT = ("TOKENMILL_CONFIG", "TOKENMILL_REQUIRE", "TOKENMILL_ENGINE_TOKEN")
 EXEMPT_PREFIX = "TOKENMILL_TEST_"
 
-SECRET = frozenset({"database_url", "redis_url", "engines", "kubernetes.api_key"})
+SECRET = frozenset(
+    {"database_url", "redis_url", "engines", "kubernetes.api_key", "tracing.headers"}
+)
 """Settings whose values may hold a password or a key: never repeated in a message."""
 
 

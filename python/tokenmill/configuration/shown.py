@@ -54,6 +54,8 @@ def shown(path: str, value: Any) -> Any:
         return _PASSWORD.sub(r"\1:…", value)
     if path == "kubernetes.api_key":
         return "…" if value else ""
+    if path == "tracing.headers":
+        return dict.fromkeys(value, "…")
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

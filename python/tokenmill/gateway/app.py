@@ -4,6 +4,8 @@
 exception can become an answer, and the place where answers are counted and logged.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -23,15 +25,18 @@ from tokenmill.inference.health import health, livez
 from tokenmill.inference.key_view import key_view
 from tokenmill.inference.listing import model, models
 from tokenmill.inference.serving import Serving
-from tokenmill.settings import Settings
+from tokenmill.settings import Settings, TracingSettings
 
 if TYPE_CHECKING:
+    from tokenmill.inference.tracing import Tracing
     from tokenmill.purses.worker_purses import WorkerPurses
 
 PREFIXES = ("/v1", "/api/v1")
 _MODEL_PREFIXES = tuple(f"{prefix}/models/" for prefix in PREFIXES)
 _API_PREFIXES = tuple(f"{prefix}/" for prefix in PREFIXES)
 _DRAIN_RETRY_MS = 1_000
+LAST_SPANS_S = 3.0
+"""How long a worker that ends waits for a collector."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ class Endpoint(Struct, frozen=True):
     methods: tuple[str, ...]
     handler: Handler
     waits_for_start: bool = True
+    is_traced: bool = False
 
 
 async def _model(exchange: Exchange, serving: Serving) -> None:
@@ -61,9 +67,9 @@ _ONE_MODEL = Endpoint("models", _READ, _model)
 _KEY = Endpoint("models", _READ, key_view)
 _CONTROL = Endpoint("control", (), relay_to_control, waits_for_start=False)
 _UNDER_PREFIX = {
-    "/chat/completions": Endpoint("chat_completions", ("POST",), chat),
-    "/completions": Endpoint("completions", ("POST",), completions),
-    "/embeddings": Endpoint("embeddings", ("POST",), embeddings),
+    "/chat/completions": Endpoint("chat_completions", ("POST",), chat, is_traced=True),
+    "/completions": Endpoint("completions", ("POST",), completions, is_traced=True),
+    "/embeddings": Endpoint("embeddings", ("POST",), embeddings, is_traced=True),
     "/models": _MODELS,
     "/key": _KEY,
     "/health": _HEALTH,
@@ -78,8 +84,10 @@ _ROUTES = {prefix + path: each for prefix in PREFIXES for path, each in _UNDER_P
 class App:
     """One worker's app. Not reentrant across event loops; holds no state of any request."""
 
-    def __init__(self, serving: Serving, cors: Cors) -> None:
+    def __init__(self, serving: Serving, cors: Cors, tracing: "Tracing | None" = None) -> None:
+        """`tracing`: where requests have spans."""
         self._serving = serving
+        self._tracing = tracing
         self._cors = cors
         self._is_leaving = False
         self._refuses = False
@@ -102,6 +110,10 @@ class App:
         """Nothing is open to other machines afterwards."""
         if self._serving.purses is not None:
             await self._serving.purses.close()
+        if self._tracing is not None:
+            with contextlib.suppress(TimeoutError):
+                closing = asyncio.to_thread(self._tracing.close)
+                await asyncio.wait_for(closing, LAST_SPANS_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,9 +123,15 @@ class App:
         exchange = Exchange(scope, receive, send)
         exchange.must_close = exchange.must_close or self._is_leaving
         endpoint = find_endpoint(scope["path"])
+        if self._tracing is not None and endpoint is not None and endpoint.is_traced:
+            exchange.span = self._tracing.begin(
+                endpoint.name, scope["path"], exchange.engine_id, exchange.client_trace()
+            )
         try:
             await self._answer(exchange, endpoint)
         except ApiError as error:
+            if exchange.span is not None:
+                exchange.span.failed(error.code)
             await self._fail(exchange, error)
         except ClientGone:
             self._serving.counters.client_went()
@@ -153,6 +171,8 @@ class App:
         await exchange.refuse(error)
 
     def _account(self, exchange: Exchange, endpoint: Endpoint | None) -> None:
+        if exchange.span is not None:
+            exchange.span.end(exchange.status, exchange.upstream_ns)
         duration_ms = (monotonic_ns() - exchange.began_ns) // 1_000_000
         name = endpoint.name if endpoint is not None else "control"
         self._serving.counters.answered(name, exchange.status, duration_ms)
@@ -183,7 +203,20 @@ def build_app(
     """The app of one worker, for `asgi_server`. `worker_slot` is its row in the segment."""
     purses = make_purses(settings, segment)
     serving = Serving(settings, segment, forwarder, worker_slot, control_socket, purses=purses)
-    return App(serving, Cors(settings.http.cors_origins))
+    return App(serving, Cors(settings.http.cors_origins), make_tracing(settings.tracing))
+
+
+def make_tracing(settings: TracingSettings) -> "Tracing | None":
+    """What makes spans, if a collector is named. Without the library there are none, and the log
+    says so: traces are not worth an outage."""
+    if not settings.endpoint:
+        return None
+    try:
+        from tokenmill.inference.tracing import Tracing
+    except ImportError as error:
+        logger.error("no traces: pip install 'tokenmill[otel]' (%s)", error)
+        return None
+    return Tracing(settings)
 
 
 def make_purses(settings: Settings, segment: Segment) -> "WorkerPurses | None":

@@ -158,6 +158,7 @@ def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -
         model=None if name == route.engine_model else name,
         calls=order.calls,
         session=order.session,
+        trace=exchange.outgoing_trace(),
         payer=payer,
     )
 

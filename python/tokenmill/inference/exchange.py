@@ -6,13 +6,17 @@ answer (request id, CORS, whether the connection may live on) is decided here, o
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
 from tokenmill.clock import monotonic_ns, wall_s
 from tokenmill.errors import ApiError, InvalidRequest
 from tokenmill.ids import request_id as fresh_id
+from tokenmill.inference.trace_context import TraceContext, read_context
 from tokenmill.protocol.errors import envelope, error_headers
+
+if TYPE_CHECKING:  # imports OpenTelemetry, which is an extra
+    from tokenmill.inference.tracing import RequestSpan
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -70,6 +74,7 @@ class Exchange:
         "routed_ns",
         "scope",
         "send",
+        "span",
         "status",
         "upstream_ns",
         "woken_ns",
@@ -96,6 +101,7 @@ class Exchange:
         self.extra_headers: Headers = []
         self.limited_by: LimitTeller | None = None  # of the limits that `account_id` is under
         self.account_id = 0
+        self.span: RequestSpan | None = None  # where requests are traced
         self.holds_shared = False  # the account's purse holds something for this request
         self.is_cacheable = False  # the answer says itself how long it may be kept
 
@@ -116,6 +122,21 @@ class Exchange:
                     self.must_close = True
                     raise InvalidRequest(f"The header {name.decode('latin-1')} came twice.")
                 seen.add(name)
+
+    def client_trace(self) -> TraceContext | None:
+        """The trace that the client's request is a part of, if it says so and well."""
+        parent = self.headers.get(b"traceparent")
+        if parent is None:
+            return None
+        states = [value for name, value in self.scope["headers"] if name == b"tracestate"]
+        return read_context(parent, states)
+
+    def outgoing_trace(self) -> tuple[str, str | None] | None:
+        """What the engine is told: our span, or what the client said."""
+        if self.span is not None:
+            return self.span.outgoing
+        context = self.client_trace()
+        return None if context is None else context.outgoing
 
     def query(self, name: str) -> str | None:
         """The first value of a query parameter."""

@@ -71,6 +71,9 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
 
     Raises: ApiError while no answer has begun, ClientGone.
     """
+    span = exchange.span
+    if span is not None:
+        span.routed(order.route.id, order.asked_model, is_stream=order.is_stream)
     running = await start_paid(exchange, serving, order)
     order.drop_question()
     with serving.watch(running, exchange.receive) as watch:
@@ -87,10 +90,14 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
                 body = _whole_body(event, serving, order)
                 serving.counters.relayed(0, 1, len(body))
                 serving.counters.completed(running.usage())
+                if span is not None:
+                    span.saw(body)
                 cost = (_COST, b"%d" % running.cost_nanos)
                 await exchange.answer(200, [JSON_TYPE, cost], body)
         finally:
             serving.counters.used(running.usage())
+            if span is not None:
+                span.used(running.usage(), serving.engine_name(running.engine))
 
 
 def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
@@ -122,6 +129,8 @@ async def _relay_stream(
                 frames += event.count(b"\n\n")
                 wakeups += 1
                 sent_bytes += len(event)
+                if exchange.span is not None:
+                    exchange.span.saw(event)
                 await write({"type": "http.response.body", "body": event, "more_body": True}, send)
     finally:
         serving.counters.relayed(frames, wakeups, sent_bytes)
@@ -129,7 +138,10 @@ async def _relay_stream(
     await settle_shared(exchange, serving, running)
     last = b""
     if event.reason != EndReason.COMPLETE:
-        last = sse_event(from_end(event, order.blame, is_status=False))
+        error = from_end(event, order.blame, is_status=False)
+        last = sse_event(error)
+        if exchange.span is not None:
+            exchange.span.failed(error.code)
     else:
         serving.counters.completed(running.usage())
     await write({"type": "http.response.body", "body": last, "more_body": False}, send)

@@ -136,6 +136,11 @@ class Serving:
         """The number of the route's pool in the forwarder now."""
         return self._index.pool_now(route)
 
+    def engine_name(self, slot: int) -> str:
+        """What the engine in this slot is called; empty, if there is none."""
+        named = (each.name for each in self._index.fleet.engines if each.slot == slot)
+        return next(named, "")
+
     def session(self, exchange: Exchange, route: Route, user: str | None) -> str | None:
         """What names the client's session, where engines of the route are chosen by it."""
         if route.pool not in self._session_pools:

@@ -240,11 +240,11 @@ impl Forwarder {
 
     #[pyo3(signature = (
         pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
-        calls = None, payer = None, session = None
+        calls = None, payer = None, session = None, trace = None
     ))]
     #[expect(
         clippy::too_many_arguments,
-        reason = "the contract: five of them are keyword-only"
+        reason = "the contract: all but three are keyword-only"
     )]
     fn start(
         &self,
@@ -258,10 +258,12 @@ impl Forwarder {
         calls: Option<(Vec<String>, u32)>,
         payer: Option<&Payer>,
         session: Option<String>,
+        trace: Option<(String, Option<String>)>,
     ) -> PyResult<Start> {
         let is_streamed = kind == AnswerKind::Stream;
         let kind = kind.into();
-        let outbound = Outbound::json(target, body, kind, request_id).map_err(Failure::Start)?;
+        let outbound =
+            Outbound::json(target, body, kind, request_id, trace).map_err(Failure::Start)?;
         let shape = StreamShape {
             usage: usage.into(),
             model,

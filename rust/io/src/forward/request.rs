@@ -35,6 +35,8 @@ pub struct Outbound {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Headers about one connection, not about the message. Source: RFC 9110, 7.6.1.
 const HOP_BY_HOP: [&str; 7] = [
@@ -49,26 +51,34 @@ const HOP_BY_HOP: [&str; 7] = [
 ];
 
 impl Outbound {
-    /// A POST of JSON.
+    /// A POST of JSON. `trace`: what the engine is told of the trace that this is a part of, and
+    /// the state that goes with it. Source: W3C, Trace Context.
     ///
     /// # Errors
-    /// [`StartError`] when the target or the request id cannot stand in HTTP.
+    /// [`StartError`] when the target, the request id or the trace cannot stand in HTTP.
     pub fn json(
         target: &str,
         body: &[u8],
         kind: AnswerKind,
         request_id: &str,
+        trace: Option<(String, Option<String>)>,
     ) -> Result<Self, StartError> {
         let accept = match kind {
             AnswerKind::Stream => "text/event-stream",
             AnswerKind::Whole | AnswerKind::Plain => "application/json",
         };
-        let request_id = HeaderValue::from_str(request_id).map_err(|_| StartError::Request)?;
-        let headers = vec![
+        let value = |text: String| HeaderValue::try_from(text).map_err(|_| StartError::Request);
+        let mut headers = vec![
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (ACCEPT, HeaderValue::from_static(accept)),
-            (REQUEST_ID, request_id),
+            (REQUEST_ID, value(request_id.to_owned())?),
         ];
+        if let Some((parent, state)) = trace {
+            headers.push((TRACE_PARENT, value(parent)?));
+            if let Some(state) = state {
+                headers.push((TRACE_STATE, value(state)?));
+            }
+        }
         Self::checked(Method::POST, target, headers, body)
     }
 
