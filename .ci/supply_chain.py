@@ -43,6 +43,10 @@ REASONED = {
     "pathspec": "MPL-2.0",
     "option-ext": "MPL-2.0",
 }
+# What the licence file beside the package says, where its metadata says nothing.
+UNSAID = {
+    "promql-parser": "MIT",
+}
 # name, first good version, why. A locked version below it fails the check.
 PYTHON_ADVISORIES = [
     ("xgrammar", "0.1.32", "CVE-2026-25048: nested schemas crash the process"),
@@ -91,7 +95,7 @@ def python_findings() -> list[str]:
     findings = []
     for package in metadata.distributions():
         name = (package.metadata["Name"] or "").lower().replace("_", "-")
-        said = python_licence(package)
+        said = python_licence(package) or [UNSAID.get(name, "")]
         if name in {"tokenmill", "pip", "setuptools"} or name in REASONED:
             continue
         if not any(is_permissive(text) for text in said):
