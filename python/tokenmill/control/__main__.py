@@ -18,20 +18,18 @@ import uvloop
 
 from tokenmill._native import Segment
 from tokenmill.child import ChildStart, read_start, run_child
+from tokenmill.control.engine_entries import take_entries
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.engines.errors import KubernetesUnknown
 from tokenmill.engines.rules import Patience
-from tokenmill.engines.targets import added_target, is_same_place, list_targets
+from tokenmill.engines.targets import list_targets
 from tokenmill.errors import ApiError
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import read_fleet
 from tokenmill.settings import KubernetesSettings
 
 if TYPE_CHECKING:  # imports SQLAlchemy
-    from collections.abc import Sequence
-
     from tokenmill.control.kubernetes_engines import KubernetesEngines, SliceFollower
-    from tokenmill.engines.store import Entry
 
 FIRST_FLEET_S_MAX = 1.0
 """How long the web framework waits for the first fleet, which is worth more to clients."""
@@ -121,7 +119,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
 
     in_flight = partial(engine_in_flight, keeper, segment)
     joined = JoinedEngines(keeper, house.database, start.child.settings.join, in_flight)
-    enter(keeper, house.entries)
+    take_entries(keeper, house.entries)
     joined.apply(house.leases)
     if cluster is not None:
         await cluster.first()
@@ -166,19 +164,6 @@ def engine_in_flight(keeper: Keeper, segment: Segment, name: str) -> int:
     """Requests of this house with the engine of that name."""
     slots = [engine.slot for engine in keeper.fleet.engines if engine.name == name]
     return sum(map(segment.engine_in_flight, slots))
-
-
-def enter(keeper: Keeper, entries: "Sequence[Entry]") -> None:
-    """Tells the keeper what operators said of engines."""
-    for entry in entries:
-        if not entry.is_added:
-            continue
-        target = added_target(entry.url, entry.name, entry.api_key, keeper.settings.places)
-        if any(is_same_place(target.address, known.target.address) for known in keeper.known):
-            logger.info("an added engine is in the settings, too", extra={"url": entry.url})
-            continue
-        keeper.add(target)
-    keeper.drain(entry.url for entry in entries if entry.is_draining)
 
 
 if __name__ == "__main__":

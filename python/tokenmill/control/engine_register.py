@@ -5,12 +5,15 @@ restart would not.
 """
 
 import asyncio
+import contextlib
 
 from tokenmill._native import Segment
 from tokenmill.accounts.store import find_account
+from tokenmill.control.engine_entries import take_entries
 from tokenmill.control.engine_metrics import EngineReading
 from tokenmill.control.keeper import Keeper, Known
 from tokenmill.database.connection import Database
+from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.engines.address import parse_address
 from tokenmill.engines.rules import served_models, standing_of
 from tokenmill.engines.store import (
@@ -25,6 +28,9 @@ from tokenmill.engines.store import (
 from tokenmill.engines.targets import added_target, is_same_place
 from tokenmill.engines.views import AddEngine, EngineView
 from tokenmill.errors import Conflict, InvalidRequest, NotFound
+
+LOOK_S = 1.0
+"""How soon one house knows what an operator said in another one."""
 
 _WHENCE = {
     "ours": "run by this house",
@@ -60,6 +66,22 @@ class HouseEngines:
             if known.is_listed
             for slot in (slots.get(known.target.name),)
         ]
+
+    async def follow(self) -> None:
+        """Learns for ever what operators say in other houses. Ends by being cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(DatabaseUnavailable):  # which the ledger's keeper tells of
+                await self.look()
+
+    async def look(self) -> None:
+        """What operators said, as the database has it now. Raises: DatabaseUnavailable."""
+        async with self._turn:
+            entries, owners = await asyncio.to_thread(self._read)
+            take_entries(self._keeper, entries)
+            if owners != self._owners:
+                self._owners = owners
+                self._keeper.assign({name: one.account_id for name, one in owners.items()})
 
     async def assign(self, name: str, account: str | None) -> EngineView:
         """The engine, which is the account's from now on, or everyone's. Raises: NotFound,
@@ -123,6 +145,10 @@ class HouseEngines:
             )
             self._keeper.drain(await asyncio.to_thread(self._put, entry))
         return self._named(target.name)
+
+    def _read(self) -> tuple[list[Entry], dict[str, Owner]]:
+        with self._database.read() as connection:
+            return list_entries(connection), list_owners(connection)
 
     def _put(self, entry: Entry) -> list[str]:
         """Writes the entry; the addresses of all engines that drain."""

@@ -80,6 +80,7 @@ async def serve_control(
     ]
     if house.database.address.kind != "sqlite":  # which no other house can open
         going_on.append(asyncio.create_task(changes.follow()))
+        going_on.append(asyncio.create_task(engines.follow()))
     try:
         return await serve(
             app,

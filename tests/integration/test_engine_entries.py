@@ -1,0 +1,84 @@
+"""What an operator says of engines in one house, every house of the database does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_keeper import make_keeper, running, until
+from tests.support.strangers import canned, stranger, vllm_answers
+from tokenmill._native import Segment
+from tokenmill.accounts.store import insert_account
+from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.keeper import Keeper
+from tokenmill.database.connection import Database
+from tokenmill.database.upgrade import open_database
+from tokenmill.engines.views import AddEngine
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database("", tmp_path)
+    yield opened
+    opened.close()
+
+
+@contextlib.asynccontextmanager
+async def house(
+    folder: Path, name: str, database: Database
+) -> AsyncIterator[tuple[HouseEngines, Keeper]]:
+    (folder / name).mkdir()
+    segment = Segment.create(str(folder / name / "s"), keys_max=8, workers_max=2, engines_max=8)
+    keeper = make_keeper(folder / name, segment, [])
+    engines = HouseEngines(keeper, database, segment, {})
+    async with running(keeper):
+        following = asyncio.create_task(engines.follow())
+        try:
+            yield engines, keeper
+        finally:
+            following.cancel()
+
+
+def pools(keeper: Keeper) -> list[int]:
+    return [len(pool) for pool in keeper.fleet.pools]
+
+
+async def test_add_drain_assign_and_remove(tmp_path: Path, database: Database) -> None:
+    async with (
+        stranger(canned(vllm_answers())) as port,
+        house(tmp_path, "a", database) as (here, _),
+        house(tmp_path, "b", database) as (there, keeper),
+    ):
+        await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
+        await until(lambda: pools(keeper) == [1], within_s=5)
+        await here.drain("gpu", is_draining=True)
+        await until(lambda: pools(keeper) == [], within_s=5)
+        assert [view.standing for view in there.views()] == ["draining"]
+        await there.drain("gpu", is_draining=False)
+        assert pools(keeper) == [1]
+        with database.write() as connection:
+            account = insert_account(connection, "acme", "free", 1).id
+        await here.assign("gpu", "acme")
+        await until(lambda: [view.account for view in there.views()] == ["acme"], within_s=5)
+        await until(
+            lambda: [one.account_id for one in keeper.fleet.routes] == [account], within_s=5
+        )
+        await here.remove("gpu")
+        await until(lambda: there.views() == [], within_s=5)
+        assert keeper.fleet.engines == ()
+
+
+async def test_looking_again_changes_nothing(tmp_path: Path, database: Database) -> None:
+    async with (
+        stranger(canned(vllm_answers())) as port,
+        house(tmp_path, "a", database) as (here, keeper),
+    ):
+        await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
+        await until(lambda: pools(keeper) == [1], within_s=5)
+        generation, known = keeper.fleet.generation, keeper.known[0]
+        for _ in range(3):
+            await here.look()
+        assert keeper.fleet.generation == generation
+        assert keeper.known == [known]
