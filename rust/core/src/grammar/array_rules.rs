@@ -36,7 +36,7 @@ pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
 }
 
 pub(super) fn text(characters: &str) -> Piece {
-    Piece::Text(characters.to_owned())
+    Piece::Text(characters.to_owned().into())
 }
 
 /// Items and the closing bracket, where nothing is counted but the items.
@@ -72,13 +72,8 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
         rest(emission, shape.rest, min, max)?
     };
     for (index, &item) in shape.prefix.iter().enumerate().rev() {
-        let mut pieces = if index > 0 {
-            emission.comma()
-        } else {
-            Vec::new()
-        };
-        pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(tail)]);
-        let mut all = vec![pieces];
+        let pieces = vec![Piece::Rule(emission.rule_of(item)?), Piece::Rule(tail)];
+        let mut all = emission.next_one(index == 0, pieces)?;
         if index >= shape.min as usize {
             all.push(vec![text("]")]);
         }
@@ -92,9 +87,9 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
     if max == Some(0) {
         return emission.rules.add(vec![vec![text("]")]]);
     }
-    let mut pieces = emission.comma();
-    pieces.push(Piece::Rule(emission.rule_of(item)?));
-    let unit = emission.rules.add(vec![pieces])?;
+    let item = emission.rule_of(item)?;
+    let unit = emission.spaced(",", item);
+    let unit = emission.rules.add(unit)?;
     let mut runs = Runs::of(unit);
     let mut sequence = Vec::new();
     if min > 0 {
@@ -202,7 +197,7 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     let mut rules = Map::from_iter([(start.clone(), emission.rules.reserve()?)]);
     let mut open = VecDeque::from([start.clone()]);
     while let Some(count) = open.pop_front() {
-        let mut all = Vec::new();
+        let (mut all, mut others) = (Vec::new(), Vec::new());
         let enough = shape
             .tallies
             .iter()
@@ -229,15 +224,13 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
                     open.push_back(next);
                     rule
                 };
-                let mut pieces = if count.index > 0 {
-                    emission.comma()
-                } else {
-                    Vec::new()
-                };
-                pieces.extend([Piece::Rule(emission.rule_of(item)?), Piece::Rule(rule)]);
-                all.push(pieces);
+                others.push(vec![
+                    Piece::Rule(emission.rule_of(item)?),
+                    Piece::Rule(rule),
+                ]);
             }
         }
+        all.extend(emission.next_of(count.index == 0, others)?);
         emission.rules.define(rules[&count], all);
     }
     Ok(rules[&start])

@@ -45,7 +45,7 @@ impl Emission<'_, '_> {
 
     fn countdown(&mut self, max: u32) -> Result<RuleId> {
         while self.countdown.len() <= max as usize {
-            let mut all = vec![vec![Piece::Text("\"".to_owned())]];
+            let mut all = vec![vec![Piece::Text("\"".into())]];
             if let Some(&less) = self.countdown.last() {
                 all.extend(self.one_more(less)?);
             }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::array_rules;
+use super::charset::CharSet;
 use super::form::{ExprId, Form};
 use super::hash::Map;
 use super::limits::Whitespace;
@@ -29,8 +30,10 @@ pub struct Emission<'l, 'd> {
     pub(super) open_strings: OpenStrings,
     pub(super) plain_tail: Option<RuleId>,
     pub(super) escapes: Option<RuleId>,
+    pub(super) some_escapes: Map<CharSet, RuleId>,
     pub(super) countdown: Vec<RuleId>,
     pub(super) chunk: Option<RuleId>,
+    blank_before: Map<RuleId, RuleId>,
     expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
 }
@@ -47,8 +50,10 @@ impl<'l, 'd> Emission<'l, 'd> {
             open_strings: OpenStrings::default(),
             plain_tail: None,
             escapes: None,
+            some_escapes: Map::default(),
             countdown: Vec::new(),
             chunk: None,
+            blank_before: Map::default(),
             expr_rules: Map::default(),
             open: VecDeque::new(),
         }
@@ -89,7 +94,7 @@ impl<'l, 'd> Emission<'l, 'd> {
 
     fn alternatives(&mut self, form: &Form) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
-        let word = |text: &str| vec![Piece::Text(text.to_owned())];
+        let word = |text: &str| vec![Piece::Text(text.to_owned().into())];
         for shape in &form.objects {
             all.push(vec![Piece::Rule(object_rules::object(self, shape)?)]);
         }
@@ -114,17 +119,62 @@ impl<'l, 'd> Emission<'l, 'd> {
         Ok(all)
     }
 
-    /// `,` and what may stand after it.
-    pub(super) fn comma(&self) -> Vec<Piece> {
-        self.spaced(",")
+    /// A mark and a rule, with the blank that may stand between them. The blank is no rule of its
+    /// own: an engine would have to try each token that begins with one.
+    pub(super) fn spaced(&self, mark: &str, then: RuleId) -> Vec<Vec<Piece>> {
+        let behind = |mark: String| vec![Piece::Text(mark.into()), Piece::Rule(then)];
+        let mut all = vec![behind(mark.to_owned())];
+        if self.lowering.options.whitespace == Whitespace::Single {
+            all.push(behind(format!("{mark} ")));
+        }
+        all
     }
 
-    /// A mark and the blank after it.
-    pub(super) fn spaced(&self, mark: &str) -> Vec<Piece> {
-        let mut pieces = vec![Piece::Text(mark.to_owned())];
-        if self.lowering.options.whitespace == Whitespace::Single {
-            pieces.push(Piece::Blank);
+    /// The pieces of one more member or item, behind a comma if it is not the first.
+    pub(super) fn next_one(
+        &mut self,
+        is_first: bool,
+        pieces: Vec<Piece>,
+    ) -> Result<Vec<Vec<Piece>>> {
+        self.next_of(is_first, vec![pieces])
+    }
+
+    /// The same for several of which one comes.
+    pub(super) fn next_of(
+        &mut self,
+        is_first: bool,
+        all: Vec<Vec<Piece>>,
+    ) -> Result<Vec<Vec<Piece>>> {
+        if is_first || all.is_empty() {
+            return Ok(all);
         }
-        pieces
+        let then = match all.as_slice() {
+            [pieces] if matches!(pieces.as_slice(), [Piece::Rule(_)]) => match pieces[0] {
+                Piece::Rule(only) => only,
+                _ => self.rules.add(all)?,
+            },
+            _ => self.rules.add(all)?,
+        };
+        Ok(self.spaced(",", then))
+    }
+
+    /// `:` and a value, with the blank that may stand before it.
+    pub(super) fn value(&mut self, value: ExprId) -> Result<[Piece; 2]> {
+        let rule = self.rule_of(value)?;
+        let colon = Piece::Text(":".into());
+        if self.lowering.options.whitespace == Whitespace::Compact {
+            return Ok([colon, Piece::Rule(rule)]);
+        }
+        let known = self.blank_before.get(&rule).copied();
+        let spaced = if let Some(known) = known {
+            known
+        } else {
+            let blank = Piece::Text(" ".into());
+            let all = vec![vec![Piece::Rule(rule)], vec![blank, Piece::Rule(rule)]];
+            let made = self.rules.add(all)?;
+            self.blank_before.insert(rule, made);
+            made
+        };
+        Ok([colon, Piece::Rule(spaced)])
     }
 }

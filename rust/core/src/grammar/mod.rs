@@ -40,6 +40,7 @@ mod partition;
 pub mod pattern;
 pub mod pattern_cost;
 pub mod pattern_search;
+mod reduction;
 pub mod refusal;
 pub mod rule_text;
 pub mod rules;

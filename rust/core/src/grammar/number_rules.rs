@@ -39,7 +39,7 @@ impl Emission<'_, '_> {
         for cell in &numbers.0 {
             match cell.single() {
                 Some(value) if cell.contains(value) => {
-                    all.push(vec![Piece::Text(value.text())]);
+                    all.push(vec![Piece::Text(value.text().into())]);
                 }
                 Some(_) => {}
                 None => all.push(vec![Piece::Rule(self.number_rule(cell)?)]),
@@ -61,8 +61,11 @@ impl Emission<'_, '_> {
                 // Too many remainders to tell apart; few enough numbers may still be listed.
                 Err(fault) => {
                     let all = listed(cell).ok_or(fault)?;
-                    self.rules
-                        .add(all.into_iter().map(|one| vec![Piece::Text(one)]).collect())?
+                    self.rules.add(
+                        all.into_iter()
+                            .map(|one| vec![Piece::Text(one.into())])
+                            .collect(),
+                    )?
                 }
             }
         };

@@ -158,7 +158,7 @@ impl Plan {
         };
         let start = table.rule(emission, Self::start())?;
         while let Some(point) = table.open.pop_front() {
-            let mut all = Vec::new();
+            let (mut all, mut ways) = (Vec::new(), Ways::default());
             let long = self.members.len() - point.index > SKIPPED_MAX;
             let mut at = point.index;
             loop {
@@ -171,11 +171,11 @@ impl Plan {
                             ..point.clone()
                         },
                         &keys,
-                        &mut all,
+                        &mut ways,
                     )?;
                     break;
                 };
-                self.member(emission, &mut table, &point, at, &mut all)?;
+                self.member(emission, &mut table, &point, at, &mut ways)?;
                 if member.required {
                     break;
                 }
@@ -189,6 +189,10 @@ impl Plan {
                     break;
                 }
             }
+            if ways.may_end {
+                all.push(vec![text("}")]);
+            }
+            all.extend(emission.next_of(!point.started, ways.members)?);
             let rule = table.rules[&point];
             emission.rules.define(rule, all);
         }
@@ -225,7 +229,7 @@ impl Plan {
         table: &mut Table,
         point: &Point,
         at: usize,
-        all: &mut Vec<Vec<Piece>>,
+        ways: &mut Ways,
     ) -> Result<()> {
         let member = &self.members[at];
         let Some(mut next) = self.counted(point, true) else {
@@ -253,19 +257,13 @@ impl Plan {
                 written
             } else {
                 let mut pieces = vec![text(&quoted(&member.name))];
-                pieces.extend(emission.spaced(":"));
-                pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
+                pieces.extend(emission.value(value)?);
+                pieces.push(Piece::Rule(after));
                 let written = emission.rules.add(vec![pieces])?;
                 table.members.insert((at, value, after), written);
                 written
             };
-            let mut pieces = if point.started {
-                emission.comma()
-            } else {
-                Vec::new()
-            };
-            pieces.push(Piece::Rule(written));
-            all.push(pieces);
+            ways.members.push(vec![Piece::Rule(written)]);
         }
         Ok(())
     }
@@ -306,12 +304,10 @@ impl Plan {
         table: &mut Table,
         point: &Point,
         keys: &[RuleId],
-        all: &mut Vec<Vec<Piece>>,
+        ways: &mut Ways,
     ) -> Result<()> {
         let everything = (1_u32 << self.exists.len()) - 1;
-        if point.met == everything && point.few >= self.min {
-            all.push(vec![text("}")]);
-        }
+        ways.may_end = point.met == everything && point.few >= self.min;
         for (place, kind) in self.kinds.iter().enumerate() {
             let fresh = point.used & (1 << place) == 0;
             let Some(mut next) = self.counted(point, fresh) else {
@@ -346,11 +342,6 @@ impl Plan {
                     next.used = 0;
                 }
                 let after = table.rule(emission, next)?;
-                let mut pieces = if point.started {
-                    emission.comma()
-                } else {
-                    Vec::new()
-                };
                 let key = if met == 0 {
                     keys[place]
                 } else {
@@ -363,10 +354,10 @@ impl Plan {
                     }
                     emission.string_rule(names)?
                 };
-                pieces.push(Piece::Rule(key));
-                pieces.extend(emission.spaced(":"));
-                pieces.extend([Piece::Rule(emission.rule_of(value)?), Piece::Rule(after)]);
-                all.push(pieces);
+                let mut pieces = vec![Piece::Rule(key)];
+                pieces.extend(emission.value(value)?);
+                pieces.push(Piece::Rule(after));
+                ways.members.push(pieces);
             }
         }
         Ok(())
@@ -376,6 +367,14 @@ impl Plan {
 fn overlaps(emission: &mut Emission, left: TextsId, right: TextsId) -> bool {
     let both = emission.lowering.texts.and(left, right);
     !emission.lowering.texts.is_empty(both)
+}
+
+/// How an object may go on.
+#[derive(Default)]
+struct Ways {
+    may_end: bool,
+    /// Members that may come, without the comma before them.
+    members: Vec<Vec<Piece>>,
 }
 
 struct Table {

@@ -86,8 +86,8 @@ impl Emission<'_, '_> {
         for (excluded_by, words) in groups {
             let all = words
                 .iter()
-                .map(|word| vec![Piece::Text(quoted(word)[1..].to_owned())]);
-            literals.push((excluded_by, self.rules.closing(all.collect())?));
+                .map(|word| vec![Piece::Text(quoted(word)[1..].to_owned().into())]);
+            literals.push((excluded_by, self.rules.add(all.collect())?));
         }
         for (number, (_, rule)) in (0_u32..).zip(sets) {
             let inside = literals
@@ -98,7 +98,7 @@ impl Emission<'_, '_> {
                 .chain(inside.map(|group| &group.1))
                 .map(|&rule| vec![Piece::Rule(rule)])
                 .collect();
-            self.rules.define_closing(*rule, all);
+            self.rules.define(*rule, all);
         }
         Ok(())
     }
@@ -195,23 +195,21 @@ impl Ends {
     }
 
     fn define(&mut self, emission: &mut Emission) -> Result<()> {
+        let mut letters = Vec::new();
         while let Some((state, longer)) = self.open.pop() {
-            let mut all = Vec::new();
             let is_taken = longer.is_some_and(|longer| self.suffixes.is_end(longer));
-            if self.suffixes.is_end(state) && !is_taken {
-                all.push(vec![Piece::Text("\"".to_owned())]);
+            let may_close = self.suffixes.is_end(state) && !is_taken;
+            letters.clear();
+            for at in 0..self.suffixes.edges(state).len() {
+                let (code, next) = self.suffixes.edges(state)[at];
+                if code != START {
+                    let longer = longer.and_then(|longer| self.suffixes.step(longer, code));
+                    letters.push((char_of(code), self.rule(emission, next, longer)?));
+                }
             }
-            let letters: Vec<_> = self.letters(state).collect();
-            for (code, next) in letters {
-                let longer = longer.and_then(|longer| self.suffixes.step(longer, code));
-                let rule = self.rule(emission, next, longer)?;
-                let mark = quoted(char_of(code).encode_utf8(&mut [0; 4]));
-                let written = mark[1..mark.len() - 1].to_owned();
-                all.push(vec![Piece::Text(written), Piece::Rule(rule)]);
-            }
-            emission
-                .rules
-                .define_closing(self.rules[&(state, longer)], all);
+            let rule = self.rules[&(state, longer)];
+            let letters = letters.iter().copied();
+            emission.rules.define_letters(rule, may_close, letters);
         }
         Ok(())
     }

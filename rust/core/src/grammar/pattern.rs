@@ -49,9 +49,18 @@ type Parsed<T> = Result<T, PatternFault>;
 /// # Errors
 /// [`PatternFault`]: malformed, or with back-references and the like.
 pub fn parse(text: &str) -> Parsed<Pattern> {
+    parse_with(text, CharSet::dot())
+}
+
+/// The same where `.` has another meaning.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(text: &str, dot: CharSet) -> Parsed<Pattern> {
     let mut parser = Parser {
         text: text.chars().collect(),
         at: 0,
+        dot,
     };
     let pattern = parser.alternatives(0)?;
     match parser.peek() {
@@ -63,6 +72,8 @@ pub fn parse(text: &str) -> Parsed<Pattern> {
 struct Parser {
     text: Vec<char>,
     at: usize,
+    /// What `.` stands for.
+    dot: CharSet,
 }
 
 impl Parser {
@@ -191,7 +202,7 @@ impl Parser {
         Ok(match self.next()? {
             '^' => Pattern::Start,
             '$' => Pattern::End,
-            '.' => Pattern::Class(CharSet::dot()),
+            '.' => Pattern::Class(self.dot.clone()),
             '(' => return self.group(depth),
             '[' => Pattern::Class(self.class()?),
             '\\' => return self.escaped(),

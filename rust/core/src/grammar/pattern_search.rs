@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::automaton::{Automaton, TooManyStates};
 use super::charset::CharSet;
 use super::nondeterministic::Term;
-use super::pattern::{Pattern, PatternFault, parse};
+use super::pattern::{Pattern, PatternFault, parse, parse_with};
 
 /// Why a pattern has no automaton.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +38,25 @@ type Searched<T> = Result<T, SearchFault>;
 /// # Errors
 /// [`SearchFault`]: malformed, not regular, or too large.
 pub fn texts_with(pattern: &str, states_max: usize) -> Searched<Automaton> {
-    let pattern = parse(pattern)?;
+    found(&parse(pattern)?, states_max)
+}
+
+/// The same for the readers whose `.` is anything but a line feed, as in most languages; ECMA-262
+/// leaves out three more ends of lines.
+///
+/// # Errors
+/// As [`texts_with`].
+pub fn texts_with_wide_dots(pattern: &str, states_max: usize) -> Searched<Automaton> {
+    let dot = CharSet::one('\n').complement();
+    found(&parse_with(pattern, dot)?, states_max)
+}
+
+fn found(pattern: &Pattern, states_max: usize) -> Searched<Automaton> {
     let search = Search { states_max };
     let rest = Rc::new(Term::anything());
-    let at_start = search.followed(&pattern, &rest, true)?;
+    let at_start = search.followed(pattern, &rest, true)?;
     let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, None));
-    let later = search.followed(&pattern, &rest, false)?;
+    let later = search.followed(pattern, &rest, false)?;
     let later = Rc::new(Term::Sequence(vec![skipped, later]));
     Ok(Term::Any(vec![at_start, later]).automaton(states_max)?)
 }

@@ -3,29 +3,29 @@
 use std::fmt::Write;
 
 use super::charset::{CharSet, char_of};
-use super::rules::{Body, Piece, RuleId};
+use super::reduction::Reduced;
+use super::rules::{Kind, RuleId, Token};
 
 /// What a rule takes, roughly.
-const RULE_BYTES: usize = 32;
+const RULE_BYTES: usize = 48;
 /// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
 /// the end of a string: they need not be tried each time.
 pub(super) const CLOSED: &str = ") (= [:,}\\]])";
 
 /// Writes the rules of one grammar.
-pub(super) struct Writer {
+pub(super) struct Writer<'r> {
     out: String,
-    /// Numbers by rule; 0 is the root.
-    names: Vec<u32>,
-    /// The rule that stands for each: equal ones are written once.
-    same: Vec<RuleId>,
+    reduced: &'r Reduced,
+    /// What is left of the rules that are written within another one.
+    open: Vec<std::slice::Iter<'r, Token>>,
 }
 
-impl Writer {
-    pub fn new(rules: usize, names: Vec<u32>, same: Vec<RuleId>) -> Self {
+impl<'r> Writer<'r> {
+    pub fn new(reduced: &'r Reduced) -> Self {
         Self {
-            out: String::with_capacity(rules * RULE_BYTES),
-            names,
-            same,
+            out: String::with_capacity(reduced.rules.len() * RULE_BYTES),
+            reduced,
+            open: Vec::new(),
         }
     }
 
@@ -38,32 +38,44 @@ impl Writer {
     }
 
     fn name(&mut self, rule: RuleId) {
-        let number = self.names[self.same[rule as usize] as usize];
+        let number = self.reduced.numbers[rule as usize];
         if number == 0 {
             self.out.push_str("root");
-        } else {
-            // A String takes all that is written to it.
-            let _ = write!(self.out, "r{number}");
+            return;
         }
+        self.out.push('r');
+        let mut digits = [0_u8; 10];
+        let mut at = digits.len();
+        let mut rest = number;
+        while rest > 0 {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        self.out
+            .extend(digits[at..].iter().copied().map(char::from));
     }
 
-    pub fn rule(&mut self, rule: RuleId, body: &Body) {
+    pub fn rule(&mut self, rule: RuleId) {
         self.name(rule);
         self.out.push_str(" ::= ");
-        match body {
-            Body::Verbatim(text) => self.out.push_str(text),
-            Body::Alternatives(all) => self.choices(all),
-            Body::Closing(all) => {
+        let body = self.reduced.rules.bodies[rule as usize];
+        let tokens = self.reduced.rules.tokens_of(body);
+        match body.kind {
+            Kind::Verbatim(text) => self.out.push_str(text),
+            Kind::Plain => self.choices(tokens),
+            Kind::Closing => {
                 self.out.push('(');
-                self.choices(all);
+                self.choices(tokens);
                 self.out.push_str(CLOSED);
             }
         }
         self.out.push('\n');
     }
 
-    fn choices(&mut self, all: &[Vec<Piece>]) {
-        for (place, pieces) in all.iter().enumerate() {
+    fn choices(&mut self, tokens: &'r [Token]) {
+        let alternatives = tokens.split_inclusive(|token| *token == Token::End);
+        for (place, pieces) in alternatives.enumerate() {
             if place > 0 {
                 self.out.push_str(" | ");
             }
@@ -71,31 +83,57 @@ impl Writer {
         }
     }
 
-    fn sequence(&mut self, pieces: &[Piece]) {
-        if pieces.is_empty() {
+    fn sequence(&mut self, pieces: &'r [Token]) {
+        if pieces == [Token::End] {
             self.out.push_str("\"\"");
             return;
         }
-        let mut at = 0;
-        while at < pieces.len() {
-            if at > 0 {
+        let mut is_first = true;
+        let mut in_literal = false;
+        self.open.push(pieces.iter());
+        while let Some(last) = self.open.last_mut() {
+            let Some(token) = last.next() else {
+                self.open.pop();
+                continue;
+            };
+            let is_text = matches!(token, Token::Text(_));
+            if let Token::Rule(target) = token
+                && let Some(inner) = self.reduced.inlined(*target)
+            {
+                self.open.push(inner.iter());
+                continue;
+            }
+            if *token == Token::End {
+                continue;
+            }
+            if in_literal && !is_text {
+                self.out.push('"');
+                in_literal = false;
+            }
+            if !in_literal && !is_first {
                 self.out.push(' ');
             }
-            match &pieces[at] {
-                Piece::Text(first) => {
-                    self.out.push('"');
-                    literal(&mut self.out, first);
-                    while let Some(Piece::Text(next)) = pieces.get(at + 1) {
-                        literal(&mut self.out, next);
-                        at += 1;
+            is_first = false;
+            match token {
+                Token::Text(text) => {
+                    if !in_literal {
+                        self.out.push('"');
+                        in_literal = true;
                     }
-                    self.out.push('"');
+                    self.out.push_str(&self.reduced.rules.texts[*text as usize]);
                 }
-                Piece::Class(set) => class(&mut self.out, set),
-                Piece::Rule(target) => self.name(*target),
-                Piece::Blank => self.out.push_str("\" \"?"),
+                Token::Class(set) => self
+                    .out
+                    .push_str(&self.reduced.rules.classes[*set as usize]),
+                Token::Rule(target) => self.name(*target),
+                Token::End => {}
             }
-            at += 1;
+        }
+        if in_literal {
+            self.out.push('"');
+        }
+        if is_first {
+            self.out.push_str("\"\"");
         }
     }
 }
@@ -105,22 +143,25 @@ pub fn choice(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut out = String::from("root ::= ");
     for (place, text) in texts.into_iter().enumerate() {
         out.push_str(if place == 0 { "\"" } else { " | \"" });
-        literal(&mut out, text.as_ref());
+        out.push_str(&literal(text.as_ref()));
         out.push('"');
     }
     out.push('\n');
     out
 }
 
-fn literal(out: &mut String, text: &str) {
+/// Characters as they stand between quotation marks.
+pub(super) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             ' '..='~' => out.push(character),
-            _ => escaped(out, character),
+            _ => escaped(&mut out, character),
         }
     }
+    out
 }
 
 fn escaped(out: &mut String, character: char) {
@@ -133,18 +174,21 @@ fn escaped(out: &mut String, character: char) {
     };
 }
 
-fn class(out: &mut String, set: &CharSet) {
+/// A set of characters in its brackets.
+pub(super) fn class(set: &CharSet) -> String {
+    let mut out = String::with_capacity(set.ranges().len() * 14 + 2);
     out.push('[');
     for &(low, high) in set.ranges() {
         // The codes skip the surrogates; ranges across the gap are written as two.
         if low < 0xd800 && high >= 0xd800 {
-            range(out, low, 0xd7ff);
-            range(out, 0xd800, high);
+            range(&mut out, low, 0xd7ff);
+            range(&mut out, 0xd800, high);
         } else {
-            range(out, low, high);
+            range(&mut out, low, high);
         }
     }
     out.push(']');
+    out
 }
 
 fn range(out: &mut String, low: u32, high: u32) {

@@ -1,11 +1,14 @@
-//! Grammar rules before they are text: built, pruned of what derives nothing, numbered, written.
-//!
-//! The text is deterministic: rules are numbered in the order in which the root reaches them.
+//! Grammar rules before they are text: kept in one list of tokens, where equal texts and classes
+//! have equal numbers. What is left out or merged on the way to text is [`super::reduction`]'s.
+
+use std::borrow::Cow;
 
 use super::charset::CharSet;
 use super::hash::Map;
+use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
-use super::rule_text::Writer;
+use super::rule_text::{self, Writer};
+use super::string_rules::quoted;
 
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
@@ -14,48 +17,62 @@ pub type RuleId = u32;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     /// These characters.
-    Text(String),
+    Text(Cow<'static, str>),
     /// One character of a set.
     Class(CharSet),
     /// What another rule derives.
     Rule(RuleId),
-    /// One space or none.
-    Blank,
 }
 
-/// What a rule derives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Body {
-    /// One of these sequences.
-    Alternatives(Vec<Vec<Piece>>),
+/// One element of an alternative, or its end; equal ones are equal numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Token {
+    Text(u32),
+    Class(u32),
+    Rule(RuleId),
+    End,
+}
+
+/// How a rule is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// One of its alternatives.
+    Plain,
     /// The same, where they end a string: a punctuation mark of JSON follows, if anything does.
-    Closing(Vec<Vec<Piece>>),
+    Closing,
     /// An expression of the dialect that names no rule and derives something.
     Verbatim(&'static str),
+}
+
+/// What a rule derives: alternatives, each with its end, in the list of tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Body {
+    pub first: u32,
+    pub end: u32,
+    pub kind: Kind,
 }
 
 /// The rules of one grammar.
 #[derive(Debug, Default)]
 pub struct Rules {
-    bodies: Vec<Body>,
-    rules_max: usize,
-}
-
-impl Body {
-    fn alternatives(&self) -> &[Vec<Piece>] {
-        match self {
-            Self::Alternatives(all) | Self::Closing(all) => all,
-            Self::Verbatim(_) => &[],
-        }
-    }
+    pub(super) bodies: Vec<Body>,
+    pub(super) tokens: Vec<Token>,
+    /// Texts as the dialect writes them between its quotation marks.
+    pub(super) texts: Vec<Box<str>>,
+    /// Classes as the dialect writes them.
+    pub(super) classes: Vec<Box<str>>,
+    letter_numbers: Map<char, u32>,
+    text_numbers: Map<Cow<'static, str>, u32>,
+    class_numbers: Map<CharSet, u32>,
+    count_max: usize,
 }
 
 impl Rules {
     /// No rules yet, and at most so many later.
     pub fn new(rules_max: usize) -> Self {
         Self {
-            bodies: Vec::new(),
-            rules_max,
+            count_max: rules_max,
+            ..Self::default()
         }
     }
 
@@ -64,33 +81,27 @@ impl Rules {
     /// # Errors
     /// Too large past the limit.
     pub fn reserve(&mut self) -> Result<RuleId> {
-        if self.bodies.len() >= self.rules_max {
-            return Err(Refusal::too_large("rules_max", self.rules_max));
+        let too_large = || Refusal::too_large("rules_max", self.count_max);
+        if self.bodies.len() >= self.count_max {
+            return Err(too_large());
         }
-        let id = RuleId::try_from(self.bodies.len())
-            .map_err(|_| Refusal::too_large("rules_max", self.rules_max))?;
-        self.bodies.push(Body::Alternatives(Vec::new()));
+        let id = RuleId::try_from(self.bodies.len()).map_err(|_| too_large())?;
+        self.bodies.push(Body {
+            first: 0,
+            end: 0,
+            kind: Kind::Plain,
+        });
         Ok(id)
     }
 
     /// Gives a reserved rule its alternatives.
     pub fn define(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
-        self.bodies[id as usize] = Body::Alternatives(alternatives);
+        self.keep(id, alternatives, Kind::Plain);
     }
 
     /// The same for a rule that ends a string.
     pub fn define_closing(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
-        self.bodies[id as usize] = Body::Closing(alternatives);
-    }
-
-    /// A new rule with alternatives that end a string.
-    ///
-    /// # Errors
-    /// As [`Rules::reserve`].
-    pub fn closing(&mut self, alternatives: Vec<Vec<Piece>>) -> Result<RuleId> {
-        let id = self.reserve()?;
-        self.define_closing(id, alternatives);
-        Ok(id)
+        self.keep(id, alternatives, Kind::Closing);
     }
 
     /// A new rule with these alternatives.
@@ -109,7 +120,7 @@ impl Rules {
     /// As [`Rules::reserve`].
     pub fn verbatim(&mut self, text: &'static str) -> Result<RuleId> {
         let id = self.reserve()?;
-        self.bodies[id as usize] = Body::Verbatim(text);
+        self.bodies[id as usize].kind = Kind::Verbatim(text);
         Ok(id)
     }
 
@@ -127,21 +138,13 @@ impl Rules {
     ///
     /// # Errors
     /// Too large past `text_bytes_max`.
-    pub fn written(mut self, root: RuleId, text_bytes_max: usize) -> Result<Option<String>> {
-        let productive = self.productive();
-        if !productive[root as usize] {
+    pub fn written(self, root: RuleId, text_bytes_max: usize) -> Result<Option<String>> {
+        let Some(reduced) = Reduced::of(self, root) else {
             return Ok(None);
-        }
-        self.drop_barren(&productive);
-        let same = self.representatives();
-        let order = self.reached(root, &same);
-        let mut names = vec![u32::MAX; self.bodies.len()];
-        for (number, &rule) in (0..).zip(&order) {
-            names[rule as usize] = number;
-        }
-        let mut writer = Writer::new(order.len(), names, same);
-        for &rule in &order {
-            writer.rule(rule, &self.bodies[rule as usize]);
+        };
+        let mut writer = Writer::new(&reduced);
+        for rule in reduced.written_rules() {
+            writer.rule(rule);
             if writer.text().len() > text_bytes_max {
                 return Err(Refusal::too_large("text_bytes_max", text_bytes_max));
             }
@@ -149,141 +152,83 @@ impl Rules {
         Ok(Some(writer.into_text()))
     }
 
-    /// For each rule, whether it derives some text.
-    fn productive(&self) -> Vec<bool> {
-        let mut users: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.bodies.len()];
-        let mut waiting: Vec<Vec<usize>> = Vec::with_capacity(self.bodies.len());
-        let mut done = vec![false; self.bodies.len()];
-        let mut open = Vec::new();
-        for (id, body) in (0..).zip(&self.bodies) {
-            let mut counts = Vec::new();
-            match body {
-                Body::Verbatim(_) => open.push(id),
-                Body::Alternatives(all) | Body::Closing(all) => {
-                    for (place, pieces) in (0..).zip(all) {
-                        let mut needs = 0;
-                        for target in pieces.iter().filter_map(target_of) {
-                            users[target as usize].push((id, place));
-                            needs += 1;
-                        }
-                        counts.push(needs);
-                        if needs == 0 {
-                            open.push(id);
-                        }
-                    }
-                }
-            }
-            waiting.push(counts);
+    /// Gives a reserved rule alternatives of one character and a rule each, after the closing mark
+    /// of a string where that may come. The way for rules of which a grammar has thousands.
+    pub(super) fn define_letters(
+        &mut self,
+        id: RuleId,
+        may_close: bool,
+        letters: impl Iterator<Item = (char, RuleId)>,
+    ) {
+        let first = self.place();
+        if may_close {
+            let mark = self.text(Cow::Borrowed("\""));
+            self.tokens.extend([Token::Text(mark), Token::End]);
         }
-        while let Some(id) = open.pop() {
-            if std::mem::replace(&mut done[id as usize], true) {
-                continue;
-            }
-            for &(user, place) in &users[id as usize] {
-                let left = &mut waiting[user as usize][place as usize];
-                *left -= 1;
-                if *left == 0 {
-                    open.push(user);
-                }
-            }
+        for (letter, target) in letters {
+            let text = self.letter(letter);
+            self.tokens
+                .extend([Token::Text(text), Token::Rule(target), Token::End]);
         }
-        done
+        let end = self.place();
+        self.bodies[id as usize] = Body {
+            first,
+            end,
+            kind: Kind::Plain,
+        };
     }
 
-    fn drop_barren(&mut self, productive: &[bool]) {
-        for body in &mut self.bodies {
-            if let Body::Alternatives(all) | Body::Closing(all) = body {
-                all.retain(|pieces| {
-                    pieces
-                        .iter()
-                        .filter_map(target_of)
-                        .all(|target| productive[target as usize])
-                });
-            }
+    /// A character as JSON writes it within a string.
+    fn letter(&mut self, letter: char) -> u32 {
+        if let Some(&known) = self.letter_numbers.get(&letter) {
+            return known;
         }
+        let written = quoted(letter.encode_utf8(&mut [0; 4]));
+        let number = self.text(Cow::Owned(written[1..written.len() - 1].to_owned()));
+        self.letter_numbers.insert(letter, number);
+        number
     }
 
-    /// For each rule the first one that is written the same way.
-    fn representatives(&self) -> Vec<RuleId> {
-        let count = RuleId::try_from(self.bodies.len()).unwrap_or(RuleId::MAX);
-        let mut same: Vec<RuleId> = (0..count).collect();
-        // Each round merges rules whose targets were merged before; three catch the common chains.
-        for _ in 0..3 {
-            let mut first: Map<Body, RuleId> = Map::default();
-            first.reserve(self.bodies.len());
-            let mut changed = false;
-            for id in 0..count {
-                if same[id as usize] != id {
-                    continue;
-                }
-                let body = renamed(&self.bodies[id as usize], &same);
-                if let [only] = body.alternatives()
-                    && let [Piece::Rule(target)] = only.as_slice()
-                    && *target != id
-                    && same[*target as usize] == *target
-                {
-                    same[id as usize] = *target;
-                    changed = true;
-                    continue;
-                }
-                let kept = *first.entry(body).or_insert(id);
-                changed |= kept != id;
-                same[id as usize] = kept;
+    fn keep(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>, kind: Kind) {
+        let first = self.place();
+        for pieces in alternatives {
+            for piece in pieces {
+                let token = match piece {
+                    Piece::Text(text) => Token::Text(self.text(text)),
+                    Piece::Class(set) => Token::Class(self.class(set)),
+                    Piece::Rule(target) => Token::Rule(target),
+                };
+                self.tokens.push(token);
             }
-            for id in 0..count as usize {
-                let mut end = same[id];
-                for _ in 0..64 {
-                    end = same[end as usize];
-                }
-                same[id] = end;
-            }
-            if !changed {
-                break;
-            }
+            self.tokens.push(Token::End);
         }
-        same
+        let end = self.place();
+        self.bodies[id as usize] = Body { first, end, kind };
     }
 
-    fn reached(&self, root: RuleId, same: &[RuleId]) -> Vec<RuleId> {
-        let mut seen = vec![false; self.bodies.len()];
-        let root = same[root as usize];
-        let mut order = vec![root];
-        seen[root as usize] = true;
-        let mut at = 0;
-        while at < order.len() {
-            let all = self.bodies[order[at] as usize].alternatives();
-            at += 1;
-            for target in all.iter().flatten().filter_map(target_of) {
-                let target = same[target as usize];
-                if !std::mem::replace(&mut seen[target as usize], true) {
-                    order.push(target);
-                }
-            }
+    /// Where the next token is kept. Rules are few enough that their tokens can be counted so: a
+    /// text of four gigabytes would be refused long before.
+    fn place(&self) -> u32 {
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+
+    fn text(&mut self, text: Cow<'static, str>) -> u32 {
+        if let Some(&known) = self.text_numbers.get(&text) {
+            return known;
         }
-        order
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(rule_text::literal(&text).into());
+        self.text_numbers.insert(text, number);
+        number
     }
-}
 
-fn target_of(piece: &Piece) -> Option<RuleId> {
-    match piece {
-        Piece::Rule(target) => Some(*target),
-        _ => None,
-    }
-}
-
-fn renamed(body: &Body, same: &[RuleId]) -> Body {
-    let piece = |piece: &Piece| match piece {
-        Piece::Rule(target) => Piece::Rule(same[*target as usize]),
-        other => other.clone(),
-    };
-    let alternatives = |all: &[Vec<Piece>]| {
-        all.iter()
-            .map(|pieces| pieces.iter().map(piece).collect())
-            .collect()
-    };
-    match body {
-        Body::Alternatives(all) => Body::Alternatives(alternatives(all)),
-        Body::Closing(all) => Body::Closing(alternatives(all)),
-        Body::Verbatim(text) => Body::Verbatim(text),
+    fn class(&mut self, set: CharSet) -> u32 {
+        if let Some(&known) = self.class_numbers.get(&set) {
+            return known;
+        }
+        let number = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
+        self.classes.push(rule_text::class(&set).into());
+        self.class_numbers.insert(set, number);
+        number
     }
 }

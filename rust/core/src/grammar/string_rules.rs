@@ -72,7 +72,7 @@ impl Emission<'_, '_> {
         if let TextSet::Finite(all) = self.lowering.texts.get(set) {
             return Ok(all
                 .iter()
-                .map(|text| vec![Piece::Text(quoted(text))])
+                .map(|text| vec![Piece::Text(quoted(text).into())])
                 .collect());
         }
         Ok(vec![vec![Piece::Rule(self.string_rule(set)?)]])
@@ -83,7 +83,7 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.text_rules.get(&set) {
             return Ok(rule);
         }
-        let mark = || Piece::Text("\"".to_owned());
+        let mark = || Piece::Text("\"".into());
         let body = if set == texts::ALL {
             vec![vec![mark(), Piece::Rule(self.any_tail()?)]]
         } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
@@ -164,7 +164,7 @@ impl Emission<'_, '_> {
         self.rules.define_closing(
             rule,
             vec![
-                vec![Piece::Text("\"".to_owned())],
+                vec![Piece::Text("\"".into())],
                 vec![Piece::Class(special().complement()), Piece::Rule(rule)],
                 vec![Piece::Rule(any_escape), Piece::Rule(rule)],
             ],
@@ -193,7 +193,7 @@ impl Emission<'_, '_> {
             let mut all = Vec::new();
             if automaton.accepts_at(state) {
                 all.push(match ending {
-                    Ending::Quote => vec![Piece::Text("\"".to_owned())],
+                    Ending::Quote => vec![Piece::Text("\"".into())],
                     Ending::Plain => Vec::new(),
                 });
             }
@@ -242,7 +242,7 @@ impl Emission<'_, '_> {
         let raw = set.intersection(&special.complement());
         if !raw.is_empty() {
             let piece = match raw.ranges() {
-                [(low, high)] if low == high => Piece::Text(char_of(*low).to_string()),
+                [(low, high)] if low == high => Piece::Text(char_of(*low).to_string().into()),
                 _ => Piece::Class(raw),
             };
             all.push(vec![piece, Piece::Rule(next)]);
@@ -253,31 +253,57 @@ impl Emission<'_, '_> {
             all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
             return Ok(());
         }
-        let codes = || escaped.ranges().iter().flat_map(|&(low, high)| low..=high);
-        for code in codes() {
-            let escape = escape_of(char_of(code)).filter(|escape| escape.len() == 2);
-            all.extend(escape.map(|escape| vec![Piece::Text(escape), Piece::Rule(next)]));
+        let mut ways = escapes_of(&escaped);
+        if ways.len() > 1 {
+            // States of one pattern mostly escape the same characters.
+            let rule = if let Some(&known) = self.some_escapes.get(&escaped) {
+                known
+            } else {
+                let made = self.rules.add(ways)?;
+                self.some_escapes.insert(escaped, made);
+                made
+            };
+            ways = vec![vec![Piece::Rule(rule)]];
         }
-        for (start, row) in [("\\u000", 0), ("\\u001", 0x10)] {
-            let long =
-                |&code: &u32| escape_of(char_of(code)).is_some_and(|escape| escape.len() > 2);
-            let digits = codes()
-                .filter(|&code| code & !0xf == row && code < 0x20)
-                .filter(long);
-            let digits: String = digits
-                .filter_map(|code| char::from_digit(code & 0xf, 16))
-                .collect();
-            if !digits.is_empty() {
-                let digit = Piece::Class(CharSet::of(&digits));
-                all.push(vec![
-                    Piece::Text(start.to_owned()),
-                    digit,
-                    Piece::Rule(next),
-                ]);
-            }
+        for mut way in ways {
+            way.push(Piece::Rule(next));
+            all.push(way);
         }
         Ok(())
     }
+}
+
+/// The alternatives for the escapes of these characters.
+fn escapes_of(escaped: &CharSet) -> Vec<Vec<Piece>> {
+    let codes = || escaped.ranges().iter().flat_map(|&(low, high)| low..=high);
+    let mut all = Vec::new();
+    let short: String = codes()
+        .filter_map(|code| escape_of(char_of(code)))
+        .filter_map(|escape| escape.strip_prefix('\\')?.parse::<char>().ok())
+        .collect();
+    let mut letters = short.chars();
+    match (letters.next(), letters.next()) {
+        (None, _) => {}
+        (Some(only), None) => all.push(vec![Piece::Text(format!("\\{only}").into())]),
+        _ => all.push(vec![
+            Piece::Text("\\".into()),
+            Piece::Class(CharSet::of(&short)),
+        ]),
+    }
+    for (start, row) in [("\\u000", 0), ("\\u001", 0x10)] {
+        let is_long = |&code: &u32| escape_of(char_of(code)).is_some_and(|each| each.len() > 2);
+        let digits = codes()
+            .filter(|&code| code & !0xf == row && code < 0x20)
+            .filter(is_long);
+        let digits: String = digits
+            .filter_map(|code| char::from_digit(code & 0xf, 16))
+            .collect();
+        if !digits.is_empty() {
+            let digit = Piece::Class(CharSet::of(&digits));
+            all.push(vec![Piece::Text(start.into()), digit]);
+        }
+    }
+    all
 }
 
 fn loops_only(edges: &[(CharSet, u32)], state: u32) -> bool {

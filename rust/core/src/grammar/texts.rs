@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::automaton::Automaton;
 use super::formats::{self, Format};
 use super::hash::Map;
-use super::pattern_search::{SearchFault, texts_with};
+use super::pattern_search::{SearchFault, texts_with, texts_with_wide_dots};
 use super::refusal::{Refusal, Result};
 
 /// The index of a set in [`Texts`].
@@ -50,6 +50,8 @@ pub struct Texts {
     ids: Map<TextSet, TextsId>,
     automata: Vec<Option<Arc<Automaton>>>,
     partial: Vec<bool>,
+    /// For patterns that readers understand differently: the texts in which some reader finds them.
+    outer: Map<TextsId, Arc<Automaton>>,
     states_max: usize,
 }
 
@@ -61,6 +63,7 @@ impl Texts {
             ids: Map::default(),
             automata: Vec::new(),
             partial: Vec::new(),
+            outer: Map::default(),
             states_max,
         };
         texts.intern(TextSet::AllBut(Rc::from([])));
@@ -124,7 +127,12 @@ impl Texts {
         if let Some(&id) = self.ids.get(&key) {
             return Ok(id);
         }
-        let automaton = texts_with(pattern, self.states_max)?;
+        let mut automaton = texts_with(pattern, self.states_max)?;
+        if pattern.contains('.') && pattern.contains("(?!") {
+            // Behind a `not`, the narrower dot of ECMA-262 lets more through than the wide one.
+            let wide = texts_with_wide_dots(pattern, self.states_max)?;
+            automaton = automaton.intersection(&wide, self.states_max)?;
+        }
         if automaton.is_all() {
             return Ok(ALL);
         }
@@ -185,9 +193,41 @@ impl Texts {
                     self.and(all, part)
                 });
             }
-            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => TextSet::Not(id),
+            TextSet::Pattern(pattern) => {
+                self.note_outer(id, &pattern);
+                TextSet::Not(id)
+            }
+            TextSet::Format(_) | TextSet::Ready(_) => TextSet::Not(id),
         };
         self.intern(opposite)
+    }
+
+    /// Keeps the texts in which any reader finds a pattern: what is outside is surely no match.
+    fn note_outer(&mut self, id: TextsId, pattern: &str) {
+        if !pattern.contains('.') || self.outer.contains_key(&id) {
+            return;
+        }
+        let narrow = self.automata[id as usize]
+            .as_ref()
+            .map(|made| made.complement());
+        let wide = texts_with_wide_dots(pattern, self.states_max).map(|made| made.complement());
+        let outside = match (narrow, wide) {
+            (Some(narrow), Ok(wide)) => narrow.intersection(&wide, self.states_max).ok(),
+            _ => None,
+        };
+        let outer = outside.map_or_else(|| Automaton::constant(true), |made| made.complement());
+        self.outer.insert(id, Arc::new(outer));
+    }
+
+    /// The automaton of what may be in a pattern, format or finished automaton.
+    fn outer_automaton(&self, id: TextsId) -> Option<Arc<Automaton>> {
+        match self.get(id) {
+            TextSet::Format(name) => Some(formats::known(name)?.outer_automaton()),
+            _ => match self.outer.get(&id) {
+                Some(outer) => Some(Arc::clone(outer)),
+                None => self.automata[id as usize].clone(),
+            },
+        }
     }
 
     /// What is in either.
@@ -321,11 +361,9 @@ impl Texts {
                 .is_some_and(|made| made.contains(text)),
             TextSet::Both(parts) => parts.iter().all(|&part| self.contains(part, text)),
             TextSet::Either(parts) => parts.iter().any(|&part| self.contains(part, text)),
-            TextSet::Not(inner) => match self.get(*inner) {
-                TextSet::Format(name) => formats::known(name)
-                    .is_some_and(|format| !format.outer_automaton().contains(text)),
-                _ => !self.contains(*inner, text),
-            },
+            TextSet::Not(inner) => self
+                .outer_automaton(*inner)
+                .is_some_and(|outer| !outer.contains(text)),
         }
     }
 
@@ -346,13 +384,10 @@ impl Texts {
                 }
                 Arc::new(Automaton::of_length(min, max))
             }
-            TextSet::Not(inner) => match self.get(inner) {
-                TextSet::Format(name) => Arc::new(formats::known(name).map_or_else(
-                    || Automaton::constant(false),
-                    |format| format.outer_automaton().complement(),
-                )),
-                _ => Arc::new(self.automaton(inner)?.complement()),
-            },
+            TextSet::Not(inner) => Arc::new(match self.outer_automaton(inner) {
+                Some(outer) => outer.complement(),
+                None => self.automaton(inner)?.complement(),
+            }),
             TextSet::Both(parts) => self.product(&parts, false)?,
             TextSet::Either(parts) => self.product(&parts, true)?,
             // Patterns and formats come with theirs.

@@ -142,7 +142,7 @@ fn subsets(
     let mut open = VecDeque::from([0_u32]);
     while let Some(used) = open.pop_front() {
         let count = used.count_ones() as usize;
-        let mut all = Vec::new();
+        let (mut all, mut others) = (Vec::new(), Vec::new());
         if count >= min {
             all.push(vec![text("]")]);
         }
@@ -159,15 +159,11 @@ fn subsets(
                 open.push_back(next);
                 rule
             };
-            let mut pieces = if count > 0 {
-                emission.comma()
-            } else {
-                Vec::new()
-            };
-            pieces.extend_from_slice(kind);
+            let mut pieces = kind.clone();
             pieces.push(Piece::Rule(rule));
-            all.push(pieces);
+            others.push(pieces);
         }
+        all.extend(emission.next_of(count == 0, others)?);
         emission.rules.define(rules[&used], all);
     }
     Ok(rules[&0])
@@ -190,14 +186,9 @@ fn rising(emission: &mut Emission, kinds: &[Vec<Piece>], min: usize, max: usize)
                 let full = max < kinds.len() && count == max;
                 let taken = after[(count + 1).min(counted)];
                 if let (false, Some(taken)) = (full, taken) {
-                    let mut pieces = if count > 0 {
-                        emission.comma()
-                    } else {
-                        Vec::new()
-                    };
-                    pieces.extend_from_slice(kind);
+                    let mut pieces = kind.clone();
                     pieces.push(Piece::Rule(taken));
-                    all.push(pieces);
+                    all.extend(emission.next_one(count == 0, pieces)?);
                 }
             }
             *slot = Some(emission.rules.add(all)?);
