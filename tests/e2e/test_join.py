@@ -41,10 +41,6 @@ def joiner(
         process.communicate()
 
 
-def states(house: House) -> dict[str, str]:
-    return {one["name"]: one["standing"] for one in command(house, "list")}
-
-
 def test_engines_come_leave_and_die(folder: Path) -> None:
     with (
         paced_engine(0.05) as first,
@@ -59,7 +55,7 @@ def test_engines_come_leave_and_die(folder: Path) -> None:
             joiner(house, second, token, "--name", "two") as two,
         ):
             eventually(
-                lambda: set(states(house).items()) >= {("one", "serving"), ("two", "serving")},
+                lambda: set(house.standings().items()) >= {("one", "serving"), ("two", "serving")},
                 "both serve",
                 within_s=30,
             )
@@ -68,7 +64,7 @@ def test_engines_come_leave_and_die(folder: Path) -> None:
             command(house, "undrain", "two")
 
             one.send_signal(signal.SIGTERM)
-            eventually(lambda: states(house)["one"] == "draining", "it drains")
+            eventually(lambda: house.standings()["one"] == "draining", "it drains")
             assert one.poll() is None, "it waits for the stream"
             begun = first.begun
             [other] = start_streams(client, 1, 2)
@@ -77,7 +73,7 @@ def test_engines_come_leave_and_die(folder: Path) -> None:
             assert one.wait(30) == 0
 
             two.kill()
-            eventually(lambda: states(house) == {}, "leases are over", within_s=30)
+            eventually(lambda: house.standings() == {}, "leases are over", within_s=30)
 
             ask(house, "keys", "revoke", str(made["key"]["id"]), "--yes")
             with joiner(house, first, token) as third:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_rolling_restart import command, is_up
 from tests.support.chat import PATH, body
 from tests.support.house import run_house
 from tests.support.kubernetes_api import SELECTOR, KubernetesApi, endpoint, endpoint_slice
@@ -32,24 +31,20 @@ def test_engines_of_a_cluster_serve_and_outlive_control(folder: Path) -> None:
         ports = [int(engine.url.rpartition(":")[2]) for engine in (first, second)]
         api.put(endpoint_slice("one", ports[0], endpoint("127.0.0.1", "vllm-0")))
 
-        def standings() -> dict[str, str]:
-            return {one["name"]: one["standing"] for one in command(house, "list")}
-
-        eventually(lambda: standings() == {"vllm-0": "serving"}, "it serves", within_s=30)
+        eventually(lambda: house.standings() == {"vllm-0": "serving"}, "it serves", within_s=30)
         assert client.post(PATH, json=body(2)).status_code == 200
 
         api.is_away = True
         api.end_watches()
         house.kill_child("control")
-        eventually(lambda: is_up(house), "control is back", within_s=60)
-        assert set(standings()) == {"vllm-0"}
+        eventually(lambda: set(house.standings()) == {"vllm-0"}, "control is back", within_s=60)
         eventually(lambda: client.post(PATH, json=body(2)).status_code == 200, "it is asked")
 
         api.is_away = False
         api.put(endpoint_slice("two", ports[1], endpoint("127.0.0.1", "vllm-1")))
         api.delete("one")
         is_moved = {"vllm-1": "warming"}, {"vllm-1": "serving"}
-        eventually(lambda: standings() in is_moved, "the other one serves", within_s=60)
+        eventually(lambda: house.standings() in is_moved, "the other one serves", within_s=60)
         assert client.post(PATH, json=body(2)).status_code == 200
         assert second.begun > 0
         api.stop()

@@ -19,6 +19,9 @@ from typing import Any
 import httpx
 
 from tests.support.waiting import eventually
+from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
+from tokenmill.engines.views import EngineList
+from tokenmill.state_folder import control_socket
 
 START_S_MAX = 60.0
 STOP_S_MAX = 45.0
@@ -56,6 +59,15 @@ class House:
                 if wanted in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                     found.append(child)
         return found
+
+    def standings(self) -> dict[str, str]:
+        """How each engine stands, by its name; nothing while control is away. Over control's
+        socket: a command line for each look would be most of a test's work."""
+        try:
+            found = ControlClient(control_socket(self.state)).get("/control/engines", EngineList)
+        except (ControlAway, ControlRefused):
+            return {}
+        return {engine.name: engine.standing for engine in found.data}
 
     def family(self) -> list[int]:
         """The supervisor and all its children."""
