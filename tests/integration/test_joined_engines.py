@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.integration.test_keeper import EMBEDDED, make_keeper, running, target, until
+from tests.support.postgresql import PostgresqlServer
 from tests.support.strangers import answer, canned, stranger, vllm_answers
 from tokenmill._native import Segment
 from tokenmill.control import joined_engines
@@ -16,7 +18,7 @@ from tokenmill.control.keeper import Keeper
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.engines.errors import NetworksInvalid
-from tokenmill.engines.store import list_leases
+from tokenmill.engines.store import Lease, list_leases, put_lease
 from tokenmill.engines.views import JoinWish
 from tokenmill.errors import Conflict, InvalidRequest, ServiceUnavailable
 from tokenmill.settings import JoinSettings
@@ -136,6 +138,35 @@ async def test_a_lease_outlives_control(tmp_path: Path, database: Database, cloc
                 here.joined.apply(list_leases(connection))
             assert here.names() == [f"127.0.0.1:{port}"]
             await until(lambda: here.pools == [1])
+
+
+def test_houses_renew_one_lease_at_once(postgresql: PostgresqlServer, tmp_path: Path) -> None:
+    def renewed(now_ms: int) -> Lease:
+        return Lease(
+            url="http://10.0.0.1:1",
+            name="gpu",
+            api_key="",
+            key_id=KEY,
+            is_leaving=False,
+            expires_at_ms=now_ms,
+        )
+
+    with postgresql.empty_database() as url:
+        houses = [open_database(url, tmp_path) for _ in range(2)]
+
+        def renew(number: int) -> None:
+            with houses[number % 2].write() as connection:
+                put_lease(connection, renewed(number))
+
+        renew(0)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(renew, range(1, 60)))
+        with houses[0].read() as connection:
+            [lease] = list_leases(connection)
+        assert lease == renewed(lease.expires_at_ms)
+        assert lease.expires_at_ms >= 56
+        for each in houses:
+            each.close()
 
 
 STRANGERS = {

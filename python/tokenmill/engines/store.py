@@ -5,7 +5,7 @@ Each function is one or two statements in the caller's transaction.
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tokenmill.database.tables import (
     accounts,
@@ -66,10 +66,13 @@ def list_leases(connection: Connection) -> list[Lease]:
 
 
 def put_lease(connection: Connection, lease: Lease) -> None:
-    """From now on this is the engine's lease."""
+    """From now on this is the engine's lease. Two houses may renew it at once: a row that is there
+    is changed, not made anew."""
     table = engine_leases
-    connection.execute(delete(table).where(table.c.url == lease.url))
-    connection.execute(insert(table).values(asdict(lease)))
+    values = asdict(lease)
+    changed = connection.execute(update(table).where(table.c.url == lease.url).values(values))
+    if not changed.rowcount:
+        connection.execute(insert(table).values(values))
 
 
 def forget_leases(connection: Connection, expired_before_ms: int) -> None:
