@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_many_houses import PRICE, PRICES, bearer, check_books, make_account, settled
+from tests.e2e.test_many_houses import (
+    PATIENT,
+    PRICE,
+    PRICES,
+    bearer,
+    check_books,
+    make_account,
+    settled,
+)
 from tests.e2e.test_money import ask
 from tests.support.fleet_load import Entry, FleetLoad
 from tests.support.house import House, run_house
@@ -64,10 +72,15 @@ class Fleet:
     def start_house(self, number: int) -> House:
         folder = self._folder / str(number)
         folder.mkdir(exist_ok=True)
-        environment = PRICES | {
-            "TOKENMILL_DATABASE_URL": self.postgresql.url,
-            "TOKENMILL_REDIS_URL": f"redis://127.0.0.1:{self._proxy.port}",
-        }
+        # A dead Redis refuses at once; one that is slow because the machine is, is waited for.
+        environment = (
+            PRICES
+            | PATIENT
+            | {
+                "TOKENMILL_DATABASE_URL": self.postgresql.url,
+                "TOKENMILL_REDIS_URL": f"redis://127.0.0.1:{self._proxy.port}",
+            }
+        )
         flags = [flag for engine in self.engines for flag in ("--engine", engine.url)]
         house = run_house(folder, *flags, command="serve", environment=environment)
         return self._stack.enter_context(house)
