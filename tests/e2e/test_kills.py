@@ -53,7 +53,7 @@ LAWS: dict[str, Law] = {
 
 
 @contextlib.contextmanager
-def one_house_after_another(folder: Path) -> Iterator[Callable[[], House]]:
+def one_house_after_another(folder: Path, *flags: str) -> Iterator[Callable[[], House]]:
     """A house, and again one at the same address whenever the last one is dead."""
     with contextlib.ExitStack() as running:
         houses: list[House] = []
@@ -67,7 +67,8 @@ def one_house_after_another(folder: Path) -> Iterator[Callable[[], House]]:
             place.mkdir()
             (folder / "kept").mkdir(exist_ok=True)
             (place / "state").symlink_to(folder / "kept")
-            house = run_house(place, "--workers", "2", "--port", port, wants_model=False)
+            usual = ("--workers", "2", "--port", port)
+            house = run_house(place, *usual, *flags, wants_model=False)
             houses.append(running.enter_context(house))
             return houses[-1]
 
@@ -81,10 +82,11 @@ def answered(client: httpx.Client) -> bool:
         return False
 
 
-def wait_until_whole(house: House) -> None:
+def wait_until_whole(house: House, within_s: float = 30) -> None:
     with house.client() as client:
-        eventually(lambda: answered(client), "it serves", within_s=30)
-    eventually(lambda: len(house.children("gateway.worker")) == 2, "two workers", within_s=30)
+        eventually(lambda: answered(client), "it serves", within_s=within_s)
+    two = "two workers"
+    eventually(lambda: len(house.children("gateway.worker")) == 2, two, within_s=within_s)
 
 
 def kill(house: House, victim: str) -> None:

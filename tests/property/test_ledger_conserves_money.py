@@ -4,7 +4,8 @@ Accounts get money, ask, are refunded; keepers flush, crash at any statement or 
 and are replaced; what they freed comes again. Money is neither lost nor made, nothing counts twice.
 The model below knows requests and credits and nothing of cells, tickets, books or transactions.
 
-TOKENMILL_TEST_LEDGER_STEPS asks for that many steps instead of the few of every run.
+TOKENMILL_TEST_LEDGER_STEPS asks for that many steps instead of the few of every run. Some examples
+have fewer than they may: how many steps were made is printed.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.support.ledger import (
     Crash,
@@ -79,6 +80,8 @@ class Model:
 
 class Ledger(RuleBasedStateMachine):
     """The real stores beside the model."""
+
+    steps = 0
 
     @initialize()
     def start(self) -> None:
@@ -170,6 +173,10 @@ class Ledger(RuleBasedStateMachine):
         """All that was ever freed comes once more."""
         self.cells.settled |= self.freed
 
+    @invariant()
+    def count_steps(self) -> None:
+        Ledger.steps += 1
+
     def compare(self) -> None:
         """Nothing is on its way: database, words and model are one."""
         books = balances(self.database)
@@ -189,6 +196,10 @@ class Ledger(RuleBasedStateMachine):
             assert verify_ledger(self.database, []).is_right
             self.database.close()
             self.folder.cleanup()
+
+
+def teardown_module() -> None:
+    print(f"{Ledger.steps} steps beside the model")
 
 
 TestLedger = Ledger.TestCase

@@ -29,6 +29,7 @@ class PacedEngine:
     def __init__(self, pause_s: float, port: int = 0) -> None:
         self.pause_s = pause_s
         self.begun = 0
+        self.made: dict[str, int] = {}  # words of each request, by the id it was asked with
         self._lock = threading.Lock()
         engine = self
 
@@ -121,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(count)
             return
         time.sleep(self.engine.pause_s * count)
+        self.engine.made[self.headers["x-request-id"] or ""] = count
         message = {"role": "assistant", "content": "word " * count}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         self._send_json(200, {**_head("chat.completion", count), "choices": [choice]})
@@ -130,7 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+        request_id = self.headers["x-request-id"] or ""
         for made in range(1, count + 1):
+            self.engine.made[request_id] = made
             finish = "stop" if made == count else None
             choice = {"index": 0, "delta": {"content": f"w{made} "}, "finish_reason": finish}
             self._send_event({**_head("chat.completion.chunk", made), "choices": [choice]})
