@@ -10,11 +10,13 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
     Select,
     Table,
+    cast,
     func,
     literal,
     select,
@@ -83,7 +85,11 @@ class UsageReader:
                 " `by` or fewer dimensions in `group`.",
                 param="by",
             )
-        lines = [_line(names, query, group, key, total) for key, total in sums.items()]
+        by = "hour" if query.by == "total" else query.by
+        shown = {start_s: shown_time(start_s, by) for start_s in {key[0] for key in sums}}
+        lines = [
+            _line(names, group, key, total, start=shown[key[0]]) for key, total in sums.items()
+        ]
         return UsageReport(
             account_id=account_id,
             from_=shown_time(begin_s, "hour"),
@@ -138,7 +144,9 @@ def _statement(
     columns, time = source.table.c, source.time
     start: ColumnElement[Any] = literal(0) if query.by == "total" else time
     chosen = [start.label("start"), *(columns[_COLUMNS[each]] for each in group)]
-    statement = select(*chosen, *(func.sum(columns[name]).label(name) for name in _SUMS))
+    # PostgreSQL's own sum is a decimal, which takes ten times as long to read.
+    sums = [cast(func.sum(columns[name]), BigInteger).label(name) for name in _SUMS]
+    statement = select(*chosen, *sums)
     statement = statement.where(
         columns.account_id == account_id, time >= source.begin_s, time < source.end_s
     )
@@ -164,12 +172,18 @@ def _merged(
     """Sums by period and dimensions, in their order; a month is put together from its days, a day
     that is not whole from its hours."""
     found: dict[tuple[int, ...], Sums] = {}
+    width = 1 + len(group)
+    starts: dict[int, int] = {}  # a month of hours has 720 moments and may have 20,000 rows
     for row in rows:
-        start = begin_s if query.by == "total" else period_start(int(row[0]), query.by)
-        key = (start, *(int(part) for part in row[1 : 1 + len(group)]))
-        values = [int(value or 0) for value in row[1 + len(group) :]]
+        values = list(row[width:])
         if not values[0]:
             continue  # a sum of nothing
+        moment = row[0]
+        start = starts.get(moment)
+        if start is None:
+            start = begin_s if query.by == "total" else period_start(moment, query.by)
+            starts[moment] = start
+        key = (start, *row[1:width])
         total = found.get(key)
         found[key] = (
             values if total is None else [a + b for a, b in zip(total, values, strict=True)]
@@ -196,13 +210,12 @@ class _Names:
 
 
 def _line(
-    names: _Names, query: UsageQuery, group: Sequence[str], key: tuple[int, ...], total: Sums
+    names: _Names, group: Sequence[str], key: tuple[int, ...], total: Sums, *, start: str
 ) -> UsageLine:
     place = dict(zip(group, key[1:], strict=True))
     model, key_id = place.get("model"), place.get("key")
-    by = "hour" if query.by == "total" else query.by
     return UsageLine(
-        start=shown_time(key[0], by),
+        start=start,
         model=None if model is None else names.models.get(model, f"#{model}"),
         key=key_id,
         key_name=None if key_id is None else names.keys.get(key_id, ""),

@@ -73,7 +73,7 @@ def day_sums(hours: Mapping[HourKey, Sequence[int]]) -> dict[HourKey, list[int]]
     """The sums by the day; the time of a key is then the beginning of its day."""
     sums: dict[HourKey, list[int]] = {}
     for key, total in hours.items():
-        day = key._replace(hour_s=key.hour_s // DAY_S * DAY_S)
+        day = HourKey(key[0], key[1] // DAY_S * DAY_S, key[2], key[3], key[4], key[5])
         known = sums.get(day)
         sums[day] = (
             list(total)
