@@ -27,6 +27,7 @@ __all__ = [
     "Head",
     "KeyEntry",
     "KeyRefusal",
+    "OtherLayout",
     "Payer",
     "RefusalKind",
     "Refused",
@@ -200,6 +201,10 @@ class AccountView:
     tokens_remaining: Final[int]
     tokens_reset_ms: Final[int]
 
+class OtherLayout(ValueError):
+    """A hot segment of this boot that a tokenmill of another version made: its cells may not be in
+    the ledger, and this version cannot read them."""
+
 @final
 class Segment:
     """The hot segment: one file-backed shared mapping, atomics only. Unmapped when dropped."""
@@ -224,8 +229,8 @@ class Segment:
         """
     @staticmethod
     def attach(path: str) -> Segment:
-        """An existing segment. Raises: OSError; ValueError naming what is off (magic, layout
-        version, boot id, truncated)."""
+        """An existing segment. Raises: OSError; OtherLayout; ValueError naming what else is off
+        (magic, boot id, truncated)."""
 
     # Keys. One writer (control), any number of readers.
     def find_key(self, secret: bytes, wall_s: int) -> KeyEntry | KeyRefusal:

@@ -19,6 +19,7 @@ from tokenmill.control.previous_segment import settle_previous
 from tokenmill.control.usage_names import UsageNames
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
+from tokenmill.doctor.verdicts import judge_segments
 from tokenmill.keys.rules import ALL_SCOPES, digest, make_secret
 from tokenmill.models.fleet import Fleet
 from tokenmill.settings import Settings
@@ -128,3 +129,17 @@ def test_a_file_that_cannot_be_read_holds_nobody_up(database: Database, tmp_path
     segment_path(tmp_path).with_name("hot.segment.previous").write_bytes(b"of another version")
     assert settle(database, make(tmp_path, 10), tmp_path, 60) == 0
     assert previous_segments(tmp_path) == []
+
+
+def test_a_segment_of_another_version_is_kept_for_that_version(
+    database: Database, tmp_path: Path
+) -> None:
+    path = segment_path(tmp_path)
+    make(tmp_path, 10)
+    made = path.read_bytes()
+    other = made[:8] + bytes([made[8] ^ 1]) + made[9:]
+    path.write_bytes(other)
+    assert settle(database, make(tmp_path, 10), tmp_path, 60) == 0
+    [kept] = previous_segments(tmp_path)
+    assert kept.read_bytes() == other
+    assert judge_segments([kept.name]).level == "warn"

@@ -1,4 +1,5 @@
-"""Hot segments of other sizes, left by a house before: what is in them comes to the ledger.
+"""Hot segments of other sizes, left by a house before: what is in them comes to the ledger. One of
+another version cannot be read: it stays, for a tokenmill of that version.
 
 Its workers may still finish their streams, so it is looked at until every cell of it is in the
 ledger; then the file goes. A worker is dead if its place can be locked, or if this house has given
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokenmill import clock
-from tokenmill._native import Segment, WorkerState
+from tokenmill._native import OtherLayout, Segment, WorkerState
 from tokenmill.control.ledger_keeper import LedgerKeeper
 from tokenmill.state_folder import previous_segments, try_lock, worker_lock_path
 
@@ -43,7 +44,13 @@ def settle_previous(
     for path in previous_segments(state):
         try:
             segment = Segment.attach(str(path))
-        except ValueError as error:  # of another boot or layout: nothing in it can be read
+        except OtherLayout as error:
+            extra = {"segment": path.name, "error": str(error)}
+            logger.error(
+                "the tokenmill that made a segment has to settle it: start it", extra=extra
+            )
+            continue
+        except ValueError as error:  # of another boot, or none: nothing in it is true any more
             logger.error("a segment that was set aside is lost", extra={"error": str(error)})
             path.unlink()
             continue

@@ -25,7 +25,7 @@ from tokenmill.errors import ApiError
 from tokenmill.listening import listen_tcp
 from tokenmill.purses.address import check_url, shown_url
 from tokenmill.settings import Settings
-from tokenmill.state_folder import control_socket, lock_path
+from tokenmill.state_folder import control_socket, lock_path, previous_segments
 from tokenmill.supervisor.port_holder import find_port_holder
 from tokenmill.supervisor.state_lock import Holder, find_holder
 
@@ -56,6 +56,7 @@ def examine(settings: Settings) -> list[Verdict]:
             _version("mistralrs"), find_vllm(), has_gpu=has_usable_gpu()
         ),
         _state(settings.state),
+        verdicts.judge_segments([path.name for path in previous_segments(settings.state)]),
         verdicts.judge_secrets(_open_files(settings.state)),
         verdicts.judge_house(
             holder.pid if holder else 0,

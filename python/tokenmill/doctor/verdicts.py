@@ -71,6 +71,18 @@ def judge_state(folder: str, problem: str, free_bytes: int) -> Verdict:
     return Verdict(check="state folder", level="ok", found=found)
 
 
+def judge_segments(names: Sequence[str]) -> Verdict:
+    """`names`: hot segments that were set aside and whose cells are not in the ledger yet."""
+    if not names:
+        return Verdict(check="earlier requests", level="ok", found="all are in the ledger")
+    advice = (
+        "A start brings them to the ledger. What stays after one is of another version: start that"
+        " version once, or delete the file if what its last requests cost does not matter."
+    )
+    found = f"not in the ledger: {', '.join(names)}"
+    return Verdict(check="earlier requests", level="warn", found=found, advice=advice)
+
+
 def judge_secrets(open_files: Sequence[str]) -> Verdict:
     """`open_files`: files of the state folder that other users may read."""
     if open_files:

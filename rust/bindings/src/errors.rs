@@ -1,10 +1,17 @@
 //! The one place where what went wrong in Rust becomes a Python exception.
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
-use pyo3::{PyErr, Python};
+use pyo3::{PyErr, Python, create_exception};
 use tokenmill_core::segment::{AttachError, LAYOUT_VERSION, SizeError};
 use tokenmill_io::forward::{FleetError, StartError};
 use tokenmill_io::segment::SegmentError;
+
+create_exception!(
+    tokenmill._native,
+    OtherLayout,
+    PyValueError,
+    "A hot segment of this boot that a tokenmill of another version made."
+);
 
 /// Everything that a call on the forwarder may fail with.
 pub enum Failure {
@@ -57,7 +64,10 @@ pub fn segment_error(error: SegmentError) -> PyErr {
         SegmentError::Size(SizeError { name, value, bound }) => {
             PyValueError::new_err(format!("{name} is 1 to {bound}, not {value}"))
         }
-        SegmentError::Attach(error) => PyValueError::new_err(attach_message(error)),
+        SegmentError::Attach(error) => match error {
+            AttachError::OtherLayout { .. } => OtherLayout::new_err(attach_message(error)),
+            _ => PyValueError::new_err(attach_message(error)),
+        },
     }
 }
 

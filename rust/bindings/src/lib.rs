@@ -52,6 +52,8 @@ mod _native {
         module.add("CELL_FORMAT", crate::money::CELL_FORMAT)?;
         module.add("COUNTERS", PyTuple::new(module.py(), NAMES)?)?;
         module.add("ENGINE_COUNTERS", PyTuple::new(module.py(), ENGINE_NAMES)?)?;
-        module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms", "wait_ms"))
+        module.add("HISTOGRAMS", ("first_byte_ms", "duration_ms", "wait_ms"))?;
+        let other_layout = module.py().get_type::<crate::errors::OtherLayout>();
+        module.add("OtherLayout", other_layout)
     }
 }

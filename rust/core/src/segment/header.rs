@@ -95,16 +95,23 @@ pub fn check_header(start: &[u8], file_bytes: u64, boot: BootId) -> Result<Heade
     if words[0] != MAGIC {
         return Err(AttachError::OtherMagic);
     }
+    // Magic, version and boot stand where every version has them.
+    let is_of_this_boot = (words[2], words[3]) == boot_words(boot);
+    let other_layout = if is_of_this_boot {
+        AttachError::OtherLayout { found: words[1] }
+    } else {
+        AttachError::OtherBoot
+    };
     if words[1] != LAYOUT_VERSION {
-        return Err(AttachError::OtherLayout { found: words[1] });
+        return Err(other_layout);
     }
     if words[CHECKED_WORDS - 1] != words_checksum(&words) {
         return Err(AttachError::DamagedHeader);
     }
     if words[7] != u64::from(counters::names_checksum()) {
-        return Err(AttachError::OtherLayout { found: words[1] });
+        return Err(other_layout);
     }
-    if (words[2], words[3]) != boot_words(boot) {
+    if !is_of_this_boot {
         return Err(AttachError::OtherBoot);
     }
     let size = |word: u64| usize::try_from(word).unwrap_or(usize::MAX);
@@ -203,6 +210,8 @@ mod tests {
             check_header(&newer, file_bytes(), BOOT),
             Err(AttachError::OtherLayout { found })
         );
+        let before = check_header(&newer, file_bytes(), *b"another boot id.");
+        assert_eq!(before, Err(AttachError::OtherBoot));
         let expected_bytes = file_bytes();
         let found_bytes = expected_bytes - 1;
         assert_eq!(

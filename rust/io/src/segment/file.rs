@@ -11,7 +11,7 @@ use tokenmill_core::segment::{BootId, HEADER_BYTES, Header, check_header, header
 
 use super::SegmentError;
 
-/// How many segments of other sizes may wait for the ledger.
+/// How many segments of other sizes and layouts may wait for the ledger.
 const ASIDE_MAX: usize = 16;
 
 /// Zeros are written in pieces of this size where the file system can't allocate.
@@ -79,7 +79,8 @@ pub(super) fn set_aside(path: &Path) -> io::Result<()> {
             return std::fs::rename(path, aside);
         }
     }
-    let message = "too many hot segments were set aside: start once with a database that works";
+    let message = "too many hot segments were set aside: start once with a database that works; \
+                   those that stay are of another version (see tokenmill doctor)";
     Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
 }
 

@@ -71,9 +71,10 @@ pub struct Segment {
 impl Segment {
     /// The segment at `path`: attached if one of this layout, these sizes and this boot is there,
     /// else made anew beside it and renamed into place. Processes that have the old one mapped keep
-    /// it; if it was of this layout and boot, it stays as `PATH.previous` (or `PATH.previous-N`,
-    /// where there is one already), for its cells may not be in the ledger yet. Either way keys and
-    /// accounts are not ready: whoever starts the house loads them again.
+    /// it; if it was of this boot, it stays as `PATH.previous` (or `PATH.previous-N`, where there
+    /// is one already), for its cells may not be in the ledger yet: one of another layout for
+    /// whoever can read it. Either way keys and accounts are not ready: whoever starts the house loads them
+    /// again.
     ///
     /// # Errors
     /// [`SegmentError::Size`]; [`SegmentError::Io`], for a full disk too: all blocks are allocated
@@ -83,7 +84,7 @@ impl Segment {
         let boot = boot::boot_id()?;
         let attached = match file::open(path, boot) {
             Ok((file, found)) if found.layout == layout => Some((file, found)),
-            Ok(_) => {
+            Ok(_) | Err(SegmentError::Attach(AttachError::OtherLayout { .. })) => {
                 file::set_aside(path).map_err(SegmentError::reading)?;
                 None
             }

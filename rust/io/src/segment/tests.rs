@@ -90,6 +90,23 @@ fn create_makes_a_new_file_for_other_sizes_and_leaves_the_old_mapping_alone() {
 }
 
 #[test]
+fn create_sets_a_file_of_another_layout_aside_and_deletes_one_of_another_boot() {
+    let folder = folder();
+    let path = folder.path().join("hot.segment");
+    let aside = folder.path().join("hot.segment.previous");
+    for (byte, is_kept) in [(8, true), (16, false)] {
+        Segment::create(&path, SIZES).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[byte] ^= 1; // of the layout's version, or of the boot's id
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Segment::attach(&path).is_err());
+        assert!(Segment::create(&path, SIZES).is_ok());
+        assert_eq!(std::fs::read(&aside).ok(), is_kept.then_some(bytes));
+        let _ = std::fs::remove_file(&aside);
+    }
+}
+
+#[test]
 fn garbage_and_truncated_files_are_refused_by_name_and_replaced_by_create() {
     let folder = folder();
     let path = folder.path().join("hot.segment");
