@@ -3,7 +3,8 @@
 The engine is a process of its own that sends bytes made beforehand; what is counted is the CPU of
 this process alone: event loop, native thread, and the kernel's work for both. No HTTP server is in
 front. JSON requests and bursts are asked for with nobody paying, and paid for out of ten accounts
-and out of a million (permit, admission, metering, settlement, cost, limit headers), in turns.
+and out of a million (permit, admission, metering, settlement, cost, limit headers), in turns:
+`money_…` is the median of the differences within a turn.
 `python benches/python/bridge.py [--json]`; needs a release build (`maturin develop -r`).
 """
 
@@ -42,8 +43,8 @@ from tokenmill.clock import wall_s
 from tokenmill.keys.rules import digest, make_secret
 
 CONNECTIONS = 32
-JSON_COUNT = 4_000
-BURST_COUNT = 400
+JSON_COUNT = 2_000
+BURST_COUNT = 200
 BURST_CHUNKS = 200
 PACED_CHUNKS = 100
 PACED_STREAMS = 200
@@ -271,6 +272,7 @@ async def measure(port: int, folder: Path, rounds: int) -> dict[str, float]:
         found.setdefault(name, []).append(value)
 
     for number in range(rounds + 1):  # the first one warms up
+        free = (0.0, 0.0)
         for name, bridge in bridges.items():
             whole = partial(bridge.ask, "/whole", AnswerKind.WHOLE)
             burst = partial(bridge.ask, "/burst", AnswerKind.STREAM)
@@ -281,7 +283,11 @@ async def measure(port: int, folder: Path, rounds: int) -> dict[str, float]:
                 continue
             note(f"json_request_cpu_us{name}", cpu)
             note(f"burst_chunk_cpu_us{name}", chunk_cpu / BURST_CHUNKS)
-            if not name:
+            if name:
+                note(f"money_json_request_cpu_us{name}", cpu - free[0])
+                note(f"money_burst_chunk_cpu_us{name}", (chunk_cpu - free[1]) / BURST_CHUNKS)
+            else:
+                free = cpu, chunk_cpu
                 note("json_requests_per_s", 1e6 / wall)
                 note("burst_chunks_per_s", BURST_CHUNKS * 1e6 / chunk_wall)
     paced = partial(bridges[""].ask, "/paced", AnswerKind.STREAM)

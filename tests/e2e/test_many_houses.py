@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_money import ask
+from tests.e2e.test_money import ask, billed
 from tests.support.chat import PATH, body, start_streams
 from tests.support.house import House, run_house
 from tests.support.paced_engine import PacedEngine
-from tests.support.postgresql import PostgresqlServer
+from tests.support.postgresql import PostgresqlServer, free_port
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.waiting import eventually
@@ -246,3 +246,27 @@ class cut_off(stuck):  # noqa: N801
 
     def __exit__(self, *_: object) -> None:
         self._proxy.target_port = self._port
+
+
+def test_a_house_that_starts_before_its_redis_refuses_until_that_is_there(
+    folder: Path, engine: PacedEngine, postgresql: PostgresqlServer
+) -> None:
+    """No hang and no guess: money is refused with a time, all else goes on."""
+    port = free_port()
+    with postgresql.empty_database() as url:
+        environment = PRICES | {
+            "TOKENMILL_DATABASE_URL": url,
+            "TOKENMILL_REDIS_URL": f"redis://127.0.0.1:{port}",
+        }
+        with run_house(folder, "--engine", engine.url, environment=environment) as house:
+            for _ in range(3):
+                refused = chat(house, house.key)
+                assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+                assert refused.elapsed.total_seconds() < 10
+            assert not any(engine.made)  # requests have ids, probes have none
+            models = httpx.get(f"{house.url}/v1/models", headers=bearer(house.key))
+            assert models.status_code == 200
+            with redis_server(port=port):
+                eventually(lambda: status(house, house.key) == 200, "it admits", within_s=30)
+                eventually(lambda: billed(house)["cost_nanos"] == PRICE, "it is billed")
+                check_books(house)

@@ -31,8 +31,8 @@ from tokenmill._native import Segment
 from tokenmill.database.address import FILE_NAME
 from tokenmill.state_folder import segment_path
 
-VICTIMS = ("gateway.worker", "gateway.worker", "control", "gateway.worker", "both", "all")
-KILLS = int(os.environ.get("TOKENMILL_TEST_MONEY_KILLS", len(VICTIMS)))
+VICTIMS = ("gateway.worker", "both", "all", "control", "gateway.worker", "gateway.worker")
+KILLS = int(os.environ.get("TOKENMILL_TEST_MONEY_KILLS", "3"))
 STREAMS = int(os.environ.get("TOKENMILL_TEST_MONEY_STREAMS", "12"))
 SEED = int(os.environ.get("TOKENMILL_TEST_MONEY_SEED", "7"))
 SPREAD_S = 1.0

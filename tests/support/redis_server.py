@@ -98,12 +98,13 @@ class TestPurses:
 
 
 @contextlib.contextmanager
-def redis_server(*flags: str, password: str = "") -> Iterator[RedisServer]:
-    """A server of our own with more flags; `password` is what they made it ask for."""
+def redis_server(*flags: str, password: str = "", port: int = 0) -> Iterator[RedisServer]:
+    """A server of our own with more flags; `password` is what they made it ask for. On a free port
+    unless one is named."""
     program = shutil.which("redis-server")
     if program is None:
         require("redis", ADVICE)
-    port = free_port()
+    port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-redis-"))
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
