@@ -73,8 +73,8 @@ impl Segment {
     /// else made anew beside it and renamed into place. Processes that have the old one mapped keep
     /// it; if it was of this boot, it stays as `PATH.previous` (or `PATH.previous-N`, where there
     /// is one already), for its cells may not be in the ledger yet: one of another layout for
-    /// whoever can read it. Either way keys and accounts are not ready: whoever starts the house loads them
-    /// again.
+    /// whoever can read it. Either way keys and accounts are not ready: whoever starts the house
+    /// loads them again.
     ///
     /// # Errors
     /// [`SegmentError::Size`]; [`SegmentError::Io`], for a full disk too: all blocks are allocated
