@@ -32,6 +32,7 @@ pub fn monotonic_ms() -> u64 {
 
 /// Milliseconds since the epoch, for people and the ledger: it may jump, so it decides nothing.
 /// Asked of the C library, as Python does: whoever moves its clock for a test moves both.
+#[expect(clippy::disallowed_methods, reason = "here is where clocks are read")]
 pub fn wall_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     since_epoch.map_or(0, |time| {
