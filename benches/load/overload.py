@@ -39,6 +39,22 @@ class Tally:
     other: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Kept:
+    """A connection, and what it was used for."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    answers: int = 0
+    since: float = 0.0  # its last answer
+
+    def story(self, error: Exception) -> str:
+        """What a failure of it is counted as."""
+        idle_s = time.perf_counter() - self.since
+        kept = f"after {self.answers} answers, {idle_s:.1f} s idle" if self.answers else "new"
+        return f"{type(error).__name__}: {kept}, {error}"
+
+
 class Client:
     """Kept connections of one account."""
 
@@ -48,16 +64,18 @@ class Client:
         lines = [f"POST {CHAT} HTTP/1.1", "host: bench", f"authorization: Bearer {key}"]
         lines += ["content-type: application/json", f"content-length: {len(body)}", "", body]
         self.request = "\r\n".join(lines).encode()
-        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.idle: list[Kept] = []
 
     async def ask(self, tally: Tally) -> None:
         """One request, from the moment it is due."""
         tally.offered += 1
         due = time.perf_counter()
+        kept = None
         try:
-            status, head = await self._exchange()
+            kept = self.idle.pop() if self.idle else Kept(*await self.house.connect())
+            status, head = await self._exchange(kept)
         except (OSError, asyncio.IncompleteReadError) as error:
-            name = type(error).__name__
+            name = kept.story(error) if kept else f"not connected: {error}"
             tally.other[name] = tally.other.get(name, 0) + 1
             return
         took = time.perf_counter() - due
@@ -69,14 +87,16 @@ class Client:
         else:
             tally.other[str(status)] = tally.other.get(str(status), 0) + 1
 
-    async def _exchange(self) -> tuple[int, bytes]:
-        opened = self.idle.pop() if self.idle else await self.house.connect()
-        reader, writer = opened
-        writer.write(self.request)
-        head = await reader.readuntil(b"\r\n\r\n")
+    async def _exchange(self, kept: Kept) -> tuple[int, bytes]:
+        kept.writer.write(self.request)
+        head = await kept.reader.readuntil(b"\r\n\r\n")
         _, _, length = head.partition(b"content-length: ")
-        await reader.readexactly(int(length.split(b"\r\n", 1)[0]))
-        self.idle.append(opened)
+        await kept.reader.readexactly(int(length.split(b"\r\n", 1)[0]))
+        kept.answers, kept.since = kept.answers + 1, time.perf_counter()
+        if b"\r\nconnection: close" in head:
+            kept.writer.close()
+        else:
+            self.idle.append(kept)
         return int(head[9:12]), head
 
 
