@@ -47,6 +47,7 @@ __all__ = [
     "holds_nul",
     "is_costly_pattern",
     "lark_text",
+    "lift_texts",
     "limit_headers",
     "not_utf8_at",
     "rename_rules",
@@ -646,6 +647,15 @@ def not_utf8_at(body: bytes) -> int | None:
 
 def holds_nul(body: bytes) -> bool:
     """Whether a string of a JSON text holds `\\u0000`. A megabyte takes some 0.1 ms."""
+
+def lift_texts(body: bytes, bytes_min: int) -> tuple[bytes, list[tuple[int, int] | bytes]] | None:
+    """The strings of a JSON body that have at least `bytes_min` bytes, and what is left of it.
+
+    Each is its place in the body, or its bytes where an encoder spells it otherwise; both have
+    their quotes. In the rest stands a string of NUL and the number of each. None, where there is
+    none, where a string is wrong, and where one holds NUL. `body` is UTF-8. A megabyte takes some
+    0.2 ms. Leaves Python (no GIL).
+    """
 
 def compile_schema(schema: bytes, options: GrammarOptions) -> CompiledSchema | SchemaRefusal:
     """The grammar of a JSON Schema. Leaves Python (no GIL); mostly under a millisecond."""

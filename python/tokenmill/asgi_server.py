@@ -1,9 +1,10 @@
 """The one file that leans on Granian: an ASGI app served from an inherited listening socket.
 
 Workers, control and the embedded engine call it; it knows nothing of what they serve. It leans on
-`granian.server.embed.Server`, on its private `_init_shared_socket` and `_serve`, and on the three
-arguments of `SocketHolder` (Granian is pinned; tests/integration/test_asgi_server.py pins the
-behaviour). Listening sockets are made by `listening.py`, which sets TCP_NODELAY on them.
+`granian.server.embed.Server`, on its private `_init_shared_socket`, `_spawn_asgi_worker` and
+`_serve`, on the three arguments of `SocketHolder` and on the scheduler that requests are given to
+(Granian is pinned; tests/integration/test_asgi_server.py pins the behaviour). Listening sockets are
+made by `listening.py`, which sets TCP_NODELAY on them.
 """
 
 import asyncio
@@ -12,23 +13,21 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
-from granian._granian import SocketHolder
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
 from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.embed import Server
+from granian.server.embed import AsyncWorker, Server
 from msgspec import Struct
 
+from tokenmill.asgi_requests import Arrivals, AsgiApp, Message, Receive, Send
 from tokenmill.listening import BACKLOG
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+__all__ = ["AsgiApp", "AsgiServer", "Message", "Receive", "Send"]
 
 T = TypeVar("T")
 
@@ -71,11 +70,34 @@ class _SocketServer(Server):
 
     async def run(self) -> None:
         granian: Any = super()
-        await granian._serve(self._spawn_asgi_worker, lambda: self.target)
+        await granian._serve(_serve_arrivals, lambda: self.target)
 
     def end(self) -> None:
         granian: Any = super()
         granian.signal_handler_interrupt()
+
+
+@AsyncWorker.wrap_target  # type: ignore[untyped-decorator]
+async def _serve_arrivals(
+    number: int, stop: Any, app: AsgiApp, sock: Any, loop: Any, *options: Any
+) -> None:
+    """What Granian's own `_spawn_asgi_worker` does, with requests given to `Arrivals`."""
+    *runtime, _task_impl, mode, http1, http2, websockets, static, _log, tls, _scope = options
+    stopped = loop.create_future()
+    stop.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
+    made: tuple[Any, Any] = ASGIWorker, CallbackScheduler  # their stubs omit arguments
+    worker = made[0](
+        number, sock, None, *runtime, mode, http1, http2, websockets, static, *tls, (None, None)
+    )
+    arrivals = Arrivals(loop, app)
+    scheduler = made[1](loop, app, None, None, None)
+    scheduler._schedule_fn = arrivals.take
+    is_unix = (sock[0] or sock[1]).is_uds()
+    (worker.serve_async_uds if is_unix else worker.serve_async)(scheduler, loop, stop)
+    try:
+        await stopped
+    finally:
+        arrivals.close()
 
 
 class AsgiServer:

@@ -7,6 +7,7 @@ is refused by name and nothing is dropped without a word. Engines of other makes
 import re
 
 import msgspec
+from msgspec import Raw
 
 from tokenmill._native import choice_text, lark_text
 from tokenmill.clock import monotonic_ns
@@ -192,7 +193,11 @@ def _instruct(messages: list[Message], text: str) -> None:
     first = messages[0]
     if not isinstance(first, SystemMessage | DeveloperMessage):
         messages.insert(0, SystemMessage(content=text))
-    elif isinstance(first.content, str):
+        return
+    content: object = first.content
+    if isinstance(content, Raw):  # a long text
+        first.content = msgspec.json.decode(content, type=str)
+    if isinstance(first.content, str):
         first.content = f"{first.content}\n\n{text}"
     else:
         first.content.append(TextPart(text))

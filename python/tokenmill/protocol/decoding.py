@@ -15,7 +15,9 @@ import msgspec
 
 from tokenmill._native import holds_nul, not_utf8_at
 from tokenmill.errors import InvalidRequest
+from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.lenient import lenient
+from tokenmill.protocol.lifting import BODY_BYTES_MIN, decode_lifted
 from tokenmill.protocol.wording import describe_mismatch
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -34,15 +36,21 @@ class BodyDecoder(Generic[T]):
         self._model = model
         target = lenient(model) if ignore_unknown else model
         self._decode = msgspec.json.Decoder(target).decode
+        self._lifts = issubclass(model, ChatRequest)
 
     def decode(self, body: bytes) -> T:
         """The request in `body`. Cost: one pass, and one more if the text is not ASCII.
 
+        Long texts of a chat's messages may be `Raw` (see `lifting.py`).
         Raises: InvalidRequest, with the path of the field as `param` where there is one.
         """
         try:
             if not body.isascii() and (at := not_utf8_at(body)) is not None:
                 raise InvalidRequest(f"The body is not UTF-8 (byte {at}).")
+            if self._lifts and len(body) >= BODY_BYTES_MIN:
+                lifted: T | None = decode_lifted(body, self._decode)
+                if lifted is not None:
+                    return lifted
             value: T = self._decode(body)
         except msgspec.ValidationError as error:
             raise describe_mismatch(str(error), self._model) from error

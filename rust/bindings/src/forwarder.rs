@@ -5,9 +5,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use tokenmill_core::calls::CallShape;
 use tokenmill_core::routing::Policy;
@@ -250,7 +252,7 @@ impl Forwarder {
         &self,
         pool: usize,
         target: &str,
-        body: &[u8],
+        body: PyBackedBytes,
         kind: AnswerKind,
         request_id: &str,
         usage: UsageShape,
@@ -262,8 +264,8 @@ impl Forwarder {
     ) -> PyResult<Start> {
         let is_streamed = kind == AnswerKind::Stream;
         let kind = kind.into();
-        let outbound =
-            Outbound::json(target, body, kind, request_id, trace).map_err(Failure::Start)?;
+        let outbound = Outbound::json(target, shared(body), kind, request_id, trace)
+            .map_err(Failure::Start)?;
         let shape = StreamShape {
             usage: usage.into(),
             model,
@@ -327,6 +329,17 @@ impl Forwarder {
 
     fn lock_ready(&self) -> MutexGuard<'_, Vec<u64>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Longer bodies are sent out of Python's memory: it is given back with the request.
+const COPIED_BYTES_MAX: usize = 64 * 1024;
+
+fn shared(body: PyBackedBytes) -> Bytes {
+    if body.len() <= COPIED_BYTES_MAX {
+        Bytes::copy_from_slice(&body)
+    } else {
+        Bytes::from_owner(body)
     }
 }
 

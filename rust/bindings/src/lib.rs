@@ -1,5 +1,6 @@
 //! The native module: parses arguments, leaves Python, calls, maps errors; decides nothing.
 
+mod body;
 mod errors;
 mod forwarder;
 mod grammar;
@@ -14,6 +15,8 @@ mod _native {
     use pyo3::types::PyTuple;
     use tokenmill_core::counters::{ENGINE_NAMES, NAMES};
 
+    #[pymodule_export]
+    use crate::body::lift_texts;
     #[pymodule_export]
     use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, RoutingPolicy, UsageShape};
     #[pymodule_export]

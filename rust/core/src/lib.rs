@@ -9,6 +9,7 @@ pub mod counters;
 pub mod fairness;
 pub mod grammar;
 pub mod keys;
+pub mod lift;
 pub mod limiter;
 pub mod routing;
 pub mod segment;

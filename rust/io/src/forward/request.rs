@@ -58,7 +58,7 @@ impl Outbound {
     /// [`StartError`] when the target, the request id or the trace cannot stand in HTTP.
     pub fn json(
         target: &str,
-        body: &[u8],
+        body: Bytes,
         kind: AnswerKind,
         request_id: &str,
         trace: Option<(String, Option<String>)>,
@@ -101,6 +101,7 @@ impl Outbound {
         }
         parsed.remove(HOST);
         parsed.remove(CONTENT_LENGTH);
+        let body = Bytes::copy_from_slice(body);
         Self::checked(method, target, end_to_end(&parsed), body)
     }
 
@@ -148,7 +149,7 @@ impl Outbound {
         method: Method,
         target: &str,
         headers: Headers,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Self, StartError> {
         let parsed: Result<Uri, _> = target.parse();
         if !target.starts_with('/') || parsed.is_err() {
@@ -158,7 +159,7 @@ impl Outbound {
             method,
             target: target.to_owned(),
             headers,
-            body: Bytes::copy_from_slice(body),
+            body,
         })
     }
 }
