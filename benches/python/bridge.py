@@ -148,13 +148,10 @@ def run_engine() -> None:
 
 async def drain(relay: Relay) -> None:
     """Takes everything, as the gateway does."""
-    loop = asyncio.get_running_loop()
     while True:
         item = relay.take()
         if item is None:
-            ready = loop.create_future()
-            if not relay.notify(ready):
-                await ready
+            await relay
         elif isinstance(item, (End, Whole)):
             return
 

@@ -4,8 +4,9 @@ Bytes, ints and small enums cross, never dicts. All methods hold the GIL for mic
 they say otherwise. Times are CLOCK_MONOTONIC milliseconds unless the name says wall time.
 """
 
-from asyncio import Future
-from collections.abc import Sequence
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextvars import Context
 from typing import Any, ClassVar, Final, final, overload
 
 __all__ = [
@@ -592,9 +593,19 @@ class Relay:
     def take(self) -> Head | Whole | bytes | End | None:
         """The next event, or None: nothing yet. `bytes` is every whole frame that is ready, joined
         (PLAIN: the body bytes that are ready). Taking makes room: the engine is read on."""
-    def notify(self, future: Future[Any]) -> bool:
-        """Arms the future for the next event; True when one is there already (the future is then
-        left alone). At most one future at a time. A future that is done by then is skipped."""
+    def __await__(self) -> Generator[Any]:
+        """Returns once there may be an event to take; one task at a time. It goes on within
+        `Forwarder.dispatch`."""
+    def wake(self) -> None:
+        """A task that waits goes on, though there is no event."""
+    # For asyncio's tasks.
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: Context | None = None
+    ) -> None: ...
+    def cancel(self, msg: object = None) -> bool: ...
     def close(self) -> None:
         """The client went: the upstream connection is closed at once. Idempotent; no End comes."""
     def usage(self) -> Usage:

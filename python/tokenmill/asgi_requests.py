@@ -102,8 +102,11 @@ class Arrival:
         try:
             await self._arrivals.app(watcher.scope, self.receive, watcher.proto.send)
         finally:
-            # The piece holds what waits for it, and Python's collector does not see that.
-            self._first = None
+            # The piece holds what waits for it, and Python's collector does not see that. One that
+            # nobody took keeps the connection from its end.
+            first, self._first = self._first, None
+            if first is not None:
+                first.cancel()
             watcher.done()
 
 

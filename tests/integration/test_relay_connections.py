@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,13 @@ from tests.support.scripted_upstream import (
     Hang,
     Raw,
     ScriptedUpstream,
+    Wait,
     good_stream,
     refused_url,
     unanswered_url,
     whole,
 )
-from tokenmill._native import COUNTERS, AnswerKind, EndReason
+from tokenmill._native import COUNTERS, AnswerKind, End, EndReason, Head
 
 
 def counted(here: House, name: str) -> int:
@@ -178,57 +180,96 @@ async def test_two_hundred_streams_at_once_are_all_whole(tmp_path: Path) -> None
         assert here.segment.worker_in_flight(1) == 0
 
 
-async def test_futures_that_were_given_up_are_skipped(tmp_path: Path) -> None:
+async def test_a_task_that_gave_up_waiting_is_not_woken_and_may_wait_again(tmp_path: Path) -> None:
     async with ScriptedUpstream() as upstream, house(tmp_path) as here:
         here.use(upstream.url)
-        upstream.always(*good_stream("Hi"))
-        loop = asyncio.get_running_loop()
-        cancelled, done, waiting = (loop.create_future() for _ in range(3))
+        gate = asyncio.Event()
+        upstream.always(Wait(gate), *good_stream("Hi"))
         relays = [here.start() for _ in range(3)]
-        for relay, future in zip(relays, (cancelled, done, waiting), strict=True):
-            if relay.notify(future):
-                future.set_result("there already")
-        cancelled.cancel()
-        if not done.done():
-            done.set_result("something else")
-        await waiting
-        for relay in relays:
-            assert (await collect(relay)).reason == EndReason.COMPLETE
+        waiting = [asyncio.create_task(next_event(relay)) for relay in relays]
+        await upstream.request_count(3)
+        waiting[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        gate.set()
+        assert isinstance(await waiting[1], Head)
+        assert isinstance(await waiting[2], Head)
+        assert (await collect(relays[0])).reason == EndReason.COMPLETE
 
 
-async def test_the_newest_future_is_the_one_resolved(tmp_path: Path) -> None:
+async def test_a_task_that_is_woken_and_cancelled_at_once_is_cancelled(tmp_path: Path) -> None:
     async with ScriptedUpstream() as upstream, house(tmp_path) as here:
         here.use(upstream.url)
         upstream.always(Hang())
         relay = here.start()
+        waiting = asyncio.create_task(next_event(relay))
         await upstream.request_count(1)
-        loop = asyncio.get_running_loop()
-        older, newer = loop.create_future(), loop.create_future()
-        assert not relay.notify(older)
-        assert not relay.notify(newer)
+        relay.wake()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_task_can_be_told_to_look_though_nothing_came(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as upstream, house(tmp_path) as here:
+        here.use(upstream.url)
+        upstream.always(Hang())
+        relay = here.start()
+        looks = 0
+
+        async def look() -> None:
+            nonlocal looks
+            while looks < 2:
+                await relay
+                assert relay.take() is None
+                looks += 1
+
+        looking = asyncio.create_task(look())
+        await upstream.request_count(1)
+        relay.wake()
+        await until(lambda: looks == 1)
+        assert not looking.done()
+        relay.wake()
+        await looking
+
+
+async def test_an_event_that_is_there_is_not_waited_for(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as upstream, house(tmp_path) as here:
+        here.use(upstream.url)
+        upstream.always(Hang())
+        relay: Any = here.start()
+        await upstream.request_count(1)
         here.forwarder.close()
-        assert await newer is None
-        assert not older.done()
-        assert (await next_event(relay)) is not None
+        assert next(relay, "nothing to wait for") == "nothing to wait for"
+        assert isinstance(relay.take(), End)
 
 
-async def test_a_future_that_cannot_be_resolved_does_not_keep_the_others_waiting(
-    tmp_path: Path,
-) -> None:
+async def test_a_task_that_cannot_be_woken_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
     async with ScriptedUpstream() as upstream, house(tmp_path) as here:
         here.use(upstream.url)
         upstream.always(Hang())
         relays = [here.start() for _ in range(3)]
+        waiting = [asyncio.create_task(next_event(relay)) for relay in (relays[0], relays[2])]
         await upstream.request_count(3)
-        loop, dead_loop = asyncio.get_running_loop(), asyncio.new_event_loop()
-        futures = [loop.create_future(), dead_loop.create_future(), loop.create_future()]
-        futures[1].add_done_callback(lambda _: None)
-        dead_loop.close()
-        for relay, future in zip(relays, futures, strict=True):
-            assert not relay.notify(future)
+
+        def fail(_woken: object) -> None:
+            raise RuntimeError("its loop is closed")
+
+        broken: Any = relays[1]
+        assert next(broken) is broken
+        broken.add_done_callback(fail)
+        errors: list[str] = []
+
+        def dispatch() -> None:
+            """Where the loop calls it: no task runs."""
+            try:
+                here.forwarder.dispatch()
+            except RuntimeError as error:
+                errors.append(str(error))
+
+        loop = asyncio.get_running_loop()
         loop.remove_reader(here.forwarder.wake_fd())
         here.forwarder.close()
-        with pytest.raises(RuntimeError, match="closed"):
-            here.forwarder.dispatch()
-        assert futures[0].done()
-        assert futures[2].done()
+        loop.call_soon(dispatch)
+        assert all(isinstance(each, End) for each in await asyncio.gather(*waiting))
+        assert errors == ["its loop is closed"]

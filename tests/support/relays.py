@@ -115,11 +115,8 @@ async def house(folder: Path, **changes: int) -> AsyncIterator[House]:
 
 async def next_event(relay: Relay) -> Head | Whole | bytes | End:
     """The relay's next event."""
-    loop = asyncio.get_running_loop()
     while (item := relay.take()) is None:
-        ready = loop.create_future()
-        if not relay.notify(ready):
-            await ready
+        await relay
     return item
 
 

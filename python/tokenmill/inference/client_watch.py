@@ -56,7 +56,6 @@ class ClientWatch:
 
     __slots__ = (
         "_clock",
-        "_future",
         "_is_added",
         "_is_stalled",
         "_loop",
@@ -80,7 +79,6 @@ class ClientWatch:
         self._receive = receive
         self._stall_s = reader_stall_s
         self._owner: asyncio.Task[Any] | None = None
-        self._future: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._writes = self._writes_seen = 0  # odd while one is under way
@@ -113,14 +111,10 @@ class ClientWatch:
                 return event
             if self.is_gone:
                 raise ClientGone
-            future = self._loop.create_future()
-            if self._relay.notify(future):
-                continue
             if not self._is_added:
                 self._is_added = True
                 self._clock.add(self)
-            self._future = future
-            await future
+            await self._relay
 
     async def write(self, message: MutableMapping[str, Any], send: Send) -> None:
         """Sends a piece of a stream. Raises: ClientGone, from the context, if it is not read."""
@@ -141,9 +135,8 @@ class ClientWatch:
             if message["type"] == "http.disconnect":
                 break
         self.is_gone = True
+        self._relay.wake()
         self._relay.close()
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
 
     def _check_stall(self) -> None:
         """Cuts the stream when one write took all of the time since the last look."""

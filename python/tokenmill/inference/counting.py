@@ -1,13 +1,14 @@
 """The worker's own counters in the hot segment, by what happened instead of by number.
 
 Counted at the end of each request: a handful of atomic additions. What the segment counts and what
-its samples are called is the native side's list (`COUNTERS`, `HISTOGRAMS`).
+its samples are called is the native side's list (`COUNTERS`, `HISTOGRAMS`); tokens, frames and the
+bytes of answers it counts itself.
 """
 
 import re
 from collections.abc import Mapping
 
-from tokenmill._native import COUNTERS, HISTOGRAMS, EndReason, RefusalKind, Segment, Usage
+from tokenmill._native import COUNTERS, HISTOGRAMS, EndReason, RefusalKind, Segment
 
 _LABELLED = re.compile(r"^tokenmill_(?P<name>\w+)\{(?P<labels>.*)\}$")
 _VALUE = re.compile(r'"([^"]*)"')
@@ -36,7 +37,6 @@ class Counters:
         self._segment = segment
         self._worker = worker
         self._duration = HISTOGRAMS.index("duration_ms")
-        self._first_byte = HISTOGRAMS.index("first_byte_ms")
         labelled = labelled_counters()
         self._requests = {
             (values[0], int(values[1][0])): index
@@ -52,14 +52,7 @@ class Counters:
         self._ends = {reason: faults[name] for reason, name in _ENGINE_FAULTS.items()}
         self._ends |= {reason: COUNTERS.index(name) for reason, name in _OWN_ENDS.items()}
         self._ends[int(EndReason.OVERLOADED)] = names[int(RefusalKind.OVERLOADED)]
-        tokens = _by_label("tokens_total", labelled)
-        self._tokens = (tokens["prompt"], tokens["completion"], tokens["cached"])
-        self._frames = COUNTERS.index("tokenmill_frames_total")
-        self._wakeups = COUNTERS.index("tokenmill_wakeups_total")
-        self._body_bytes = COUNTERS.index("tokenmill_downstream_bytes_total")
-        self._streams = COUNTERS.index("tokenmill_streams_total")
         self._request_bytes = COUNTERS.index("tokenmill_request_bytes_total")
-        self._unmetered = COUNTERS.index("tokenmill_unmetered_total")
         self._disconnects = COUNTERS.index("tokenmill_client_disconnects_total")
 
     def answered(self, endpoint: str, status: int, duration_ms: int) -> None:
@@ -83,13 +76,6 @@ class Counters:
         """A client closed its connection before its answer ended."""
         self._segment.count(self._worker, self._disconnects)
 
-    def began(self, first_byte_ns: int, *, is_stream: bool) -> None:
-        """An engine's answer began; `first_byte_ns` is 0 where a keep-alive comment came first."""
-        if is_stream:
-            self._segment.count(self._worker, self._streams)
-        if first_byte_ns:
-            self._segment.observe(self._worker, self._first_byte, first_byte_ns // 1_000_000)
-
     def engine_failed(self) -> None:
         """An engine answered with a status of 500 or above."""
         self._segment.count(self._worker, self._error_status)
@@ -99,28 +85,6 @@ class Counters:
         index = self._ends.get(int(reason))
         if index is not None:
             self._segment.count(self._worker, index)
-
-    def relayed(self, frames: int, wakeups: int, body_bytes: int) -> None:
-        """So many events went to a client, in so many parts, of so many bytes together."""
-        count, worker = self._segment.count, self._worker
-        if frames:
-            count(worker, self._frames, frames)
-        count(worker, self._wakeups, wakeups)
-        count(worker, self._body_bytes, body_bytes)
-
-    def completed(self, usage: Usage) -> None:
-        """An answer is complete; without usage it was billed nothing."""
-        if not usage.seen:
-            self._segment.count(self._worker, self._unmetered)
-
-    def used(self, usage: Usage) -> None:
-        """An engine's last word on the tokens of a request, whatever became of its answer."""
-        if not usage.seen:
-            return
-        amounts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-        for index, amount in zip(self._tokens, amounts, strict=True):
-            if amount:
-                self._segment.count(self._worker, index, amount)
 
 
 def labelled_counters() -> Mapping[tuple[str, ...], int]:

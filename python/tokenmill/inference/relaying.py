@@ -82,20 +82,16 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
             exchange.woken_ns = monotonic_ns()
             if isinstance(event, _ANSWERS):
                 exchange.upstream_ns = event.first_byte_ns
-                serving.counters.began(event.first_byte_ns, is_stream=order.is_stream)
             if isinstance(event, Head):
                 await _relay_stream(exchange, serving, watch, order, running)
             else:
                 await settle_shared(exchange, serving, running)
                 body = _whole_body(event, serving, order)
-                serving.counters.relayed(0, 1, len(body))
-                serving.counters.completed(running.usage())
                 if span is not None:
                     span.saw(body)
                 cost = (_COST, b"%d" % running.cost_nanos)
                 await exchange.answer(200, [JSON_TYPE, cost], body)
         finally:
-            serving.counters.used(running.usage())
             if span is not None:
                 span.used(running.usage(), serving.engine_name(running.engine))
 
@@ -122,26 +118,18 @@ async def _relay_stream(
     """Sends frames as they come. A stream that ends otherwise than complete ends with an error."""
     await exchange.start(200, [_SSE_TYPE, _UNBUFFERED])
     write, send = watch.write, exchange.send
-    frames = wakeups = sent_bytes = 0
-    try:
-        while not isinstance(event := await watch.next_event(), End):
-            if isinstance(event, bytes):
-                frames += event.count(b"\n\n")
-                wakeups += 1
-                sent_bytes += len(event)
-                if exchange.span is not None:
-                    exchange.span.saw(event)
-                await write({"type": "http.response.body", "body": event, "more_body": True}, send)
-    finally:
-        serving.counters.relayed(frames, wakeups, sent_bytes)
+    span = exchange.span
+    while not isinstance(event := await watch.next_event(), End):
+        if isinstance(event, bytes):
+            if span is not None:
+                span.saw(event)
+            await write({"type": "http.response.body", "body": event, "more_body": True}, send)
     serving.counters.ended(event.reason)
     await settle_shared(exchange, serving, running)
     last = b""
     if event.reason != EndReason.COMPLETE:
         error = from_end(event, order.blame, is_status=False)
         last = sse_event(error)
-        if exchange.span is not None:
-            exchange.span.failed(error.code)
-    else:
-        serving.counters.completed(running.usage())
+        if span is not None:
+            span.failed(error.code)
     await write({"type": "http.response.body", "body": last, "more_body": False}, send)

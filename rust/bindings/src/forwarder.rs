@@ -1,13 +1,11 @@
 //! The forwarder as Python sees it.
 
-use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -20,6 +18,7 @@ use crate::errors::Failure;
 use crate::money::{Payer, Refused};
 use crate::relay::Relay;
 use crate::segment::Segment;
+use crate::waiting::Waiters;
 
 /// What the relay makes of the engine's answer.
 #[pyclass(eq, eq_int, hash, frozen, from_py_object, module = "tokenmill._native")]
@@ -149,26 +148,6 @@ impl ForwardLimits {
     }
 }
 
-/// The futures that wait, by relay. Touched with the GIL held alone.
-#[derive(Default)]
-pub struct Waiters(Mutex<HashMap<u64, Py<PyAny>>>);
-
-impl Waiters {
-    pub fn add(&self, relay: u64, future: Py<PyAny>) {
-        let before = self.lock().insert(relay, future);
-        // After the lock is gone: dropping a Python object may run Python code.
-        drop(before);
-    }
-
-    pub fn remove(&self, relay: u64) -> Option<Py<PyAny>> {
-        self.lock().remove(&relay)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Py<PyAny>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What became of an order.
 #[derive(IntoPyObject)]
 pub enum Start {
@@ -231,9 +210,9 @@ impl Forwarder {
         self.inner.take_ready(&mut ready);
         let mut outcome = Ok(());
         for relay in ready.drain(..) {
-            if let Some(future) = self.waiters.remove(relay) {
-                // One that cannot be resolved must not keep the others waiting.
-                outcome = outcome.and(resolve(future.bind(py)));
+            if let Some(sleeper) = self.waiters.remove(relay) {
+                // One that cannot be woken must not keep the others waiting.
+                outcome = sleeper.wake(py).and(outcome);
             }
         }
         *self.lock_ready() = ready;
@@ -341,12 +320,4 @@ fn shared(body: PyBackedBytes) -> Bytes {
     } else {
         Bytes::from_owner(body)
     }
-}
-
-fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = future.py();
-    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod keys;
 mod money;
 mod relay;
 mod segment;
+mod waiting;
 
 #[pyo3::pymodule]
 mod _native {

@@ -1,14 +1,15 @@
 //! A relay and its events as Python sees them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use tokenmill_core::usage;
 use tokenmill_io::forward::{self, Item};
 
-use crate::forwarder::Waiters;
 use crate::money::Refused;
+use crate::waiting::{Sleeper, Waiters, Waking, running_loop};
 
 /// How a relay ended.
 #[pyclass(eq, eq_int, hash, frozen, module = "tokenmill._native")]
@@ -119,11 +120,20 @@ pub struct End {
 pub struct Relay {
     inner: forward::Relay,
     waiters: Arc<Waiters>,
+    /// A task was told to wait, and has not gone on.
+    has_waited: AtomicBool,
+    /// What a task that is told to wait looks for, and clears.
+    is_blocking: AtomicBool,
 }
 
 impl Relay {
     pub fn new(inner: forward::Relay, waiters: Arc<Waiters>) -> Self {
-        Self { inner, waiters }
+        Self {
+            inner,
+            waiters,
+            has_waited: AtomicBool::new(false),
+            is_blocking: AtomicBool::new(false),
+        }
     }
 }
 
@@ -136,14 +146,70 @@ impl Relay {
             .transpose()
     }
 
-    fn notify(&self, future: Py<PyAny>) -> bool {
-        // In this order: once armed, the bell may ring before this returns, but the futures are
-        // looked up with the GIL held, which is ours until then.
-        if self.inner.arm() {
-            return true;
+    // What follows is how asyncio's tasks wait for what is no future of its own.
+
+    fn __await__(relay: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        relay
+    }
+
+    fn __iter__(relay: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        relay
+    }
+
+    fn __next__(relay: PyRef<'_, Self>) -> Option<PyRef<'_, Self>> {
+        if relay.has_waited.swap(false, Ordering::Relaxed) || relay.inner.is_ready() {
+            return None;
         }
-        self.waiters.add(self.inner.id(), future);
-        false
+        relay.has_waited.store(true, Ordering::Relaxed);
+        relay.is_blocking.store(true, Ordering::Relaxed);
+        Some(relay)
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn is_blocking(&self) -> bool {
+        self.is_blocking.load(Ordering::Relaxed)
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, is_blocking: bool) {
+        self.is_blocking.store(is_blocking, Ordering::Relaxed);
+    }
+
+    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        running_loop(py)
+    }
+
+    #[pyo3(signature = (callback, *, context = None))]
+    fn add_done_callback(
+        &self,
+        py: Python<'_>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        self.waiters
+            .add(self.inner.id(), Sleeper::new(callback, context));
+        if self.inner.arm() {
+            return self.wake(py);
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (msg = None))]
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        drop(msg);
+        let Some(sleeper) = self.waiters.remove(self.inner.id()) else {
+            return Ok(false);
+        };
+        self.has_waited.store(false, Ordering::Relaxed);
+        sleeper.wake_soon(py, Waking::cancelled(py)?)?;
+        Ok(true)
+    }
+
+    fn wake(&self, py: Python<'_>) -> PyResult<()> {
+        match self.waiters.remove(self.inner.id()) {
+            Some(sleeper) => sleeper.wake_soon(py, Waking::woken(py)?),
+            None => Ok(()),
+        }
     }
 
     fn close(&self) {

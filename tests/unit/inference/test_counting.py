@@ -1,9 +1,8 @@
 """Counters are found by name, once, and counted into the worker's own row."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-from tokenmill._native import COUNTERS, EndReason, Segment, Usage
+from tokenmill._native import COUNTERS, EndReason, Segment
 from tokenmill.inference.counting import Counters
 
 WORKER = 3
@@ -28,10 +27,6 @@ class Row:
 def counters() -> tuple[Counters, Row]:
     row = Row()
     return Counters(cast("Segment", row), WORKER), row
-
-
-def used(**tokens: Any) -> Usage:
-    return cast("Usage", SimpleNamespace(**tokens))
 
 
 def test_answers_are_counted_by_endpoint_and_class_of_status() -> None:
@@ -70,15 +65,4 @@ def test_ends_are_counted_by_reason_and_complete_ones_are_not() -> None:
     assert row.counted == {
         'tokenmill_engine_errors_total{kind="stalled"}': 1,
         "tokenmill_drained_total": 1,
-    }
-
-
-def test_tokens_are_counted_once_an_engine_spoke_of_them() -> None:
-    counting, row = counters()
-    counting.used(used(seen=False, prompt_tokens=1, completion_tokens=1, cached_tokens=1))
-    assert not row.counted
-    counting.used(used(seen=True, prompt_tokens=5, completion_tokens=3, cached_tokens=0))
-    assert row.counted == {
-        'tokenmill_tokens_total{kind="prompt"}': 5,
-        'tokenmill_tokens_total{kind="completion"}': 3,
     }

@@ -30,6 +30,7 @@ use super::mailbox::{End, Mailbox};
 use super::pool::{Wish, preferring};
 use super::relay::Relay;
 use super::request::{AnswerKind, Outbound};
+use super::tally::Tally;
 use super::tls::TlsRoots;
 use crate::clock;
 use crate::segment::Segment;
@@ -197,6 +198,11 @@ impl Forwarder {
             Ok(turn) => turn,
             Err(retry_after_ms) => return Ok(Started::Full { retry_after_ms }),
         };
+        let tally = order.admission.map(|_| Tally {
+            segment: Arc::clone(&self.segment),
+            worker: self.worker,
+            is_stream: order.kind == AnswerKind::Stream,
+        });
         let charge = match order
             .admission
             .map(|admission| self.admit(admission, started_ns))
@@ -235,7 +241,7 @@ impl Forwarder {
         });
         let task = task.abort_handle();
         running.insert(id, (Arc::clone(&mailbox), task.clone()));
-        Ok(Started::Relay(Relay::new(mailbox, task)))
+        Ok(Started::Relay(Relay::new(mailbox, task, tally)))
     }
 
     /// What a request goes by in the choice of its engine.

@@ -201,6 +201,11 @@ impl Mailbox {
         state.end.take().map(Item::End)
     }
 
+    /// Whether an event is there.
+    pub fn is_ready(&self) -> bool {
+        self.lock().is_ready()
+    }
+
     /// Whether an event is there; if not, the bell rings for the next one.
     pub fn arm(&self) -> bool {
         let mut state = self.lock();

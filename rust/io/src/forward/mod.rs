@@ -28,6 +28,7 @@ mod request;
 #[cfg_attr(feature = "loom", path = "signal_model.rs")]
 mod signal;
 mod source;
+mod tally;
 mod tls;
 
 pub use bell::Bell;

@@ -1,22 +1,29 @@
 //! One request on its way, as its caller holds it. What happens to it happens on the I/O thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenmill_core::usage::Usage;
 use tokenmill_core::wallet::Refusal;
 use tokio::task::AbortHandle;
 
 use super::mailbox::{Item, Mailbox};
+use super::tally::Tally;
 
 /// One request on its way. Dropping it closes the engine's connection at once.
 pub struct Relay {
     mailbox: Arc<Mailbox>,
     task: AbortHandle,
+    /// Until it is closed, if it is counted.
+    tally: Mutex<Option<Tally>>,
 }
 
 impl Relay {
-    pub(super) fn new(mailbox: Arc<Mailbox>, task: AbortHandle) -> Self {
-        Self { mailbox, task }
+    pub(super) fn new(mailbox: Arc<Mailbox>, task: AbortHandle, tally: Option<Tally>) -> Self {
+        Self {
+            mailbox,
+            task,
+            tally: Mutex::new(tally),
+        }
     }
 
     /// The number that [`Forwarder::take_ready`](super::Forwarder::take_ready) names it by.
@@ -26,7 +33,16 @@ impl Relay {
 
     /// The next event, if one is there.
     pub fn take(&self) -> Option<Item> {
-        self.mailbox.take()
+        let item = self.mailbox.take()?;
+        if let Some(tally) = &*self.lock_tally() {
+            tally.note(&item, self.mailbox.usage());
+        }
+        Some(item)
+    }
+
+    /// Whether an event is there.
+    pub fn is_ready(&self) -> bool {
+        self.mailbox.is_ready()
     }
 
     /// Whether an event is there; if not, the bell rings for the next one.
@@ -41,6 +57,9 @@ impl Relay {
             self.task.abort();
         }
         self.mailbox.shut();
+        if let Some(tally) = self.lock_tally().take() {
+            tally.note_usage(self.mailbox.usage());
+        }
     }
 
     /// The last usage received.
@@ -61,6 +80,10 @@ impl Relay {
     /// The engine's slot, -1 before one was chosen.
     pub fn engine(&self) -> i32 {
         self.mailbox.engine()
+    }
+
+    fn lock_tally(&self) -> MutexGuard<'_, Option<Tally>> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
