@@ -103,7 +103,5 @@ impl Waking {
 /// The running event loop.
 pub fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    RUNNING
-        .import(py, "asyncio", "get_running_loop")?
-        .call0()
+    RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }

@@ -136,36 +136,29 @@ fn odd_bytes(body: &[u8], base: usize) -> u64 {
     odd_of(&block)
 }
 
-#[cfg(target_arch = "x86_64")]
 fn odd_of(block: &[u8; BLOCK]) -> u64 {
-    // SAFETY: every processor of this architecture has SSE2.
-    unsafe { odd_of_vectors(block) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse2")]
-fn odd_of_vectors(block: &[u8; BLOCK]) -> u64 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8 as equal, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128 as or,
-        _mm_set_epi64x, _mm_set1_epi8,
-    };
-    let (quote, backslash) = (_mm_set1_epi8(0x22), _mm_set1_epi8(0x5c));
-    let control = _mm_set1_epi8(0x1f);
     let (words, _) = block.as_chunks::<8>();
-    words.chunks_exact(2).rev().fold(0, |odd, pair| {
-        let [low, high] = [pair[0], pair[1]].map(i64::from_le_bytes);
-        let bytes = _mm_set_epi64x(high, low);
-        let is_control = equal(_mm_min_epu8(bytes, control), bytes);
-        let found = or(or(equal(bytes, quote), equal(bytes, backslash)), is_control);
-        odd << 16 | u64::from(_mm_movemask_epi8(found).cast_unsigned())
+    words.iter().rev().fold(0, |odd, word| {
+        odd << 8 | odd_of_word(u64::from_le_bytes(*word))
     })
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn odd_of(block: &[u8; BLOCK]) -> u64 {
-    block.iter().rev().fold(0, |odd, byte| {
-        odd << 1 | u64::from(matches!(byte, b'"' | b'\\' | 0..0x20))
-    })
+/// The same of eight bytes, the first in the lowest ones.
+fn odd_of_word(word: u64) -> u64 {
+    let quotes = zeros(word ^ each(b'"'));
+    let backslashes = zeros(word ^ each(b'\\'));
+    let controls = zeros(word & each(0xe0)); // less than 0x20
+    // From the highest bit of each byte to a bit a byte: each lands in the highest byte.
+    ((quotes | backslashes | controls) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The highest bit of every byte that is zero.
+const fn zeros(word: u64) -> u64 {
+    !((word & each(0x7f)) + each(0x7f) | word | each(0x7f))
 }
 
 /// A string, its quotes included, as an encoder spells it; `None` where it holds NUL, half of a
@@ -203,7 +196,10 @@ fn escaped(text: &[u8]) -> Option<(char, &[u8])> {
     }
     let (second, rest) = unit(rest)?;
     let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-    Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)?, rest))
+    Some((
+        char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)?,
+        rest,
+    ))
 }
 
 /// The number of one `\u` escape, and what follows.

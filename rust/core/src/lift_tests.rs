@@ -77,6 +77,16 @@ fn an_escape_may_end_where_a_block_ends() {
 }
 
 proptest! {
+    #[test]
+    fn every_byte_that_matters_is_seen_and_no_other(block in prop::array::uniform32(any::<u8>())) {
+        let mut whole = [b'x'; BLOCK];
+        whole[16..48].copy_from_slice(&block);
+        for (bit, byte) in whole.iter().enumerate() {
+            let is_odd = matches!(byte, b'"' | b'\\' | 0..0x20);
+            prop_assert_eq!(odd_of(&whole) >> bit & 1 == 1, is_odd);
+        }
+    }
+
     /// Decoded, a body and what was made of it are one value; and a decoder that takes the one
     /// takes the other.
     #[test]
