@@ -158,7 +158,8 @@ const fn each(byte: u8) -> u64 {
 
 /// The highest bit of every byte that is zero.
 const fn zeros(word: u64) -> u64 {
-    !((word & each(0x7f)) + each(0x7f) | word | each(0x7f))
+    let low = each(0x7f);
+    !(((word & low) + low) | word | low)
 }
 
 /// A string, its quotes included, as an encoder spells it; `None` where it holds NUL, half of a
