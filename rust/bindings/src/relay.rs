@@ -175,6 +175,7 @@ impl Relay {
         self.is_blocking.store(is_blocking, Ordering::Relaxed);
     }
 
+    #[expect(clippy::unused_self, reason = "asyncio calls it on what is awaited")]
     fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         running_loop(py)
     }

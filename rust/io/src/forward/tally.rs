@@ -55,9 +55,9 @@ impl Tally {
         }
         // 0 where a comment came first.
         if first_byte_ns > 0 {
-            let first_byte_ms = first_byte_ns / 1_000_000;
+            let milliseconds = first_byte_ns / 1_000_000;
             self.segment
-                .observe(self.worker, Histogram::FirstByteMs, first_byte_ms);
+                .observe(self.worker, Histogram::FirstByteMs, milliseconds);
         }
     }
 
