@@ -92,6 +92,22 @@ def at(port: int, **fields: object) -> JoinWish:
     return JoinWish(f"http://127.0.0.1:{port}", **fields)  # type: ignore[arg-type]
 
 
+async def test_one_that_leaves_without_a_lease_gets_none(
+    tmp_path: Path, database: Database, clock: Clock
+) -> None:
+    """It was never taken, or the house was away for so long that its lease is over."""
+    async with (
+        stranger(canned(vllm_answers())) as port,
+        house(tmp_path / "a", database, clock) as here,
+    ):
+        left = await here.joined.join(at(port, is_leaving=True), KEY)
+        assert left.in_flight == 0
+        with database.read() as connection:
+            assert (here.names(), list(list_leases(connection))) == ([], [])
+        await here.joined.join(at(port), OTHER_KEY)
+        await until(lambda: here.pools == [1])  # the address is free
+
+
 async def test_the_life_of_a_lease(tmp_path: Path, database: Database, clock: Clock) -> None:
     """Registered with one house, known to both, renewed, left, and over."""
     async with (

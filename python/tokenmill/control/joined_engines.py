@@ -80,11 +80,14 @@ class JoinedEngines:
         before = await self._lease_of(address)
         if before is not None and before.key_id != key_id:
             raise Conflict("Another token has registered an engine at this address.")
+        name = wish.name or address.authority
+        if before is None and wish.is_leaving:
+            return self._joined(name)  # it has no lease any more: there is nothing to take back
         if before is None:
             await self._check(address, wish)
         lease = Lease(
             url=address.url,
-            name=wish.name or address.authority,
+            name=name,
             api_key=wish.api_key,
             key_id=key_id,
             is_leaving=wish.is_leaving,
@@ -96,8 +99,11 @@ class JoinedEngines:
         if before is None:
             extra = {"engine": lease.name, "url": lease.url, "key": key_id}
             logger.info("an engine has registered itself", extra=extra)
+        return self._joined(name)
+
+    def _joined(self, name: str) -> Joined:
         lease_ms = self._settings.lease_ms
-        return Joined(lease.name, lease_ms, renew_ms(lease_ms), self._in_flight(lease.name))
+        return Joined(name, lease_ms, renew_ms(lease_ms), self._in_flight(name))
 
     def apply(self, leases: Iterable[Lease]) -> None:
         """The keeper looks at these engines, and at no others of this kind."""
