@@ -43,6 +43,7 @@ __all__ = [
     "WorkerState",
     "check_schema",
     "choice_text",
+    "client_grammar",
     "compile_schema",
     "explain_schema",
     "holds_nul",
@@ -685,6 +686,10 @@ def is_costly_pattern(pattern: str) -> bool:
 
 def rename_rules(text: str, prefix: str) -> str:
     """A grammar with `prefix` before the name of each rule. Linear. Leaves Python (no GIL)."""
+
+def client_grammar(text: str) -> str | SchemaRefusal:
+    """A client's EBNF as an engine gets it, or what is wrong with it or too much. Bounded, a few
+    milliseconds at most; leaves Python (no GIL)."""
 
 def lark_text(text: str) -> str:
     """A compiled grammar in llguidance's Lark; its start rule is `start`. Linear. Leaves Python."""

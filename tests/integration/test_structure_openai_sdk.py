@@ -5,6 +5,7 @@ The models are tiny and the temperature is 1: what holds, holds because it is en
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -228,6 +229,40 @@ async def test_a_schema_that_is_not_strict_is_told_to_the_model(client: AsyncOpe
     choice = answer.parse().choices[0]
     if choice.finish_reason == "stop":
         assert isinstance(json.loads(choice.message.content or ""), dict)
+
+
+EBNF = """# an answer and how sure it is
+root ::= answer (", " sure)* "."
+answer ::= "yes"
+  | "no"
+sure ::= [0-9]{2,3} "%"
+"""
+
+
+async def test_a_clients_own_grammar_is_kept_to(client: AsyncOpenAI) -> None:
+    wanted: Any = {"structured_outputs": {"grammar": EBNF}}
+    for stream in (False, True):
+        asked = LIMITS | {"messages": ASKED, "extra_body": wanted}
+        if stream:
+            streamed = await client.chat.completions.create(**asked, stream=True)
+            chunks = [each async for each in streamed]
+            parts = [each.choices[0] for each in chunks if each.choices]
+            text = "".join(each.delta.content or "" for each in parts)
+            is_whole = parts[-1].finish_reason == "stop"
+        else:
+            answer = await client.chat.completions.create(**asked)
+            text = answer.choices[0].message.content or ""
+            is_whole = answer.choices[0].finish_reason == "stop"
+        kept = r"(yes|no)(, [0-9]{2,3}%)*\." if is_whole else r"(yes|no)(, [0-9]{2,3}%)*.*"
+        assert re.fullmatch(kept, text), text
+
+
+async def test_a_grammar_that_is_none_is_refused(client: AsyncOpenAI) -> None:
+    for text in ('start: "a"', 'root ::= root "a"', 'root ::= "a" b'):
+        extra: Any = {"structured_outputs": {"grammar": text}}
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.chat.completions.create(**LIMITS, messages=ASKED, extra_body=extra)
+        assert caught.value.param == "structured_outputs.grammar"
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])

@@ -127,8 +127,16 @@ def bombs() -> list[Bomb]:
     found += [(f"regex {regex}", {"structured_outputs": {"regex": regex}}) for regex in regexes]
     choices = [f"{index:064}" for index in range(1_000)]
     found.append(("choices", {"structured_outputs": {"choice": choices}}))
-    grammar = "root ::= (root root)*\n"
-    found.append(("grammar", {"structured_outputs": {"grammar": grammar}}))
+    doubling = "".join(f"r{at} ::= r{at + 1} r{at + 1}\n" for at in range(500))
+    for grammar in (
+        "root ::= (root root)*",
+        'root ::= ((("a"{0,300}){0,300}){0,300}){0,300}',
+        "root ::= [^x]{0,900000}",
+        'root ::= c{0,200}\nc ::= [^"] | "\\\\" ["n]',
+        f'root ::= r0{{9}}\n{doubling}r500 ::= "x"',
+        "root ::= " + "(" * 5_000 + '"a"' + ")" * 5_000,
+    ):
+        found.append((f"grammar {grammar[:40]}", {"structured_outputs": {"grammar": grammar}}))
     return found
 
 

@@ -7,7 +7,7 @@ by `schemas.py`, away from the event loop.
 
 import re
 
-from tokenmill._native import is_costly_pattern
+from tokenmill._native import client_grammar, is_costly_pattern
 from tokenmill.errors import InvalidRequest
 from tokenmill.protocol.chat import ChatRequest
 from tokenmill.protocol.completions import CompletionRequest
@@ -184,14 +184,13 @@ def _check_response_format(request: ChatRequest) -> None:
 
 
 def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> None:
-    for name in ("grammar", "structural_tag"):
-        if getattr(wanted, name) is not None:
-            raise wrong(f"structured_outputs.{name}", "is not supported. Send a schema.")
-    kinds = [wanted.regex is not None, wanted.choice is not None, bool(wanted.json_object)]
-    if sum(kinds) + is_sent(wanted.json) != 1:
+    if wanted.structural_tag is not None:
+        raise wrong("structured_outputs.structural_tag", "is not supported. Send a schema.")
+    kinds = [wanted.regex is not None, wanted.choice is not None, wanted.grammar is not None]
+    if sum(kinds) + bool(wanted.json_object) + is_sent(wanted.json) != 1:
         raise wrong(
             "structured_outputs",
-            "must hold exactly one of `json`, `regex`, `choice`, `json_object`.",
+            "must hold exactly one of `json`, `regex`, `choice`, `grammar`, `json_object`.",
         )
     if wanted.regex is not None and len(wanted.regex.encode()) > bounds.regex_bytes_max:
         raise wrong("structured_outputs.regex", f"may hold at most {bounds.regex_bytes_max} bytes.")
@@ -199,6 +198,10 @@ def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> 
         raise wrong("structured_outputs.regex", "has too many repetitions.")
     if wanted.choice is not None:
         _check_choices(wanted.choice, bounds)
+    if wanted.grammar is not None:
+        made = client_grammar(wanted.grammar)
+        if not isinstance(made, str):
+            raise wrong("structured_outputs.grammar", f"is not given to an engine: {made.reason}.")
 
 
 def _check_choices(choices: list[str], bounds: BodyBounds) -> None:

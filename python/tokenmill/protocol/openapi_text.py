@@ -50,7 +50,7 @@ FIELDS: dict[str, str] = {
     "prediction": "Accepted; it would only change the speed.",
     "modalities": "Text is the only one.",
     "response_format": "The form of the answer: text, any JSON object, or JSON by a schema.",
-    "structured_outputs": "vLLM's constraint: one of `json`, `regex`, `choice`, `json_object`.",
+    "structured_outputs": "One of `json`, `regex`, `choice`, `grammar` (EBNF), `json_object`.",
     "tools": "Functions that the model may call.",
     "tool_choice": "Whether the model may, must or must not call tools, or which one it must call.",
     "parallel_tool_calls": "Whether several tools may be called in one answer.",

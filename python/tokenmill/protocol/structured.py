@@ -38,12 +38,13 @@ ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 
 
 class StructuredOutputs(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """vLLM's constraint on an answer: exactly one of `json`, `regex`, `choice`, `json_object`."""
+    """vLLM's constraint on an answer: exactly one of `json`, `regex`, `choice`, `grammar`,
+    `json_object`."""
 
     json: Unparsed = UNSET
     regex: Annotated[str, Meta(min_length=1)] | None = None
     choice: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)] | None = None
     json_object: bool | None = None
     disable_any_whitespace: bool | None = None
-    grammar: str | None = None  # EBNF or Lark; refused from clients
+    grammar: str | None = None  # EBNF; written anew before an engine gets it
     structural_tag: str | None = None  # xgrammar's; refused from clients

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use tokenmill_core::grammar;
 use tokenmill_core::grammar::checks::{Bounds, check};
+use tokenmill_core::grammar::client_grammar::written_anew;
 use tokenmill_core::grammar::ebnf::Grammar;
 use tokenmill_core::grammar::lark::lark;
 use tokenmill_core::grammar::limits::{Options, Whitespace};
@@ -171,6 +172,15 @@ pub fn is_costly_pattern(pattern: &str) -> bool {
 #[pyfunction]
 pub fn rename_rules(py: Python<'_>, text: &str, prefix: &str) -> String {
     py.detach(|| renamed(text, prefix))
+}
+
+/// A client's grammar as an engine gets it, or why it gets none.
+#[pyfunction]
+pub fn client_grammar(py: Python<'_>, text: &str) -> Verdict {
+    match py.detach(|| written_anew(text)) {
+        Ok(text) => Verdict::Explained(text),
+        Err(refusal) => Verdict::Refused(refusal.into()),
+    }
 }
 
 /// A grammar as Lark.

@@ -22,8 +22,8 @@ mod _native {
     use crate::forwarder::{AnswerKind, ForwardLimits, Forwarder, RoutingPolicy, UsageShape};
     #[pymodule_export]
     use crate::grammar::{
-        CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, compile_schema,
-        explain_schema, is_costly_pattern, lark_text, rename_rules, sample_grammar,
+        CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, client_grammar,
+        compile_schema, explain_schema, is_costly_pattern, lark_text, rename_rules, sample_grammar,
     };
     #[pymodule_export]
     use crate::keys::{KeyEntry, KeyRefusal};

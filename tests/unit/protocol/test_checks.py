@@ -119,6 +119,8 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"structured_outputs": {}}, "structured_outputs"),
     ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
     ({"structured_outputs": {"grammar": "x"}}, "structured_outputs.grammar"),
+    ({"structured_outputs": {"grammar": "root ::= root"}}, "structured_outputs.grammar"),
+    ({"structured_outputs": {"structural_tag": "x"}}, "structured_outputs.structural_tag"),
     ({"structured_outputs": {"regex": "a" * 513}}, "structured_outputs.regex"),
     ({"structured_outputs": {"choice": ["x"] * 1001}}, "structured_outputs.choice"),
     (

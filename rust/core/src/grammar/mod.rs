@@ -11,6 +11,7 @@ mod array_shapes;
 pub mod automaton;
 pub mod charset;
 pub mod checks;
+pub mod client_grammar;
 mod combination;
 mod containers;
 mod counted_strings;
