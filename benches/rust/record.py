@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "benches" / "load"))
 
 from run import RESULTS, described  # noqa: E402
 
-PACKAGES = {"framer": "core", "key_lookup": "core", "admission": "io"}
+PACKAGES = {"framer": "core", "key_lookup": "core", "admission": "io", "routing": "core"}
 MEASURED = ROOT / "target" / "criterion"
 
 

@@ -1,32 +1,51 @@
 //! What the choice of an engine costs: by policy and engines of the pool, and with more prefixes
 //! held. Hashing the prompt is apart: it grows with the prompt, the choice does not.
+//!
+//! A pool is laid out as in the hot segment: for each engine a line of words by worker and a line of
+//! its own, of which a choice reads what the gateway reads.
 
 use std::hint::black_box;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokenmill_core::routing::{
-    Ask, Beginnings, Holder, Members, Policy, PrefixIndex, REQUEST, Ring, Standing, choose, mixed,
+    Ask, Beginnings, Holder, Load, Members, Policy, PrefixIndex, Recent, Ring, Seen, Standing,
+    UnderWay, choose, mixed,
 };
 
+/// Words of two cache lines: those of eight workers, and the engine's own.
+const WORDS: usize = 16;
+const RECENT: usize = 8;
+const SEEN: usize = 9;
+const NOW_MS: u64 = 1_000;
+
 struct Pool {
-    weights: Vec<u64>,
+    words: Vec<AtomicU64>,
     mean: u64,
 }
 
 impl Pool {
     fn new(count: usize) -> Self {
-        let weights: Vec<u64> = (0..count as u64)
-            .map(|at| mixed(at) % 40 * REQUEST)
-            .collect();
-        let mean = weights.iter().sum::<u64>() / count as u64;
-        Self { weights, mean }
+        let words = zeros(count * WORDS);
+        for (engine, words) in (0..).zip(words.chunks(WORDS)) {
+            for (worker, word) in (0..).zip(&words[..RECENT]) {
+                let lot = mixed(engine << 8 | worker);
+                let change = UnderWay::change((lot % 5).cast_signed(), (lot % 900).cast_signed());
+                word.store(change, Ordering::Relaxed);
+            }
+            let recent = Recent::default().after(mixed(engine) % 400_000, NOW_MS);
+            words[RECENT].store(recent.word(), Ordering::Relaxed);
+        }
+        let mut pool = Self { words, mean: 0 };
+        let sum: u64 = (0..count).map(|member| pool.load(member).weight()).sum();
+        pool.mean = sum / count as u64;
+        pool
     }
 }
 
 impl Members for Pool {
     fn count(&self) -> usize {
-        self.weights.len()
+        self.words.len() / WORDS
     }
 
     fn is_open(&self, _member: usize) -> bool {
@@ -37,8 +56,16 @@ impl Members for Pool {
         Standing::Well(1_000)
     }
 
-    fn weight(&self, member: usize) -> u64 {
-        self.weights[member]
+    fn load(&self, member: usize) -> Load {
+        let words = &self.words[member * WORDS..][..WORDS];
+        let read = |at: usize| words[at].load(Ordering::Relaxed);
+        let workers = (0..RECENT).map(|at| UnderWay::from_word(read(at)));
+        let sum = workers.fold(UnderWay::default(), UnderWay::with);
+        Load {
+            unread_bytes: sum.unread_bytes,
+            recent_bytes: Recent::from_word(read(RECENT)).bytes(NOW_MS),
+            ..Seen::from_word(read(SEEN), NOW_MS).load(sum.requests)
+        }
     }
 
     fn mean_weight(&self) -> u64 {
@@ -46,7 +73,7 @@ impl Members for Pool {
     }
 
     fn holder(&self, holder: Holder) -> Option<usize> {
-        (holder.engine < self.weights.len()).then_some(holder.engine)
+        (holder.engine < self.count()).then_some(holder.engine)
     }
 }
 
@@ -86,7 +113,7 @@ fn bench(criterion: &mut Criterion) {
                             index,
                             ring: &ring,
                             session: Some(mixed(seed)),
-                            now_ms: 1_000,
+                            now_ms: NOW_MS,
                             seed,
                         };
                         let choice = choose(&pool, black_box(&ask));
@@ -108,7 +135,7 @@ fn bench(criterion: &mut Criterion) {
         let index = PrefixIndex::new(&words);
         for number in 0..held / 19 {
             let engine = usize::try_from(mixed(number) % 1_000).unwrap_or(0);
-            index.note(&prompt(number), engine, 1_000);
+            index.note(&prompt(number), engine, NOW_MS);
         }
         let mut seed = 0;
         group.bench_function(BenchmarkId::from_parameter(held), |bencher| {
@@ -120,7 +147,7 @@ fn bench(criterion: &mut Criterion) {
                     index,
                     ring: &ring,
                     session: None,
-                    now_ms: 1_000,
+                    now_ms: NOW_MS,
                     seed,
                 };
                 choose(&pool, black_box(&ask))

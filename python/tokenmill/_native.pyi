@@ -502,6 +502,7 @@ class ForwardLimits:
         idle_connections_max: int,
         waiting_max: int = 256,
         wait_ms: int = 5_000,
+        hedge: bool = False,
     ) -> ForwardLimits: ...
 
 @final

@@ -76,6 +76,9 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     session_header: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$")] = "x-session-id"
     # Each account has a part of vLLM's prefix cache of its own: nobody can time what others asked.
     cache_salt: bool = False
+    # A stream that begins later than nineteen of twenty did is asked of a second engine as well;
+    # the sooner answer counts.
+    hedge: bool = False
 
 
 class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -26,7 +26,7 @@ WORKER = 1
 TARGET = "/v1/chat/completions"
 
 
-def limits(**changes: int) -> ForwardLimits:
+def limits(**changes: int | bool) -> ForwardLimits:
     """Limits that no healthy test meets, with the changes a test is about."""
     values = {
         "connect_ms": 20_000,
@@ -98,7 +98,7 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, **changes: int) -> AsyncIterator[House]:
+async def house(folder: Path, **changes: int | bool) -> AsyncIterator[House]:
     """A forwarder whose futures the running loop resolves."""
     segment = Segment.create(
         str(folder / "hot.segment"), keys_max=16, workers_max=4, engines_max=16

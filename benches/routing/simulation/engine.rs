@@ -5,6 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use tokenmill_core::routing::{Load, Recent};
+
 use super::traces::Turn;
 
 /// Tokens of a block of the cache; a token is taken for four bytes of text.
@@ -27,6 +29,8 @@ pub struct Job {
     pub answer_tokens: u64,
     /// Of the prompt, found in the cache when it was begun.
     pub cached_tokens: u64,
+    /// Of the prompt, that whoever picked the engine thought not to be in the cache.
+    missing_bytes: u64,
     turn: Turn,
     computed_tokens: u64,
     made_tokens: u64,
@@ -39,6 +43,7 @@ impl Job {
             arrived_us,
             answer_tokens: turn.answer_tokens,
             cached_tokens: 0,
+            missing_bytes: 0,
             turn,
             computed_tokens: 0,
             made_tokens: 0,
@@ -59,6 +64,9 @@ pub struct Engine {
     waiting: VecDeque<Job>,
     running: Vec<Job>,
     cache: Cache,
+    /// What the gateway counts: bytes thought to be missing, before the first token and of late.
+    unread_bytes: u64,
+    recent: Recent,
     /// Tokens of each running job in the step that goes on, in order; empty between steps.
     step: Vec<u64>,
 }
@@ -69,8 +77,24 @@ impl Engine {
         (self.waiting.len() + self.running.len()) as u64
     }
 
-    pub fn take(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    /// Its load as a gateway knows it that sees all of its requests and nothing else.
+    pub fn load(&self, now_us: u64) -> Load {
+        Load {
+            in_flight: self.requests(),
+            unread_bytes: self.unread_bytes,
+            recent_bytes: self.recent.bytes(now_us / 1_000),
+            ..Load::default()
+        }
+    }
+
+    /// Takes a job of which so much is thought to be missing in the cache.
+    pub fn take(&mut self, job: Job, missing_bytes: u64) {
+        self.unread_bytes += missing_bytes;
+        self.recent = self.recent.after(missing_bytes, job.arrived_us / 1_000);
+        self.waiting.push_back(Job {
+            missing_bytes,
+            ..job
+        });
     }
 
     /// Begins a step, unless one goes on or there is nothing to do; when it ends.
@@ -117,6 +141,7 @@ impl Engine {
                 job.computed_tokens += tokens;
                 if job.missing_tokens() == 0 {
                     self.cache.keep(&job.turn.prompt);
+                    self.unread_bytes -= job.missing_bytes;
                     first(&job);
                     job.made_tokens = 1;
                 }

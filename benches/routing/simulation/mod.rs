@@ -86,13 +86,14 @@ impl Race {
             return;
         };
         let asked = Asked {
+            engines: &self.engines,
             blocks: &turn.prompt,
             session: self.sessions[session].id,
             now_us,
             seed: self.sequence,
         };
-        let engine = picker.pick(&asked, &self.engines);
-        self.engines[engine].take(Job::new(session, turn, now_us));
+        let (engine, missing_bytes) = picker.pick(&asked);
+        self.engines[engine].take(Job::new(session, turn, now_us), missing_bytes);
         if let Some(ends_us) = self.engines[engine].begin_step(now_us) {
             self.at(ends_us, Event::Step(engine));
         }

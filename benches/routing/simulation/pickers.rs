@@ -3,13 +3,15 @@
 use std::sync::atomic::AtomicU64;
 
 use tokenmill_core::routing::{
-    Ask, Beginnings, Holder, Load, Members, Policy, PrefixIndex, Ring, Standing, choose, mixed,
+    Ask, Beginnings, Choice, Holder, Load, Members, Policy, PrefixIndex, Ring, Standing, choose,
+    mixed,
 };
 
 use super::engine::Engine;
 
 /// A request that wants an engine.
 pub struct Asked<'a> {
+    pub engines: &'a [Engine],
     pub blocks: &'a [u64],
     pub session: u64,
     pub now_us: u64,
@@ -18,7 +20,8 @@ pub struct Asked<'a> {
 
 /// Whoever picks engines.
 pub trait Picker {
-    fn pick(&mut self, asked: &Asked<'_>, engines: &[Engine]) -> usize;
+    /// The engine, and how many bytes of the prompt it is thought to have to compute.
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64);
 }
 
 /// One of ours.
@@ -46,14 +49,18 @@ impl Ours {
 }
 
 impl Picker for Ours {
-    fn pick(&mut self, asked: &Asked<'_>, engines: &[Engine]) -> usize {
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64) {
         self.text.clear();
         for block in asked.blocks {
             for word in 0..32 {
                 self.text.extend(mixed(*block ^ word).to_le_bytes());
             }
         }
-        let beginnings = Beginnings::of(&self.text, 1);
+        let beginnings = if self.policy == Policy::Prefix {
+            Beginnings::of(&self.text, 1)
+        } else {
+            Beginnings::unknown(self.text.len())
+        };
         let index = PrefixIndex::new(&self.words);
         let ask = Ask {
             policy: self.policy,
@@ -64,20 +71,22 @@ impl Picker for Ours {
             now_ms: asked.now_us / 1_000,
             seed: mixed(asked.seed),
         };
-        let chosen = choose(&Seen(engines), &ask).map_or(0, |choice| choice.member);
-        if self.policy == Policy::Prefix {
-            index.note(&beginnings, chosen, ask.now_ms);
-        }
-        chosen
+        let choice = choose(&Seen(asked), &ask).unwrap_or(Choice {
+            member: 0,
+            held_bytes: 0,
+        });
+        index.note(&beginnings, choice.member, ask.now_ms);
+        let missing = self.text.len() - choice.held_bytes;
+        (choice.member, missing as u64)
     }
 }
 
 /// The fleet with all engines well.
-struct Seen<'a>(&'a [Engine]);
+struct Seen<'a>(&'a Asked<'a>);
 
 impl Members for Seen<'_> {
     fn count(&self) -> usize {
-        self.0.len()
+        self.0.engines.len()
     }
 
     fn is_open(&self, _member: usize) -> bool {
@@ -88,18 +97,16 @@ impl Members for Seen<'_> {
         Standing::Well(1_000)
     }
 
-    fn weight(&self, member: usize) -> u64 {
-        let in_flight = self.0[member].requests();
-        let load = Load {
-            in_flight,
-            ..Load::default()
-        };
-        load.weight()
+    fn load(&self, member: usize) -> Load {
+        self.0.engines[member].load(self.0.now_us)
     }
 
     fn mean_weight(&self) -> u64 {
-        let sum: u64 = (0..self.0.len()).map(|member| self.weight(member)).sum();
-        sum / self.0.len() as u64
+        let engines = self.0.engines;
+        let sum: u64 = (0..engines.len())
+            .map(|member| self.load(member).weight())
+            .sum();
+        sum / engines.len() as u64
     }
 
     fn holder(&self, holder: Holder) -> Option<usize> {

@@ -12,9 +12,9 @@ use super::pickers::{Asked, Picker};
 pub struct RoundRobin(usize);
 
 impl Picker for RoundRobin {
-    fn pick(&mut self, _asked: &Asked<'_>, engines: &[Engine]) -> usize {
-        self.0 = (self.0 + 1) % engines.len();
-        self.0
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64) {
+        self.0 = (self.0 + 1) % asked.engines.len();
+        (self.0, 0)
     }
 }
 
@@ -22,8 +22,8 @@ impl Picker for RoundRobin {
 pub struct Random;
 
 impl Picker for Random {
-    fn pick(&mut self, asked: &Asked<'_>, engines: &[Engine]) -> usize {
-        by_lot(asked.seed, engines.len())
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64) {
+        (by_lot(asked.seed, asked.engines.len()), 0)
     }
 }
 
@@ -31,8 +31,8 @@ impl Picker for Random {
 pub struct LeastRequests;
 
 impl Picker for LeastRequests {
-    fn pick(&mut self, asked: &Asked<'_>, engines: &[Engine]) -> usize {
-        least(asked.seed, engines)
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64) {
+        (least(asked.seed, asked.engines), 0)
     }
 }
 
@@ -50,8 +50,8 @@ const OUT_OF_BALANCE_TIMES: f64 = 1.5;
 
 #[expect(clippy::cast_precision_loss, reason = "shares")]
 impl Picker for CacheAware {
-    fn pick(&mut self, asked: &Asked<'_>, engines: &[Engine]) -> usize {
-        let loads = engines.iter().map(Engine::requests);
+    fn pick(&mut self, asked: &Asked<'_>) -> (usize, u64) {
+        let loads = asked.engines.iter().map(Engine::requests);
         let most = loads.clone().max().unwrap_or(0);
         let fewest = loads.min().unwrap_or(0);
         let is_out_of_balance =
@@ -62,12 +62,12 @@ impl Picker for CacheAware {
         let is_good = matched as f64 > asked.blocks.len() as f64 * MATCH_MIN;
         let chosen = match holder {
             Some(holder) if is_good && !is_out_of_balance => holder,
-            _ => least(asked.seed, engines),
+            _ => least(asked.seed, asked.engines),
         };
         for block in asked.blocks {
             self.last.insert(*block, chosen);
         }
-        chosen
+        (chosen, 0)
     }
 }
 

@@ -148,6 +148,7 @@ def forward_limits(given: Settings) -> ForwardLimits:
         idle_connections_max=settings.idle_connections_max,
         waiting_max=queue.waiting_max,
         wait_ms=queue.wait_ms,
+        hedge=given.routing.hedge,
     )
 
 

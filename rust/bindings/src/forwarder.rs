@@ -96,7 +96,7 @@ impl ForwardLimits {
     #[pyo3(signature = (
         *, connect_ms, first_byte_ms, stall_ms, comment_ms, reader_stall_ms,
         buffer_bytes_max, event_bytes_max, answer_bytes_max, idle_connections_max,
-        waiting_max = 256, wait_ms = 5_000
+        waiting_max = 256, wait_ms = 5_000, hedge = false
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -114,6 +114,7 @@ impl ForwardLimits {
         idle_connections_max: usize,
         waiting_max: usize,
         wait_ms: u64,
+        hedge: bool,
     ) -> PyResult<Self> {
         let times = [
             connect_ms,
@@ -144,6 +145,7 @@ impl ForwardLimits {
             idle_connections_max,
             waiting_max,
             wait: Duration::from_millis(wait_ms),
+            hedge,
         }))
     }
 }

@@ -95,7 +95,7 @@ const ENGINE_ERRORS: usize = REQUESTS + 6 * STATUS_CLASSES;
 const KEY_REFUSALS: usize = ENGINE_ERRORS + 11;
 const SINGLES: usize = KEY_REFUSALS + 6;
 /// Refusals by reason, then what would have been refused: counted by name, from Python.
-const REFUSALS: usize = SINGLES + 14;
+const REFUSALS: usize = SINGLES + 15;
 const HISTOGRAMS: usize = REFUSALS + 18;
 /// Buckets with the open one, the sum, the count.
 const HISTOGRAM_WORDS: usize = BUCKETS_MS.len() + 3;
@@ -136,6 +136,8 @@ impl Counter {
     pub const REQUEST_BYTES: Self = Self(SINGLES + 12);
     /// Complete answers of engines that told no usage: billed nothing.
     pub const UNMETERED: Self = Self(SINGLES + 13);
+    /// Streams that a second engine was asked for while the first had not begun.
+    pub const HEDGES: Self = Self(SINGLES + 14);
 
     /// Requests of a kind that were answered with `status`.
     pub const fn requests(endpoint: Endpoint, status: u16) -> Self {

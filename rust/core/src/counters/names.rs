@@ -2,7 +2,7 @@
 //! stands where, and its tests hold the two together.
 
 /// Names of all counters, by index, as Prometheus samples.
-pub const NAMES: [&str; 121] = [
+pub const NAMES: [&str; 122] = [
     r#"tokenmill_requests_total{endpoint="chat_completions",status="2xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="3xx"}"#,
     r#"tokenmill_requests_total{endpoint="chat_completions",status="4xx"}"#,
@@ -58,6 +58,7 @@ pub const NAMES: [&str; 121] = [
     "tokenmill_downstream_bytes_total",
     "tokenmill_request_bytes_total",
     "tokenmill_unmetered_total",
+    "tokenmill_hedges_total",
     r#"tokenmill_refusals_total{reason="no_account"}"#,
     r#"tokenmill_refusals_total{reason="disabled"}"#,
     r#"tokenmill_refusals_total{reason="requests"}"#,

@@ -1,18 +1,19 @@
 //! The policies: from what is known of a pool to the engine that gets a request.
 //!
-//! Loads are weights of [`Load`](super::Load). No policy sends a request for its prompt's or its
-//! session's sake to an engine over the [`guard`]: what it would save there it would wait there.
-//! Engines that are out come last, and are taken when there is nobody else: a pool is never empty
-//! because of what happened to it.
+//! A request goes where the least has to be computed before its first token: what others wait for
+//! there ([`Load::wait`]), and what is missing of its own prompt. No policy sends it for its
+//! prompt's or its session's sake to an engine over the [`guard`]. Engines that are out come last,
+//! and are taken when there is nobody else: a pool is never empty because of what happened to it.
 
-use super::{Beginnings, Holder, PrefixIndex, REQUEST, Ring, mixed};
+use super::{BYTES_PER_WEIGHT, Beginnings, Holder, Load, PrefixIndex, REQUEST, Ring, mixed};
 
 /// How an engine is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Policy {
     /// The less loaded of two that are drawn by lot.
     PowerOfTwo,
-    /// One that holds the longest beginning of the prompt.
+    /// The one that computes the prompt soonest, of those that hold a beginning of it and a few
+    /// that are drawn by lot.
     #[default]
     Prefix,
     /// The one that the session had before.
@@ -39,8 +40,8 @@ pub trait Members {
     /// How it stands now.
     fn standing(&self, member: usize) -> Standing;
     /// How busy it is now.
-    fn weight(&self, member: usize) -> u64;
-    /// How busy members are on average, as known a moment ago.
+    fn load(&self, member: usize) -> Load;
+    /// How busy members are, by [`Load::weight`], on average, as known a moment ago.
     fn mean_weight(&self) -> u64;
     /// Which member is the engine of a holder, if it is one and still has what it had then.
     fn holder(&self, holder: Holder) -> Option<usize>;
@@ -70,22 +71,32 @@ pub struct Ask<'a> {
 pub struct Choice {
     /// The member.
     pub member: usize,
-    /// Length of the prompt's beginning that it is chosen for; 0: for another reason.
+    /// Length of the prompt's beginning that it holds; 0: it is chosen for another reason.
     pub held_bytes: usize,
 }
 
 /// Load that no affinity is given up for: a handful of requests is no queue.
 pub const GUARD_FLOOR: u64 = 8 * REQUEST;
-/// How far over the mean an engine may be and still get more for a prompt's or session's sake.
-const GUARD_PERCENT: u64 = 150;
-/// Bytes of a held beginning that are worth as much as one request less in the queue.
-const BYTES_PER_REQUEST: u64 = 1_024;
-/// Looks at two engines before all are looked at.
+/// How many times the mean an engine may be loaded and still get more for a prompt's or session's
+/// sake.
+const GUARD_TIMES: u64 = 2;
+/// What a byte to be computed for this request counts more than one that it would wait for, in
+/// halves: it also takes room in a cache where it was not yet. By the simulator; with twice as much
+/// agents' sessions crowd.
+const OWN_HALVES: u64 = 3;
+/// Members drawn by lot: two are enough to keep a fleet even, a few more find an idle one for a
+/// prompt that nobody holds.
+const LOTS_OF_TWO: usize = 2;
+const LOTS: usize = 4;
+/// Draws before all are looked at.
 const ROUNDS: u64 = 4;
+/// Engines that hold some beginning of a prompt, of which the load is looked at: those that hold
+/// the longest.
+const HOLDERS_MAX: usize = 12;
 
 /// The weight from which on an engine gets nothing for a prompt's or session's sake.
 pub fn guard(mean_weight: u64) -> u64 {
-    (mean_weight.saturating_mul(GUARD_PERCENT) / 100).max(GUARD_FLOOR)
+    mean_weight.saturating_mul(GUARD_TIMES).max(GUARD_FLOOR)
 }
 
 /// The member that gets the request; `None` where none is open.
@@ -94,72 +105,133 @@ pub fn choose(members: &impl Members, ask: &Ask<'_>) -> Option<Choice> {
         member,
         held_bytes: 0,
     };
-    let drawn = draw(members, ask.seed);
-    match ask.policy {
-        Policy::PowerOfTwo => drawn.map(other),
-        Policy::Session => by_session(members, ask).or(drawn).map(other),
-        Policy::Prefix => by_prefix(members, ask, drawn).or(drawn.map(other)),
+    if ask.policy == Policy::Session
+        && let Some(member) = by_session(members, ask)
+    {
+        return Some(other(member));
+    }
+    let lots = if ask.policy == Policy::Prefix {
+        LOTS
+    } else {
+        LOTS_OF_TWO
+    };
+    match draw(members, ask.seed, lots)? {
+        Drawn::Trial(member) => Some(other(member)),
+        Drawn::Least(least) if ask.policy == Policy::Prefix => Some(by_prefix(members, ask, least)),
+        Drawn::Least(least) => Some(other(least.member)),
     }
 }
 
 /// The first member in the session's order that is not over the guard.
 fn by_session(members: &impl Members, ask: &Ask<'_>) -> Option<usize> {
     let bound = guard(members.mean_weight());
-    let fits = |member: &usize| is_well(members, *member) && members.weight(*member) < bound;
+    let fits = |member: &usize| is_well(members, *member) && members.load(*member).weight() < bound;
     ask.ring.preferred(ask.session?).find(fits)
 }
 
-/// The least loaded holder of the longest beginning that somebody holds; `None` where the one that
-/// was drawn is so much less loaded that it answers sooner, or all holders are over the guard.
-fn by_prefix(members: &impl Members, ask: &Ask<'_>, drawn: Option<usize>) -> Option<Choice> {
-    let hashes = ask.beginnings.hashes();
+/// A member and how soon it would begin to answer.
+#[derive(Debug, Clone, Copy)]
+struct Ranked {
+    member: usize,
+    /// As [`Load::wait`].
+    wait: u64,
+    /// Equals take turns: a famous beginning must not pile up on the first of its holders.
+    lot: u64,
+}
+
+impl Ranked {
+    fn is_before(&self, other: &Self) -> bool {
+        (self.wait, self.lot) < (other.wait, other.lot)
+    }
+}
+
+/// The one that computes the prompt soonest: of its holders that are not over the guard, and the
+/// least loaded of those that were drawn. Holders of longer beginnings are looked at first, until
+/// those of a shorter one could not be better even if they were idle.
+fn by_prefix(members: &impl Members, ask: &Ask<'_>, least: Ranked) -> Choice {
+    let prompt_bytes = ask.beginnings.prompt_bytes();
+    let own = |held_bytes: usize| {
+        let missing = prompt_bytes.saturating_sub(held_bytes) as u64;
+        missing * OWN_HALVES / 2 / BYTES_PER_WEIGHT
+    };
+    ask.index.fetch(ask.beginnings.hashes());
     let bound = guard(members.mean_weight());
-    let least = drawn.map_or(u64::MAX, |member| members.weight(member));
-    for at in (0..hashes.len()).rev() {
-        let holders = ask.index.holders(hashes[at], ask.now_ms);
-        let known = holders.filter_map(|holder| members.holder(holder));
-        let well = known.filter(|member| is_well(members, *member));
-        // Equals take turns: a famous beginning must not pile up on the first of its holders.
-        let ranked = well.map(|one| (members.weight(one), mixed(ask.seed ^ one as u64), one));
-        let Some((weight, _, member)) = ranked.min() else {
-            continue;
-        };
-        let bytes = Beginnings::bytes(at);
-        let worth = bytes as u64 * REQUEST / BYTES_PER_REQUEST;
-        if weight < bound && weight <= least.saturating_add(worth) {
-            return Some(Choice {
+    let mut best = Ranked {
+        wait: least.wait.saturating_add(own(0)),
+        ..least
+    };
+    let mut best_held = 0;
+    let (mut known, mut count) = ([usize::MAX; HOLDERS_MAX], 0);
+    for (at, hash) in ask.beginnings.hashes().iter().enumerate().rev() {
+        let held_bytes = Beginnings::bytes(at);
+        if own(held_bytes) >= best.wait || count == HOLDERS_MAX {
+            break;
+        }
+        for holder in ask.index.holders(*hash, ask.now_ms) {
+            if count == HOLDERS_MAX || known[..count].contains(&holder.engine) {
+                continue;
+            }
+            known[count] = holder.engine;
+            count += 1;
+            let Some(member) = members.holder(holder).filter(|one| is_well(members, *one)) else {
+                continue;
+            };
+            let load = members.load(member);
+            let ranked = Ranked {
                 member,
-                held_bytes: bytes,
-            });
+                wait: load.wait().saturating_add(own(held_bytes)),
+                lot: mixed(ask.seed ^ member as u64),
+            };
+            if load.weight() < bound && ranked.is_before(&best) {
+                (best, best_held) = (ranked, held_bytes);
+            }
         }
     }
-    None
+    Choice {
+        member: best.member,
+        held_bytes: best_held,
+    }
 }
 
 fn is_well(members: &impl Members, member: usize) -> bool {
     members.is_open(member) && matches!(members.standing(member), Standing::Well(_))
 }
 
-/// The less loaded of two drawn by lot, or one that is due for its trial.
-fn draw(members: &impl Members, seed: u64) -> Option<usize> {
+/// What came of drawing members by lot.
+enum Drawn {
+    /// One is due for its trial.
+    Trial(usize),
+    /// The least loaded of them.
+    Least(Ranked),
+}
+
+/// Draws so many different members by lot, and again while none of them is open and well; then
+/// looks at all.
+fn draw(members: &impl Members, seed: u64, lots: usize) -> Option<Drawn> {
     let count = members.count();
-    if count < 2 {
-        return (count == 1 && members.is_open(0)).then_some(0);
+    if count == 0 {
+        return None;
     }
+    let mut best: Option<Ranked> = None;
     let mut seed = seed;
-    let mut best: Option<(u64, usize)> = None;
     for _ in 0..ROUNDS {
         seed = mixed(seed);
-        let first = below(seed, count);
-        let second = (first + 1 + below(mixed(seed ^ 1), count - 1)) % count;
-        for member in [first, second] {
-            seed = mixed(seed ^ 2);
+        let begin = below(seed, count);
+        // So far apart that none is drawn twice.
+        let step = 1 + below(mixed(seed ^ 1), (count - 1) / lots);
+        for lot in 0..lots.min(count) {
+            let member = (begin + lot * step) % count;
+            let chance = mixed(seed ^ 2 ^ (lot as u64) << 8);
             match members.is_open(member).then(|| members.standing(member)) {
-                Some(Standing::Trial) => return Some(member),
-                Some(Standing::Well(share)) if seed % 1_000 < share => {
-                    let weight = members.weight(member);
-                    if best.is_none_or(|(least, _)| weight < least) {
-                        best = Some((weight, member));
+                Some(Standing::Trial) => return Some(Drawn::Trial(member)),
+                Some(Standing::Well(share)) if chance % 1_000 < share => {
+                    let ranked = Ranked {
+                        member,
+                        wait: members.load(member).wait(),
+                        lot: chance,
+                    };
+                    if best.is_none_or(|best| ranked.is_before(&best)) {
+                        best = Some(ranked);
                     }
                 }
                 _ => {}
@@ -169,28 +241,32 @@ fn draw(members: &impl Members, seed: u64) -> Option<usize> {
             break;
         }
     }
-    best.map(|(_, member)| member)
-        .or_else(|| look_at_all(members, seed))
+    best.or_else(|| look_at_all(members, seed))
+        .map(Drawn::Least)
 }
 
 /// The best of all, for a pool where hardly anybody is well.
-fn look_at_all(members: &impl Members, seed: u64) -> Option<usize> {
+fn look_at_all(members: &impl Members, seed: u64) -> Option<Ranked> {
     let count = members.count();
     let begin = below(seed, count);
     let open = (0..count)
         .map(|step| (begin + step) % count)
         .filter(|one| members.is_open(*one));
-    open.min_by_key(|member| {
-        let rank = match members.standing(*member) {
+    let ranked = open.map(|member| {
+        let rank = match members.standing(member) {
             Standing::Well(share) => 1_000 - share.min(1_000),
             Standing::Trial => 1_001,
             Standing::Out => 1_002,
         };
-        (rank, members.weight(*member))
-    })
+        let wait = members.load(member).wait();
+        let lot = 0;
+        (rank, Ranked { member, wait, lot })
+    });
+    let best = ranked.min_by_key(|(rank, ranked)| (*rank, ranked.wait));
+    best.map(|(_, ranked)| ranked)
 }
 
-/// A number below `bound`, which is not 0. Source: Lemire's reduction.
+/// A number below `bound`; 0 for 0. Source: Lemire's reduction.
 fn below(seed: u64, bound: usize) -> usize {
     let product = u128::from(seed) * bound as u128;
     usize::try_from(product >> 64).unwrap_or(0)

@@ -5,13 +5,15 @@ use std::sync::atomic::AtomicU64;
 use proptest::prelude::*;
 
 use super::{
-    Ask, Beginnings, Choice, Holder, Members, Policy, PrefixIndex, REQUEST, Ring, Standing, choose,
-    guard, session_point,
+    Ask, BYTES_PER_WEIGHT, Beginnings, Choice, Holder, Load, Members, Policy, PrefixIndex, REQUEST,
+    Ring, Standing, choose, guard, session_point,
 };
 
 #[derive(Debug, Clone)]
 struct Pool {
-    weights: Vec<u64>,
+    /// Of each member, in requests.
+    requests: Vec<u64>,
+    unread: Vec<u64>,
     standings: Vec<Standing>,
     open: Vec<bool>,
     words: std::sync::Arc<Vec<AtomicU64>>,
@@ -19,15 +21,16 @@ struct Pool {
 }
 
 impl Pool {
-    fn of(weights: &[u64]) -> Self {
-        let names: Vec<String> = (0..weights.len())
+    fn of(requests: &[u64]) -> Self {
+        let names: Vec<String> = (0..requests.len())
             .map(|at| format!("engine {at}"))
             .collect();
         let zero = || AtomicU64::new(0);
         Self {
-            weights: weights.to_vec(),
-            standings: vec![Standing::Well(1_000); weights.len()],
-            open: vec![true; weights.len()],
+            requests: requests.to_vec(),
+            unread: vec![0; requests.len()],
+            standings: vec![Standing::Well(1_000); requests.len()],
+            open: vec![true; requests.len()],
             words: std::sync::Arc::new(std::iter::repeat_with(zero).take(8_192).collect()),
             ring: Ring::new(names.iter().map(String::as_str)),
         }
@@ -53,7 +56,7 @@ impl Pool {
 
 impl Members for Pool {
     fn count(&self) -> usize {
-        self.weights.len()
+        self.requests.len()
     }
 
     fn is_open(&self, member: usize) -> bool {
@@ -64,16 +67,20 @@ impl Members for Pool {
         self.standings[member]
     }
 
-    fn weight(&self, member: usize) -> u64 {
-        self.weights[member]
+    fn load(&self, member: usize) -> Load {
+        Load {
+            in_flight: self.requests[member],
+            unread_bytes: self.unread[member],
+            ..Load::default()
+        }
     }
 
     fn mean_weight(&self) -> u64 {
-        self.weights.iter().sum::<u64>() / self.weights.len().max(1) as u64
+        self.requests.iter().sum::<u64>() * REQUEST / self.requests.len().max(1) as u64
     }
 
     fn holder(&self, holder: Holder) -> Option<usize> {
-        (holder.engine < self.weights.len()).then_some(holder.engine)
+        (holder.engine < self.requests.len()).then_some(holder.engine)
     }
 }
 
@@ -101,7 +108,7 @@ fn an_empty_pool_has_no_engine_and_a_pool_of_one_has_it_whatever_happened() {
 
 #[test]
 fn of_two_engines_the_less_loaded_is_taken_and_equals_share_the_work() {
-    let uneven = Pool::of(&[3 * REQUEST, REQUEST]);
+    let uneven = Pool::of(&[3, 1]);
     assert!((0..100).all(|seed| member(uneven.choose(Policy::PowerOfTwo, &prompt(0), seed)) == 1));
     let even = Pool::of(&[5; 4]);
     let mut taken = [0_u32; 4];
@@ -118,10 +125,10 @@ fn a_prompt_goes_where_its_beginning_is_until_that_engine_is_over_the_guard() {
     pool.index().note(&prompt(3_000), 5, 900);
     let choice = pool.choose(Policy::Prefix, &prompt(4_000), 3).unwrap();
     assert_eq!((choice.member, choice.held_bytes), (5, 2_816));
-    pool.weights = vec![10 * REQUEST; 8];
-    pool.weights[5] = 11 * REQUEST;
+    pool.requests = vec![10; 8];
+    pool.requests[5] = 11;
     assert_eq!(member(pool.choose(Policy::Prefix, &prompt(4_000), 3)), 5);
-    pool.weights[5] = 30 * REQUEST;
+    pool.requests[5] = 30;
     let spread: std::collections::HashSet<usize> = (0..200)
         .map(|seed| member(pool.choose(Policy::Prefix, &prompt(4_000), seed)))
         .collect();
@@ -129,15 +136,46 @@ fn a_prompt_goes_where_its_beginning_is_until_that_engine_is_over_the_guard() {
 }
 
 #[test]
+fn a_prompt_waits_for_others_where_that_is_shorter_than_to_compute_it_elsewhere() {
+    let mut pool = Pool::of(&[0; 4]);
+    pool.index().note(&prompt(4_000), 2, 900);
+    let taken = |pool: &Pool| member(pool.choose(Policy::Prefix, &prompt(4_000), 3));
+    pool.unread[2] = 5_000;
+    assert_eq!(
+        taken(&pool),
+        2,
+        "5,000 bytes wait, 3,840 and a half more are spared"
+    );
+    pool.unread[2] = 6_000;
+    assert_ne!(taken(&pool), 2);
+    pool.unread = vec![9_000; 4];
+    assert_eq!(taken(&pool), 2);
+}
+
+#[test]
+fn a_long_beginning_is_weighed_against_a_short_one_on_an_idle_engine() {
+    let mut pool = Pool::of(&[0; 8]);
+    pool.index().note(&prompt(2_048), 1, 900);
+    pool.index().note(&prompt(4_096), 6, 900);
+    let choice = |pool: &Pool| {
+        let choice = pool.choose(Policy::Prefix, &prompt(4_096), 11).unwrap();
+        (choice.member, choice.held_bytes)
+    };
+    assert_eq!(choice(&pool), (6, 4_096));
+    pool.unread[6] = 3 * 1_024 + BYTES_PER_WEIGHT;
+    assert_eq!(choice(&pool), (1, 2_048));
+}
+
+#[test]
 fn a_session_keeps_its_engine_and_moves_on_when_that_is_over_the_guard() {
     let mut pool = Pool::of(&[0; 12]);
     let home = member(pool.choose(Policy::Session, &prompt(0), 1));
     assert!((0..50).all(|seed| member(pool.choose(Policy::Session, &prompt(0), seed)) == home));
-    pool.weights[home] = 50 * REQUEST;
+    pool.requests[home] = 50;
     let second = member(pool.choose(Policy::Session, &prompt(0), 1));
     assert_ne!(second, home);
     assert!((0..50).all(|seed| member(pool.choose(Policy::Session, &prompt(0), seed)) == second));
-    pool.weights[home] = 0;
+    pool.requests[home] = 0;
     assert_eq!(member(pool.choose(Policy::Session, &prompt(0), 9)), home);
 }
 
@@ -153,14 +191,17 @@ fn an_engine_on_trial_gets_a_request_by_lot_and_never_for_a_prompt() {
             .count()
     };
     let by_lot = taken(0);
-    assert!((120..280).contains(&by_lot), "{by_lot}");
+    assert!(
+        (300..500).contains(&by_lot),
+        "four of ten are drawn: {by_lot}"
+    );
     assert_eq!(taken(3_000), by_lot, "its cache is no reason");
 }
 
 #[test]
 fn an_engine_that_warms_up_gets_its_share_of_the_lots() {
-    let mut pool = Pool::of(&[REQUEST; 10]);
-    pool.weights[2] = 0;
+    let mut pool = Pool::of(&[1; 10]);
+    pool.requests[2] = 0;
     pool.standings[2] = Standing::Well(100);
     let taken = (0..10_000_u64)
         .filter(|seed| member(pool.choose(Policy::PowerOfTwo, &prompt(0), *seed)) == 2)
@@ -173,11 +214,12 @@ fn an_engine_that_warms_up_gets_its_share_of_the_lots() {
 
 prop_compose! {
     fn pools()(
-        parts in prop::collection::vec((0_u64..2_000, 0_u8..6, any::<bool>()), 1..40),
+        parts in prop::collection::vec((0_u64..200, 0_u8..6, any::<bool>(), 0_u64..90_000), 1..40),
         notes in prop::collection::vec((0_usize..40, 0_usize..6_000), 0..20),
     ) -> Pool {
         let mut pool = Pool::of(&parts.iter().map(|part| part.0).collect::<Vec<_>>());
-        for (at, (_, standing, is_closed)) in parts.into_iter().enumerate() {
+        for (at, (_, standing, is_closed, unread_bytes)) in parts.into_iter().enumerate() {
+            pool.unread[at] = unread_bytes;
             pool.open[at] = !is_closed;
             pool.standings[at] = match standing {
                 0 => Standing::Out,
@@ -187,7 +229,7 @@ prop_compose! {
             };
         }
         for (engine, bytes) in notes {
-            pool.index().note(&prompt(bytes), engine, 900);
+            pool.index().note(&prompt(bytes), engine, 200);
         }
         pool
     }
@@ -227,8 +269,30 @@ proptest! {
         if let Some(choice) = pool.choose(Policy::Prefix, &prompt(bytes), seed)
             && choice.held_bytes > 0
         {
-            prop_assert!(pool.weights[choice.member] < guard(pool.mean_weight()));
+            prop_assert!(pool.load(choice.member).weight() < guard(pool.mean_weight()));
             prop_assert!(choice.held_bytes <= bytes);
+        }
+    }
+
+    #[test]
+    fn nobody_would_answer_sooner_of_those_that_hold_the_prompt_whole(
+        pool in pools(), seed: u64,
+    ) {
+        let asked = prompt(3_072);
+        for engine in [3, 5] {
+            pool.index().note(&asked, engine, 950);
+        }
+        let fits = |at: usize| {
+            at < pool.count() && pool.open[at] && matches!(pool.standings[at], Standing::Well(_))
+                && pool.load(at).weight() < guard(pool.mean_weight())
+        };
+        let choice = pool.choose(Policy::Prefix, &asked, seed);
+        let choice = choice.filter(|choice| pool.standings[choice.member] != Standing::Trial);
+        for at in [3, 5].into_iter().filter(|at| fits(*at)) {
+            if let Some(choice) = choice {
+                let missing = (3_072 - choice.held_bytes) as u64 * 3 / 2 / BYTES_PER_WEIGHT;
+                prop_assert!(pool.load(choice.member).wait() + missing <= pool.load(at).wait());
+            }
         }
     }
 

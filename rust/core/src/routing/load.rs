@@ -2,9 +2,15 @@
 
 /// What a request weighs in [`Load::weight`].
 pub const REQUEST: u64 = 16;
+/// Bytes of a prompt that weigh 1: a token of each running answer costs a step of the engine a
+/// little, about what 256 bytes of a prompt do.
+pub const BYTES_PER_WEIGHT: u64 = 16;
 /// Share of the KV cache from which on an engine counts as busier than its requests say: it will
 /// soon have to throw answers out and begin them again.
 const CACHE_FULL_PERMILLE: u64 = 800;
+
+/// Bytes given of late that weigh as much as one that waits. By the simulator.
+const RECENT_BYTES_PER_BYTE: u64 = 20;
 
 /// What is known of an engine's load now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +23,10 @@ pub struct Load {
     pub waiting: u64,
     /// How much of its KV cache is taken, in thousandths.
     pub cache_permille: u64,
+    /// Bytes of the prompts of this house that it has to compute before it begins to answer them.
+    pub unread_bytes: u64,
+    /// Bytes of prompts that it was given to compute of late: [`Recent`].
+    pub recent_bytes: u64,
 }
 
 impl Load {
@@ -27,6 +37,13 @@ impl Load {
         let over = self.cache_permille.clamp(CACHE_FULL_PERMILLE, 1_000) - CACHE_FULL_PERMILLE;
         let span = 1_000 - CACHE_FULL_PERMILLE;
         weight + weight / span * over + weight % span * over / span
+    }
+
+    /// How long one more request would wait there: the weight, what is still to be computed, and a
+    /// little for what was of late, so that new prompts spread and push out fewer old ones.
+    pub fn wait(self) -> u64 {
+        let bytes = self.unread_bytes + self.recent_bytes / RECENT_BYTES_PER_BYTE;
+        self.weight().saturating_add(bytes / BYTES_PER_WEIGHT)
     }
 }
 
@@ -85,6 +102,7 @@ impl Seen {
             elsewhere: self.elsewhere,
             waiting: self.waiting,
             cache_permille: self.cache_permille,
+            ..Load::default()
         }
     }
 }
@@ -123,6 +141,56 @@ impl Others {
     /// The word.
     pub fn word(self) -> u64 {
         self.requests | self.tick << 42
+    }
+}
+
+/// After this time half of what an engine was given is forgotten.
+const HALF_MS: u64 = 8_192;
+
+/// How many bytes of prompts an engine was given to compute of late: what it was given last counts
+/// whole, what was given eight seconds ago counts half.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recent {
+    bytes: u64,
+    tick: u64,
+}
+
+const RECENT_TICK_MS: u64 = 64;
+const RECENT_TICKS: u64 = 1 << 32;
+
+impl Recent {
+    /// As it lies in a word.
+    pub fn from_word(word: u64) -> Self {
+        Self {
+            bytes: word & 0xffff_ffff,
+            tick: word >> 32,
+        }
+    }
+
+    /// The word.
+    pub fn word(self) -> u64 {
+        self.bytes.min(0xffff_ffff) | self.tick << 32
+    }
+
+    /// After so many more.
+    #[must_use]
+    pub fn after(self, bytes: u64, now_ms: u64) -> Self {
+        Self {
+            bytes: self.bytes(now_ms).saturating_add(bytes).min(0xffff_ffff),
+            tick: now_ms / RECENT_TICK_MS % RECENT_TICKS,
+        }
+    }
+
+    /// How many they are now. Between two halvings it goes down in a straight line.
+    pub fn bytes(self, now_ms: u64) -> u64 {
+        let ticks = (now_ms / RECENT_TICK_MS).wrapping_sub(self.tick) % RECENT_TICKS;
+        let age_ms = if ticks > RECENT_TICKS / 2 {
+            0 // another process read its clock a moment later
+        } else {
+            ticks * RECENT_TICK_MS
+        };
+        let halved = self.bytes >> (age_ms / HALF_MS).min(32);
+        halved - halved * (age_ms % HALF_MS) / (2 * HALF_MS)
     }
 }
 
@@ -176,8 +244,37 @@ mod tests {
             in_flight: 3,
             elsewhere: 2,
             waiting: 1,
-            cache_permille: 0,
+            ..Load::default()
         };
         assert_eq!(load.weight(), 6 * REQUEST);
+        assert_eq!(load.wait(), load.weight());
+    }
+
+    #[test]
+    fn prompts_that_are_not_computed_yet_are_waited_for() {
+        let load = Load {
+            in_flight: 2,
+            unread_bytes: 8_000,
+            recent_bytes: 32_000,
+            ..Load::default()
+        };
+        assert_eq!(load.weight(), 2 * REQUEST);
+        assert_eq!(load.wait(), 2 * REQUEST + 9_600 / BYTES_PER_WEIGHT);
+    }
+
+    #[test]
+    fn what_was_given_is_half_forgotten_every_eight_seconds() {
+        let given = Recent::default().after(10_000, 64_000);
+        let later = |ms| given.bytes(64_000 + ms);
+        assert_eq!(
+            [0, HALF_MS / 2, HALF_MS, 2 * HALF_MS].map(later),
+            [10_000, 7_500, 5_000, 2_500]
+        );
+        assert_eq!(later(1_000 * HALF_MS), 0);
+        assert_eq!(given.bytes(63_000), 10_000, "by a clock that is behind");
+        let more = given.after(1_000, 64_000 + HALF_MS);
+        assert_eq!(more.bytes(64_000 + HALF_MS), 6_000);
+        assert_eq!(Recent::from_word(more.word()), more);
+        assert_eq!(more.after(u64::MAX, 80_000).bytes(80_000), 0xffff_ffff);
     }
 }

@@ -13,17 +13,21 @@ mod prefix_index;
 mod prompt;
 mod retry_budget;
 mod ring;
+mod tail;
+mod under_way;
 
 #[cfg(test)]
 mod choice_tests;
 
 pub use choice::{Ask, Choice, GUARD_FLOOR, Members, Policy, Standing, choose, guard};
-pub use load::{Load, Others, REQUEST, Seen};
+pub use load::{BYTES_PER_WEIGHT, Load, Others, REQUEST, Recent, Seen};
 pub use places::{Candidate, pick};
 pub use prefix_index::{Holder, PrefixIndex, SET_WORDS};
 pub use prompt::{BEGINNINGS_MAX, Beginnings, PROMPT_BYTES_MAX, prompt_of};
 pub use retry_budget::RetryBudget;
 pub use ring::{Ring, session_point};
+pub use tail::Tail;
+pub use under_way::UnderWay;
 
 /// Spreads neighbouring numbers, so that a counter will do for a seed. Source: splitmix64.
 pub const fn mixed(seed: u64) -> u64 {

@@ -58,9 +58,21 @@ impl<'a> PrefixIndex<'a> {
         let tag = tag_of(hash);
         self.set(hash).iter().filter_map(move |word| {
             let word = word.load(Ordering::Relaxed);
+            if word >> (ENGINE_BITS + AGE_BITS) != tag {
+                return None;
+            }
             let holder = holder_of(word, now_ms);
-            (word >> (ENGINE_BITS + AGE_BITS) == tag && holder.age_ms < HELD_MS).then_some(holder)
+            (holder.age_ms < HELD_MS).then_some(holder)
         })
+    }
+
+    /// Brings the sets of these hashes near, all at once: one after the other each would be waited
+    /// for, and that is most of what a choice costs where much is held.
+    pub fn fetch(&self, hashes: &[u64]) {
+        let first = |hash: &u64| self.set(*hash).first();
+        let words = hashes.iter().filter_map(first);
+        let read = words.fold(0, |read, word| read ^ word.load(Ordering::Relaxed));
+        std::hint::black_box(read);
     }
 
     /// Remembers that `engine` was sent a prompt with these beginnings.
@@ -75,12 +87,13 @@ impl<'a> PrefixIndex<'a> {
         let fresh = word_of(hash, engine, now_ms);
         let words: Vec8 =
             std::array::from_fn(|at| set.get(at).map_or(0, |word| word.load(Ordering::Relaxed)));
+        if words.contains(&fresh) {
+            return;
+        }
         let Some(at) = place_for(&words, fresh, now_ms).filter(|at| *at < set.len()) else {
             return;
         };
-        if words[at] != fresh {
-            set[at].store(fresh, Ordering::Relaxed);
-        }
+        set[at].store(fresh, Ordering::Relaxed);
     }
 
     fn set(&self, hash: u64) -> &'a [AtomicU64] {
@@ -95,19 +108,23 @@ type Vec8 = [u64; SET_WORDS];
 /// Where a word goes: over the same pair, else over the oldest of a beginning that has enough
 /// holders, else into an empty place, else over the oldest of all.
 fn place_for(words: &Vec8, fresh: u64, now_ms: u64) -> Option<usize> {
-    let is_same = |word: u64| word >> AGE_BITS == fresh >> AGE_BITS;
-    if let Some(at) = words.iter().position(|word| *word != 0 && is_same(*word)) {
-        return Some(at);
-    }
     let tag = fresh >> (ENGINE_BITS + AGE_BITS);
-    let has_tag = |word: u64| word >> (ENGINE_BITS + AGE_BITS) == tag;
-    let is_famous = words.iter().filter(|word| has_tag(**word)).count() >= HOLDERS_MAX;
-    let age = |at: &usize| match words[*at] {
-        0 => u64::MAX,
-        word => holder_of(word, now_ms).age_ms,
-    };
-    let places = (0..SET_WORDS).filter(|at| !is_famous || has_tag(words[*at]));
-    places.max_by_key(age)
+    let mut holders = 0;
+    // Places and how old what lies there is, of this beginning's and of all.
+    let (mut own, mut any) = ((0, None), (0, None));
+    for (at, word) in words.iter().enumerate() {
+        let age = match *word {
+            0 => u64::MAX,
+            word if word >> AGE_BITS == fresh >> AGE_BITS => return Some(at),
+            word => holder_of(word, now_ms).age_ms,
+        };
+        if word >> (ENGINE_BITS + AGE_BITS) == tag {
+            holders += 1;
+            own = own.max((age, Some(at)));
+        }
+        any = any.max((age, Some(at)));
+    }
+    if holders < HOLDERS_MAX { any.1 } else { own.1 }
 }
 
 fn tag_of(hash: u64) -> u64 {

@@ -41,6 +41,7 @@ const fn ends() -> [usize; 36] {
 pub struct Beginnings {
     hashes: [u64; BEGINNINGS_MAX],
     count: usize,
+    prompt_bytes: usize,
 }
 
 impl Default for Beginnings {
@@ -48,6 +49,7 @@ impl Default for Beginnings {
         Self {
             hashes: [0; BEGINNINGS_MAX],
             count: 0,
+            prompt_bytes: 0,
         }
     }
 }
@@ -56,7 +58,7 @@ impl Beginnings {
     /// The beginnings of `prompt`. `seed`: whose it is; equal prompts of two seeds have nothing in
     /// common. Cost: one pass over at most [`PROMPT_BYTES_MAX`] bytes.
     pub fn of(prompt: &[u8], seed: u64) -> Self {
-        let mut found = Self::default();
+        let mut found = Self::unknown(prompt.len());
         let (mut begin, mut hash) = (0, seed);
         for (slot, end) in found.hashes.iter_mut().zip(ENDS) {
             let Some(block) = prompt.get(begin..end) else {
@@ -71,6 +73,19 @@ impl Beginnings {
             found.count += 1;
         }
         found
+    }
+
+    /// Of a prompt of which only the length is known.
+    pub fn unknown(prompt_bytes: usize) -> Self {
+        Self {
+            prompt_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// Length of the whole prompt.
+    pub fn prompt_bytes(&self) -> usize {
+        self.prompt_bytes
     }
 
     /// The hashes, the shortest beginning's first.

@@ -65,7 +65,7 @@ pub enum WorkerWord {
 }
 
 /// The words of an engine's slot, which all workers and control write. What they mean is said in
-/// `routing`; the last one is free.
+/// `routing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineWord {
     /// How its requests ended of late: `routing::health::Outcomes`.
@@ -82,6 +82,8 @@ pub enum EngineWord {
     Seen = 5,
     /// Requests that other houses have with it: `routing::Others`.
     Others = 6,
+    /// What it was given to compute of late: `routing::Recent`.
+    Recent = 7,
 }
 
 /// Offsets for one set of sizes.
@@ -309,7 +311,7 @@ mod tests {
                 own(layout.turns(engine));
                 own(layout.floor(engine)..layout.floor(engine) + 1);
                 let first = layout.engine(engine, EngineWord::Outcomes);
-                own(first..layout.engine(engine, EngineWord::Others) + 1);
+                own(first..layout.engine(engine, EngineWord::Recent) + 1);
                 own(layout.tally(engine));
             }
             own(layout.keys());

@@ -5,7 +5,8 @@
 //! ```text
 //! header     512 words   what the file is (see `header`), then the few words that change
 //! workers    8 a slot    state, heartbeat, drain deadline: one cache line each
-//! in flight  a row an engine, a word a worker: requests that the worker has with the engine
+//! in flight  a row an engine, a word a worker: what the worker has under way with the engine
+//!            (see `crate::routing::UnderWay`)
 //! turns      a row an engine: the least that anyone was served who waits for it, by worker, and
 //!            what whoever went last was (see `crate::fairness`)
 //! engines    8 a slot    how an engine fares: one cache line each
@@ -27,7 +28,7 @@ pub use header::{AttachError, BootId, HEADER_BYTES, Header, check_header, header
 pub use layout::{EngineWord, Layout, SizeError, Sizes, WorkerWord};
 
 /// Raised with every change of what the words of the segment mean.
-pub const LAYOUT_VERSION: u64 = 6;
+pub const LAYOUT_VERSION: u64 = 7;
 
 /// Words of the header that change while the house is up. The first four are read with every
 /// request and seldom written; the key writer's own words have a cache line to themselves.
@@ -40,6 +41,8 @@ pub mod word {
     pub const ACCOUNTS_READY: usize = 18;
     /// Generation of the prices that accounts have of their own.
     pub const PRICES_GENERATION: usize = 19;
+    /// Worker slots that were ever used: the rest of a row of words by worker is not read.
+    pub const WORKERS_HIGH: usize = 20;
     /// First of the counts of the key table.
     pub const KEY_COUNTS: usize = 24;
     /// When control's event loop last turned, monotonic milliseconds.

@@ -32,8 +32,9 @@ const PUT_BYTES: usize = 32 * 1024;
 pub(super) struct Relaying<'a> {
     journey: &'a Journey,
     engine: Arc<Engine>,
-    /// Boxed: each step that owns this would have room for it of its own.
     source: Box<Source>,
+    /// What was taken of it already.
+    first: Option<Piece>,
     /// Until the end is put in: whoever sees the end sees the engine free.
     place: Option<Place>,
     status: StatusCode,
@@ -94,21 +95,14 @@ impl Through {
 
 impl<'a> Relaying<'a> {
     pub fn new(journey: &'a Journey, reached: Reached) -> Self {
-        let (parts, body) = reached.answer.into_parts();
-        let limits = &journey.limits;
-        // Only the client of a stream can be given a comment.
-        let comment = match journey.kind {
-            AnswerKind::Stream => limits.comment,
-            AnswerKind::Whole | AnswerKind::Plain => limits.stall,
-        };
-        let engine = Arc::clone(&reached.engine);
         Self {
             journey,
             engine: reached.engine,
-            source: Box::new(Source::new(engine, reached.link, body, limits, comment)),
+            source: reached.source,
+            first: reached.first,
             place: Some(reached.place),
-            status: parts.status,
-            headers: parts.headers,
+            status: reached.status,
+            headers: reached.headers,
             asked_ns: reached.asked_ns,
             first_byte_ns: 0,
         }
@@ -138,7 +132,7 @@ impl<'a> Relaying<'a> {
     async fn relay(mut self, mut through: Through) {
         let mut frames = Vec::new();
         loop {
-            let first = self.source.next().await;
+            let first = self.next_piece().await;
             let end = self.take_ready(first, &mut through, &mut frames).await;
             let is_over = end.is_some();
             let is_clean = end
@@ -151,6 +145,13 @@ impl<'a> Relaying<'a> {
             if is_over || !self.has_room(&through).await {
                 return;
             }
+        }
+    }
+
+    async fn next_piece(&mut self) -> Piece {
+        match self.first.take() {
+            Some(first) => first,
+            None => self.source.next().await,
         }
     }
 
@@ -286,7 +287,7 @@ impl<'a> Relaying<'a> {
         }
         let mut body = Vec::with_capacity(bytes_min);
         loop {
-            match self.source.next().await {
+            match self.next_piece().await {
                 Piece::Data(data) => {
                     self.note_data(&data);
                     body.extend_from_slice(&data);
@@ -382,6 +383,9 @@ impl<'a> Relaying<'a> {
         if self.first_byte_ns == 0 {
             let now_ns = clock::monotonic_ns();
             self.first_byte_ns = now_ns.saturating_sub(self.journey.started_ns).max(1);
+            if let Some(place) = &mut self.place {
+                place.note_read();
+            }
             if self.journey.kind == AnswerKind::Stream && self.status.is_success() {
                 let after_ns = now_ns.saturating_sub(self.asked_ns);
                 self.journey.note_pace(self.engine.slot(), after_ns);
@@ -422,7 +426,7 @@ impl<'a> Relaying<'a> {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let media_type = value.as_bytes().split(|byte| *byte == b';').next();
         media_type.is_some_and(|one| one.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))

@@ -262,9 +262,10 @@ impl Fleet {
         };
         let pools: Vec<Pool> = pools
             .iter()
-            .map(|(policy, slots)| {
+            .enumerate()
+            .map(|(at, (policy, slots))| {
                 let engines: Result<_, _> = slots.iter().map(find).collect();
-                Ok(Pool::new(*policy, engines?))
+                Ok(Pool::new(*policy, engines?).following(before.pool(at)))
             })
             .collect::<Result<_, _>>()?;
         for engine in before.engines.iter().chain(&known) {

@@ -27,7 +27,7 @@ use super::gate::{Asker, Entered, Gate};
 use super::journey::{Journey, Turn};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
-use super::pool::{Wish, preferring};
+use super::pool::{Wish, missing_bytes, preferring};
 use super::relay::Relay;
 use super::request::{AnswerKind, Outbound};
 use super::tally::Tally;
@@ -272,10 +272,13 @@ impl Forwarder {
             return Ok(Turn::Open);
         };
         let beginnings = pool.beginnings(&self.segment, wish, order.outbound.body());
-        let chosen = pool.choose(&self.segment, wish, &beginnings, &[]);
-        let engines = preferring(chosen, pool.engines());
+        let choice = pool.choose(&self.segment, wish, &beginnings, &[]);
+        let engines = preferring(choice.map(|(engine, _)| engine), pool.engines());
         match self.gate.enter(asker, engines) {
-            Entered::Placed(place) => Ok(Turn::Placed(place)),
+            Entered::Placed(mut place) => {
+                place.give(missing_bytes(choice, &beginnings, &place));
+                Ok(Turn::Placed(place))
+            }
             Entered::Waiting(waiting) => Ok(Turn::Waiting(waiting)),
             Entered::Full { retry_after_ms } => Err(retry_after_ms),
             Entered::Nowhere => Ok(Turn::Open),

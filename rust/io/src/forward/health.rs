@@ -116,11 +116,14 @@ impl Journey {
         }
     }
 
-    /// A stream began so long after the engine was asked for it.
+    /// A stream began so long after the engine was asked for it, or had not begun by then.
     pub fn note_pace(&self, engine: usize, after_ns: u64) {
         let now_ms = clock::monotonic_ms();
-        self.segment
-            .note_engine_pace(engine, after_ns / 1_000, now_ms);
+        let pace_us = after_ns / 1_000;
+        self.segment.note_engine_pace(engine, pace_us, now_ms);
+        if let (true, Some(pool)) = (self.limits.hedge, self.fleet.pool(self.pool)) {
+            pool.tail().note(pace_us);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::fleet::Fleet;
 use super::gate::{Asker, Entered, Gate, Place, Waiting, overloaded};
 use super::limits::Limits;
 use super::mailbox::{End, Mailbox};
-use super::pool::{Wish, preferring};
+use super::pool::{Wish, missing_bytes, preferring};
 use super::request::{AnswerKind, Outbound};
 use crate::segment::Segment;
 
@@ -73,12 +73,9 @@ impl Journey {
         };
         let mut tried = Vec::new();
         loop {
-            let engine = Arc::clone(place.engine());
-            tried.push(engine.slot());
-            self.mailbox.set_engine(engine.slot());
-            match self.patiently(Box::pin(self.reach(&engine, place))).await {
+            let begun = Box::pin(self.begin(place, &mut tried, &beginnings));
+            match self.patiently(begun).await {
                 Err(error) => {
-                    self.note_end(engine.slot(), error.kind);
                     let tries_max = tries_max(error.retry);
                     let next = Box::pin(self.next_place(&tried, tries_max, &beginnings));
                     match next.await {
@@ -87,7 +84,7 @@ impl Journey {
                     }
                 }
                 Ok(reached) => {
-                    if reached.answer.status().is_success() {
+                    if reached.status.is_success() {
                         // It is asked no more: a long prompt is not kept while its answer lasts.
                         self.outbound.drop_body();
                     }
@@ -140,7 +137,10 @@ impl Journey {
                 place.ok_or_else(nobody)
             }
             Turn::Placed(place) => Ok(place),
-            Turn::Waiting(waiting) => waiting.place().await,
+            Turn::Waiting(waiting) => waiting.place().await.map(|mut place| {
+                place.give(beginnings.prompt_bytes() as u64);
+                place
+            }),
         }
     }
 
@@ -166,7 +166,7 @@ impl Journey {
     }
 
     /// A place at an engine that was not tried, if there is one: the chosen one, where it has room.
-    async fn place_beside(
+    pub(super) async fn place_beside(
         &self,
         tried: &[usize],
         beginnings: &Beginnings,
@@ -174,21 +174,23 @@ impl Journey {
         let Some(pool) = self.fleet.pool(self.pool) else {
             return Ok(None);
         };
-        let chosen = pool.choose(&self.segment, &self.wish, beginnings, tried);
+        let choice = pool.choose(&self.segment, &self.wish, beginnings, tried);
         let left = pool.engines().iter();
         let left = preferring(
-            chosen,
+            choice.map(|(engine, _)| engine),
             left.filter(|engine| !tried.contains(&engine.slot())),
         );
         let Some(asker) = self.asker else {
             return Ok(self.gate.pass(&left));
         };
-        match self.gate.enter(asker, left) {
-            Entered::Placed(place) => Ok(Some(place)),
-            Entered::Waiting(waiting) => waiting.place().await.map(Some),
-            Entered::Nowhere => Ok(None),
-            Entered::Full { retry_after_ms } => Err(overloaded(retry_after_ms)),
-        }
+        let mut place = match self.gate.enter(asker, left) {
+            Entered::Placed(place) => place,
+            Entered::Waiting(waiting) => waiting.place().await?,
+            Entered::Nowhere => return Ok(None),
+            Entered::Full { retry_after_ms } => return Err(overloaded(retry_after_ms)),
+        };
+        place.give(missing_bytes(choice, beginnings, &place));
+        Ok(Some(place))
     }
 
     fn earn_retry(&self) {
@@ -199,7 +201,7 @@ impl Journey {
     }
 
     /// Whether there was something left for a retry.
-    fn spend_retry(&self) -> bool {
+    pub(super) fn spend_retry(&self) -> bool {
         let after = |word| Some(RetryBudget::from_word(word).spent()?.word());
         self.retries
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after)

@@ -27,4 +27,6 @@ pub struct Limits {
     pub waiting_max: usize,
     /// How long one waits before it is refused.
     pub wait: Duration,
+    /// Whether a second engine is asked for a stream that begins later than nineteen of twenty.
+    pub hedge: bool,
 }

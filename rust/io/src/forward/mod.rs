@@ -16,6 +16,7 @@ mod fleet;
 mod forwarder;
 mod gate;
 mod health;
+mod hedging;
 mod journey;
 mod limits;
 mod mailbox;

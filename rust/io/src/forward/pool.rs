@@ -1,19 +1,22 @@
 //! The engines that serve one model, and what is known of them when one is to be chosen.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenmill_core::routing::health::{Cause, Pace, slowest};
 use tokenmill_core::routing::{
-    Ask, Beginnings, Holder, Members, Policy, Ring, Standing, choose, mixed, prompt_of,
+    Ask, Beginnings, Holder, Load, Members, Policy, Ring, Standing, Tail, choose, mixed, prompt_of,
 };
 
 use super::fleet::Engine;
+use super::gate::Place;
 use crate::clock;
 use crate::segment::Segment;
 
-/// How old the mean load may be: to sum up a thousand engines takes as long as forty choices.
+/// How old the mean load may be.
 const MEAN_MS: u64 = 20;
+/// Engines that it is taken of, others each time: a thousand take as long as twenty choices.
+const MEAN_OF: usize = 64;
 
 /// What a request goes by in the choice of its engine.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,35 @@ pub(super) struct Wish {
     pub seed: u64,
 }
 
+/// An engine that was chosen, and why.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Chosen {
+    slot: usize,
+    prompt_bytes: usize,
+    held_bytes: usize,
+}
+
+impl Chosen {
+    /// Of a prompt of which it is not known who holds what.
+    pub fn nobody(prompt_bytes: usize) -> Self {
+        Self {
+            slot: usize::MAX,
+            prompt_bytes,
+            held_bytes: 0,
+        }
+    }
+
+    /// Bytes of the prompt that this engine has to compute, as far as is known.
+    pub fn missing_bytes(&self, slot: usize) -> u64 {
+        let held_bytes = if slot == self.slot {
+            self.held_bytes
+        } else {
+            0
+        };
+        self.prompt_bytes.saturating_sub(held_bytes) as u64
+    }
+}
+
 /// A pool of one fleet.
 pub(super) struct Pool {
     policy: Policy,
@@ -34,6 +66,8 @@ pub(super) struct Pool {
     ring: Ring,
     mean: AtomicU64,
     mean_ms: AtomicU64,
+    /// How late its streams begin, in this worker.
+    tail: Mutex<Tail>,
 }
 
 impl Pool {
@@ -49,7 +83,25 @@ impl Pool {
             ring,
             mean: AtomicU64::new(0),
             mean_ms: AtomicU64::new(0),
+            tail: Mutex::default(),
         }
+    }
+
+    /// Goes on with what was learnt of one that had some of its engines.
+    pub fn following(self, before: Option<&Self>) -> Self {
+        let is_known = |engine: &Arc<Engine>| {
+            let same = |other: &Arc<Engine>| Arc::ptr_eq(engine, other);
+            before.is_some_and(|pool| pool.engines.iter().any(same))
+        };
+        if let Some(before) = before.filter(|_| self.engines.iter().any(is_known)) {
+            *self.tail() = before.tail().clone();
+        }
+        self
+    }
+
+    /// How late its streams begin.
+    pub fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn engines(&self) -> &[Arc<Engine>] {
@@ -69,18 +121,19 @@ impl Pool {
                 let seed = mixed(segment.incarnation() ^ mixed(owner));
                 Beginnings::of(prompt_of(body), seed)
             }
-            _ => Beginnings::default(),
+            Some(_) => Beginnings::unknown(body.len()),
+            None => Beginnings::default(),
         }
     }
 
-    /// The engine that the policy chooses of those that were not tried and have room.
+    /// The engine that the policy chooses of those that were not tried and have room, and why.
     pub fn choose(
         &self,
         segment: &Segment,
         wish: &Wish,
         beginnings: &Beginnings,
         tried: &[usize],
-    ) -> Option<&Arc<Engine>> {
+    ) -> Option<(&Arc<Engine>, Chosen)> {
         let now_ms = clock::monotonic_ms();
         let ask = Ask {
             policy: self.policy,
@@ -97,10 +150,16 @@ impl Pool {
             tried,
             now_ms,
         };
-        let engine = &self.engines[choose(&now, &ask)?.member];
+        let choice = choose(&now, &ask)?;
+        let engine = &self.engines[choice.member];
         ask.index.note(beginnings, engine.slot(), now_ms);
         segment.note_engine_asked(engine.slot(), now_ms);
-        Some(engine)
+        let chosen = Chosen {
+            slot: engine.slot(),
+            prompt_bytes: beginnings.prompt_bytes(),
+            held_bytes: choice.held_bytes,
+        };
+        Some((engine, chosen))
     }
 
     fn member(&self, slot: usize) -> Option<usize> {
@@ -127,6 +186,17 @@ impl Pool {
         self.exclude(segment, slot, Cause::Slow, now_ms)
             .then_some(slot)
     }
+}
+
+/// Bytes of the prompt that the engine of a place has to compute.
+pub(super) fn missing_bytes(
+    choice: Option<(&Arc<Engine>, Chosen)>,
+    beginnings: &Beginnings,
+    place: &Place,
+) -> u64 {
+    let nobody = || Chosen::nobody(beginnings.prompt_bytes());
+    let chosen = choice.map_or_else(nobody, |(_, chosen)| chosen);
+    chosen.missing_bytes(place.engine().slot())
 }
 
 /// The engines with the chosen one first.
@@ -175,10 +245,8 @@ impl Members for PoolNow<'_> {
         self.segment.engine_standing(self.slot(member), self.now_ms)
     }
 
-    fn weight(&self, member: usize) -> u64 {
-        self.segment
-            .engine_load(self.slot(member), self.now_ms)
-            .weight()
+    fn load(&self, member: usize) -> Load {
+        self.segment.engine_load(self.slot(member), self.now_ms)
     }
 
     fn mean_weight(&self) -> u64 {
@@ -186,8 +254,12 @@ impl Members for PoolNow<'_> {
         if self.now_ms.abs_diff(pool.mean_ms.load(Ordering::Relaxed)) < MEAN_MS {
             return pool.mean.load(Ordering::Relaxed);
         }
-        let sum: u64 = (0..self.count()).map(|member| self.weight(member)).sum();
-        let mean = sum / self.count().max(1) as u64;
+        let count = self.count();
+        let begin = usize::try_from(mixed(self.now_ms) >> 32).unwrap_or(0);
+        let looks = count.min(MEAN_OF);
+        let members = (0..looks).map(|look| (begin + look * count / looks) % count);
+        let sum: u64 = members.map(|member| self.load(member).weight()).sum();
+        let mean = sum / looks.max(1) as u64;
         pool.mean.store(mean, Ordering::Relaxed);
         pool.mean_ms.store(self.now_ms, Ordering::Relaxed);
         mean

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use tokenmill_core::counters::Counter;
 use tokio::time::timeout;
@@ -14,14 +14,18 @@ use super::gate::Place;
 use super::health::outcome_of;
 use super::journey::Journey;
 use super::request::AnswerKind;
-use super::source::DEPARTED_LOOK;
+use super::source::{DEPARTED_LOOK, Piece, Source};
 use crate::clock;
 
 /// An engine that has begun to answer.
 pub(super) struct Reached {
     pub engine: Arc<Engine>,
-    pub link: Link,
-    pub answer: Response<Incoming>,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Boxed: each step that owns this would have room for it of its own.
+    pub source: Box<Source>,
+    /// What was taken of the body already.
+    pub first: Option<Piece>,
     /// When it was asked.
     pub asked_ns: u64,
     /// The engine's, until it is dropped.
@@ -37,7 +41,9 @@ impl Journey {
     ) -> Result<Reached, ForwardError> {
         place.note_asked();
         match self.reach_once(engine).await {
-            Ok((link, answer, asked_ns)) => Ok(reached(engine, link, answer, (asked_ns, place))),
+            Ok((link, answer, asked_ns)) => {
+                Ok(self.reached(engine, link, answer, (asked_ns, place)))
+            }
             Err(error) => {
                 place.note_outcome(outcome_of(error.kind));
                 Err(error)
@@ -135,6 +141,32 @@ impl Journey {
         }
     }
 
+    fn reached(
+        &self,
+        engine: &Arc<Engine>,
+        link: Link,
+        answer: Response<Incoming>,
+        (asked_ns, mut place): (u64, Place),
+    ) -> Reached {
+        place.note_answer();
+        let (parts, body) = answer.into_parts();
+        // Only the client of a stream can be given a comment.
+        let comment = match self.kind {
+            AnswerKind::Stream => self.limits.comment,
+            AnswerKind::Whole | AnswerKind::Plain => self.limits.stall,
+        };
+        let source = Source::new(Arc::clone(engine), link, body, &self.limits, comment);
+        Reached {
+            engine: Arc::clone(engine),
+            status: parts.status,
+            headers: parts.headers,
+            source: Box::new(source),
+            first: None,
+            asked_ns,
+            place,
+        }
+    }
+
     /// Whether a request that a kept connection lost may be sent once more: a generation leaves
     /// nothing behind on an engine, and other requests only where HTTP says so.
     fn may_repeat(&self) -> bool {
@@ -151,21 +183,5 @@ async fn unless_departed<T>(engine: &Engine, work: impl Future<Output = T>) -> O
             Err(_) if engine.has_departed(clock::monotonic_ms()) => return None,
             Err(_) => {}
         }
-    }
-}
-
-fn reached(
-    engine: &Arc<Engine>,
-    link: Link,
-    answer: Response<Incoming>,
-    (asked_ns, mut place): (u64, Place),
-) -> Reached {
-    place.note_answer();
-    Reached {
-        engine: Arc::clone(engine),
-        link,
-        answer,
-        asked_ns,
-        place,
     }
 }

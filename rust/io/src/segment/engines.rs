@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokenmill_core::counters::{EngineCounter, cumulate_engine};
 use tokenmill_core::routing::health::{Cause, Exclusion, Outcomes, Pace, TRIAL_MS, warm_permille};
-use tokenmill_core::routing::{Load, Others, PrefixIndex, Seen, Standing};
+use tokenmill_core::routing::{Load, Others, PrefixIndex, Recent, Seen, Standing};
 use tokenmill_core::segment::EngineWord;
 
 use super::Segment;
@@ -53,11 +53,22 @@ impl Segment {
     pub fn engine_load(&self, engine: usize, now_ms: u64) -> Load {
         let seen = Seen::from_word(self.read(engine, EngineWord::Seen), now_ms);
         let others = Others::from_word(self.read(engine, EngineWord::Others), now_ms);
-        let load = seen.load(self.engine_in_flight(engine));
+        let under_way = self.engine_under_way(engine, Ordering::Relaxed);
+        let recent = Recent::from_word(self.read(engine, EngineWord::Recent));
+        let load = seen.load(under_way.requests);
         Load {
             elsewhere: load.elsewhere.max(others.requests),
+            unread_bytes: under_way.unread_bytes,
+            recent_bytes: recent.bytes(now_ms),
             ..load
         }
+    }
+
+    /// Notes that an engine was given so many bytes of a prompt to compute.
+    pub fn note_engine_given(&self, engine: usize, bytes: u64, now_ms: u64) {
+        self.change(engine, EngineWord::Recent, |word| {
+            Recent::from_word(word).after(bytes, now_ms).word()
+        });
     }
 
     /// Notes that a request goes to the engine: if that is on trial, this is the one.
@@ -145,6 +156,7 @@ impl Segment {
             (EngineWord::TrialMs, 0),
             (EngineWord::SinceMs, since_ms),
             (EngineWord::Seen, 0),
+            (EngineWord::Recent, 0),
         ] {
             self.engine_word(engine, word)
                 .store(value, Ordering::Relaxed);

@@ -23,6 +23,7 @@ use std::sync::{Mutex, PoisonError};
 use memmap2::MmapRaw;
 use tokenmill_core::counters::{Counter, Histogram, cumulate};
 use tokenmill_core::keys::{self, COUNT_WORDS, Digest, KeyRecord, KeyRefusal, KeyTable, TableFull};
+use tokenmill_core::routing::UnderWay;
 use tokenmill_core::segment::{AttachError, Header, Layout, SizeError, Sizes, WorkerWord, word};
 use tokenmill_core::wallet::{CONTROL, Claimer};
 
@@ -262,22 +263,46 @@ impl Segment {
 
     /// Adds to the requests that `worker` has in flight with `engine`.
     pub fn engine_in_flight_add(&self, worker: usize, engine: usize, delta: i64) {
-        self.in_flight(engine)[worker].fetch_add(delta.cast_unsigned(), Ordering::Relaxed);
+        self.engine_under_way_add(worker, engine, UnderWay::change(delta, 0));
+    }
+
+    /// Adds an [`UnderWay::change`] to what `worker` has under way with `engine`.
+    pub fn engine_under_way_add(&self, worker: usize, engine: usize, change: u64) {
+        let word = self.own_in_flight(worker, engine);
+        word.fetch_add(change, Ordering::Relaxed);
     }
 
     /// Requests in flight with an engine, over all workers.
     pub fn engine_in_flight(&self, engine: usize) -> u64 {
-        let words = self.in_flight(engine).iter();
-        words
-            .map(|word| read_in_flight(word, Ordering::Relaxed))
-            .sum()
+        self.engine_under_way(engine, Ordering::Relaxed).requests
+    }
+
+    /// What all workers have under way with an engine. Cost: a cache line for eight workers.
+    fn engine_under_way(&self, engine: usize, ordering: Ordering) -> UnderWay {
+        let high = self.word(word::WORKERS_HIGH).load(ordering);
+        let row = self.in_flight(engine);
+        let used = usize::try_from(high).map_or(row.len(), |high| high.min(row.len()));
+        let told = row[..used].iter().map(|word| word.load(ordering));
+        told.fold(UnderWay::default(), |sum, word| {
+            sum.with(UnderWay::from_word(word))
+        })
+    }
+
+    /// The word that `worker` adds to; whoever reads rows knows of it from now on.
+    fn own_in_flight(&self, worker: usize, engine: usize) -> &AtomicU64 {
+        let high = self.word(word::WORKERS_HIGH);
+        if high.load(Ordering::Relaxed) <= worker as u64 {
+            high.fetch_max(worker as u64 + 1, Ordering::SeqCst);
+        }
+        &self.in_flight(engine)[worker]
     }
 
     /// Requests that a worker has in flight, over all engines.
     pub fn worker_in_flight(&self, worker: usize) -> u64 {
         let engines = 0..self.layout.sizes().engines_max;
         engines
-            .map(|engine| read_in_flight(&self.in_flight(engine)[worker], Ordering::Relaxed))
+            .map(|engine| self.in_flight(engine)[worker].load(Ordering::Relaxed))
+            .map(|word| UnderWay::from_word(word).requests)
             .sum()
     }
 
@@ -369,9 +394,4 @@ impl Segment {
         // never truncated: a new segment is another file.
         unsafe { std::slice::from_raw_parts(words, self.layout.total_bytes() / 8) }
     }
-}
-
-/// A cell is below zero only if a worker that was declared dead still counted down: none is meant.
-fn read_in_flight(cell: &AtomicU64, ordering: Ordering) -> u64 {
-    u64::try_from(cell.load(ordering).cast_signed()).unwrap_or(0)
 }

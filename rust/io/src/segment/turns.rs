@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokenmill_core::fairness::on_entry;
 use tokenmill_core::segment::WorkerWord;
 
-use super::{Segment, read_in_flight};
+use super::Segment;
 
 /// How long a worker's word of who waits there is believed.
 const TOLD_MS: u64 = 50;
@@ -23,14 +23,11 @@ impl Segment {
         if self.engine_in_flight(engine) >= places {
             return false;
         }
-        let row = self.in_flight(engine);
-        row[worker].fetch_add(1, Ordering::SeqCst);
-        let taken: u64 = row
-            .iter()
-            .map(|word| read_in_flight(word, Ordering::SeqCst))
-            .sum();
+        let own = self.own_in_flight(worker, engine);
+        own.fetch_add(1, Ordering::SeqCst);
+        let taken = self.engine_under_way(engine, Ordering::SeqCst).requests;
         if taken > places {
-            row[worker].fetch_sub(1, Ordering::SeqCst);
+            own.fetch_sub(1, Ordering::SeqCst);
         }
         taken <= places
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokenmill_core::fairness::{
     Ahead, Line, Next, Supply, averaged, expected_wait_ns, is_first, share,
 };
-use tokenmill_core::routing::{Candidate, Standing, pick};
+use tokenmill_core::routing::{Candidate, Standing, UnderWay, pick};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
@@ -352,6 +352,7 @@ impl Gate {
             counted,
             has_answered: false,
             outcome: None,
+            unread: 0,
         }
     }
 
@@ -393,7 +394,8 @@ impl Gate {
 
     fn give_back(self: &Arc<Self>, place: &Place) {
         let slot = place.engine.slot();
-        self.segment.engine_in_flight_add(self.worker, slot, -1);
+        let change = UnderWay::change(-1, -i64::from(place.unread));
+        self.segment.engine_under_way_add(self.worker, slot, change);
         if place.engine.places() == 0 {
             return;
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokenmill_core::counters::{EngineCounter, EngineOutcome, Histogram};
+use tokenmill_core::routing::UnderWay;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ pub(in crate::forward) struct Place {
     pub(super) has_answered: bool,
     /// How the request ended at the engine; `None`: it was not asked.
     pub(super) outcome: Option<EngineOutcome>,
+    /// Of its prompt, counted as still to be computed; in blocks of [`UnderWay`].
+    pub(super) unread: u32,
 }
 
 impl Place {
@@ -48,6 +51,27 @@ impl Place {
     fn count(&self, counter: EngineCounter) {
         let slot = self.engine.slot();
         self.gate.segment.count_engine(slot, counter, 1);
+    }
+
+    /// Its prompt is the engine's to compute, of which so much is missing there; until it is read,
+    /// others that come wait for it.
+    pub fn give(&mut self, missing_bytes: u64) {
+        let (slot, now_ms) = (self.engine.slot(), clock::monotonic_ms());
+        let segment = &self.gate.segment;
+        self.unread = UnderWay::blocks(missing_bytes);
+        let change = UnderWay::change(0, i64::from(self.unread));
+        segment.engine_under_way_add(self.gate.worker, slot, change);
+        segment.note_engine_given(slot, missing_bytes, now_ms);
+    }
+
+    /// The first token came: the prompt is computed.
+    pub fn note_read(&mut self) {
+        let unread = std::mem::take(&mut self.unread);
+        if unread > 0 {
+            let change = UnderWay::change(0, -i64::from(unread));
+            let (slot, worker) = (self.engine.slot(), self.gate.worker);
+            self.gate.segment.engine_under_way_add(worker, slot, change);
+        }
     }
 
     /// The engine has begun to answer: how long the place is held tells how long others wait.
