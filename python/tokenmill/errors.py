@@ -163,6 +163,13 @@ class NoEngine(ServiceUnavailable):
     code = "no_engine"
 
 
+class EnginesDraining(ServiceUnavailable):
+    """The engines of this model are being drained for a restart and take nothing new. Try again in
+    a moment."""
+
+    code = "draining"
+
+
 class ModelLoading(ServiceUnavailable):
     """The model is loading. Try again in a moment."""
 

@@ -44,6 +44,13 @@ class Route(Struct, frozen=True, kw_only=True):
     parent: str = ""  # an adapter's base model
 
 
+class DrainedModel(Struct, frozen=True):
+    """A model, or an alias of one, that only engines serve that are being drained."""
+
+    account_id: int  # 0: everyone's
+    name: str
+
+
 class Fleet(Struct, frozen=True, kw_only=True):
     """Everything a worker needs to route; `routes` in the order of preference for `auto`."""
 
@@ -52,6 +59,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     pools: tuple[tuple[int, ...], ...] = ()
     routes: tuple[Route, ...] = ()
     aliases: dict[str, str] = {}
+    drained: tuple[DrainedModel, ...] = ()
 
     def is_loading(self) -> bool:
         """Whether some engine is on its way up: a missing model may yet come."""

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from tokenmill.engines.recognition import EngineKind, Task
 from tokenmill.errors import (
     ApiError,
+    EnginesDraining,
     InvalidRequest,
     ModelLoading,
     ModelNotFound,
@@ -22,6 +23,9 @@ AUTO = "auto"
 NO_POOL = 1 << 30
 RETRY_MS = 1_000
 """When to come back for an engine that starts or returns: discovery looks twice a second."""
+
+DRAINED_RETRY_MS = 5_000
+"""The same for engines that are drained: somebody restarts them, which takes longer."""
 
 _ELSEWHERE = {
     "generate": "makes embeddings; send it to /embeddings",
@@ -51,6 +55,12 @@ class FleetIndex:
             if route is not None:
                 return route
         return None
+
+    def is_drained(self, name: str | None, account_id: int) -> bool:
+        """Whether the engines of what `name` means for an account are all being drained; None:
+        whether those of any model are."""
+        mine = (each for each in self.fleet.drained if each.account_id in (0, account_id))
+        return any(name is None or each.name == name for each in mine)
 
     def pool_now(self, route: Route) -> int:
         """The pool of a route that may be of an earlier fleet, in which pools had other numbers;
@@ -97,7 +107,7 @@ def resolve(
         for each in index.visible(account_id):
             if each.task == task and not each.parent and is_allowed(each, None, allowed):
                 return each
-        return _nothing_there(index)
+        return _nothing_there(index, None, account_id)
     route = index.find(asked, account_id)
     if route is None:
         return _not_found(index, asked, account_id, task)
@@ -124,16 +134,18 @@ def _kind_of(kinds: set[EngineKind]) -> EngineKind:
     return kinds.pop() if len(kinds) == 1 else "openai"
 
 
-def _nothing_there(index: FleetIndex) -> ApiError:
+def _nothing_there(index: FleetIndex, asked: str | None, account_id: int) -> ApiError:
     if index.fleet.is_loading():
         return ModelLoading(retry_after_ms=RETRY_MS)
+    if index.is_drained(asked, account_id):
+        return EnginesDraining(retry_after_ms=DRAINED_RETRY_MS)
     return NoEngine(retry_after_ms=RETRY_MS)
 
 
 def _not_found(index: FleetIndex, asked: str, account_id: int, task: Task) -> ApiError:
     has_any = any(route.task == task for route in index.visible(account_id))
-    if index.fleet.is_loading() or not has_any:
-        return _nothing_there(index)
+    if index.fleet.is_loading() or not has_any or index.is_drained(asked, account_id):
+        return _nothing_there(index, asked, account_id)
     message = (
         f"The model '{asked[:128]}' does not exist, or you have no access to it. "
         'GET /v1/models lists the models you can use; "auto" picks one.'

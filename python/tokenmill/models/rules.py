@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
-from tokenmill.models.fleet import Engine, Fleet, Route
+from tokenmill.models.fleet import DrainedModel, Engine, Fleet, Route
 
 CHAT_ALIASES = ("meta-llama/Llama-3.1-8B-Instruct", "your-model-id")
 """Ids that the published examples use; on the embedded engine they mean its chat model."""
@@ -94,6 +94,7 @@ def build_fleet(
         pools=tuple(tuple(slots[name] for name in offer.engines) for offer in offers),
         routes=tuple(_route(offer, pool) for pool, offer in enumerate(offers)),
         aliases=_aliases(aliases, offers),
+        drained=_drained(ranked, aliases, offers),
     )
 
 
@@ -119,6 +120,21 @@ def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
                 offer.engines.append(report.name)
                 offers[key] = replace(offer, model=_narrower(offer.model, model))
     return list(offers.values())
+
+
+def _drained(
+    ranked: Sequence[EngineReport], aliases: Mapping[str, str], offers: Sequence[_Offer]
+) -> tuple[DrainedModel, ...]:
+    """What would be served if nobody were drained, and is not."""
+    whole = _offers([replace(report, is_draining=False) for report in ranked])
+    served = {(offer.account_id, offer.model.id) for offer in offers}
+    gone = [offer for offer in whole if (offer.account_id, offer.model.id) not in served]
+    public = {offer.model.id for offer in gone if not offer.account_id}
+    names = [name for name, end in _aliases(aliases, whole).items() if end in public]
+    return tuple(
+        [DrainedModel(offer.account_id, offer.model.id) for offer in gone]
+        + [DrainedModel(0, name) for name in names]
+    )
 
 
 def _narrower(one: ServedModel, other: ServedModel) -> ServedModel:
@@ -202,7 +218,7 @@ def _end_of(name: str, wanted: Mapping[str, str], real: set[str]) -> str:
 
 def is_same_fleet(one: Fleet, other: Fleet) -> bool:
     """Whether a worker would route alike by both, generations aside."""
-    parts = ("engines", "pools", "routes", "aliases")
+    parts = ("engines", "pools", "routes", "aliases", "drained")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
 
 

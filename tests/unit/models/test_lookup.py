@@ -6,13 +6,14 @@ import pytest
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import (
     ApiError,
+    EnginesDraining,
     InvalidRequest,
     ModelLoading,
     ModelNotFound,
     NoEngine,
     PermissionDenied,
 )
-from tokenmill.models.fleet import Engine, Fleet, Route
+from tokenmill.models.fleet import DrainedModel, Engine, Fleet, Route
 from tokenmill.models.lookup import NO_POOL, FleetIndex, answer_name, resolve
 
 ANNA, BERT = 1, 2
@@ -125,6 +126,22 @@ def test_without_engines_the_answer_is_no_engine(asked: str | None) -> None:
 def test_while_an_engine_loads_a_missing_model_may_yet_come(asked: str | None) -> None:
     error = refused(asked, index=FleetIndex(Fleet(engines=(LOADING,))))
     assert isinstance(error, ModelLoading)
+
+
+@pytest.mark.parametrize("asked", [None, "auto", "big", "gpt"])
+def test_a_model_whose_engines_are_all_drained_comes_back(asked: str | None) -> None:
+    drained = (DrainedModel(0, "big"), DrainedModel(0, "gpt"), DrainedModel(BERT, "private"))
+    error = refused(asked, index=FleetIndex(Fleet(drained=drained)))
+    assert isinstance(error, EnginesDraining)
+    assert error.status == 503
+    assert error.retry_after_ms
+
+
+def test_others_do_not_learn_that_an_accounts_engine_is_drained() -> None:
+    fleet = Fleet(pools=((0,),), routes=(route("big"),), drained=(DrainedModel(BERT, "private"),))
+    index = FleetIndex(fleet)
+    assert isinstance(refused("private", ANNA, index=index), ModelNotFound)
+    assert isinstance(refused("private", BERT, index=index), EnginesDraining)
 
 
 def test_a_long_name_is_cut_in_the_message() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tokenmill.engines.recognition import ServedModel
-from tokenmill.models.fleet import Fleet, Route
+from tokenmill.models.fleet import DrainedModel, Fleet, Route
 from tokenmill.models.rules import (
     EngineReport,
     Slots,
@@ -102,6 +102,22 @@ def test_engines_that_load_or_are_gone_have_no_routes() -> None:
     fleet = fleet_of(report("a", CHAT, state="loading"), report("b", CHAT, state="gone"))
     assert (fleet.routes, fleet.pools) == ((), ())
     assert fleet.is_loading()
+
+
+def test_a_model_is_drained_when_all_of_its_engines_are() -> None:
+    one, other = report("a", CHAT, ADAPTER), report("b", CHAT)
+    drained = replace(one, is_draining=True)
+    aliases = {"gpt": "lora-alpha", "chat": "tiny-chat"}
+    assert fleet_of(one, other, aliases=aliases).drained == ()
+    assert fleet_of(drained, other, aliases=aliases).drained == (
+        DrainedModel(0, "lora-alpha"),
+        DrainedModel(0, "gpt"),
+    )
+    assert fleet_of(replace(drained, account_id=7), other).drained == (
+        DrainedModel(7, "tiny-chat"),
+        DrainedModel(7, "lora-alpha"),
+    )
+    assert fleet_of(replace(drained, state="gone"), other).drained == ()
 
 
 def test_an_assigned_engine_serves_its_account_alone() -> None:
