@@ -26,11 +26,10 @@ def draw(axes: Any, rows: list[dict[str, Any]]) -> None:
         shown = f" {row['p99_ms']:,.0f} ms, {row['hit_percent']:.0f} % hits"
         axes.text(row["p99_ms"], place, shown, va="center", fontsize=7)
     axes.set_yticks(range(len(rows)), [row["policy"] for row in rows], fontsize=7)
-    axes.set_xscale("log")
-    axes.margins(x=0.25)
+    axes.margins(x=0.45)
     axes.set_title(f"{rows[0]['trace']}, {rows[0]['engines']} engines", fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(axis="x", labelsize=7)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.set_xticks([])
 
 
 def main() -> None:

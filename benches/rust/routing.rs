@@ -1,8 +1,8 @@
 //! What the choice of an engine costs: by policy and engines of the pool, and with more prefixes
 //! held. Hashing the prompt is apart: it grows with the prompt, the choice does not.
 //!
-//! A pool is laid out as in the hot segment: for each engine a line of words by worker and a line of
-//! its own, of which a choice reads what the gateway reads.
+//! A pool is laid out as in the hot segment: for each engine a line of words by worker and a line
+//! of its own, of which a choice reads what the gateway reads.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
