@@ -264,3 +264,48 @@ def test_paced_chunks_arrive_one_by_one(
         received += connection.sock.recv(65536)
         arrivals += 1
     assert arrivals > 70
+
+
+def test_a_body_comes_whole_however_late_its_pieces_are(
+    listener: socket.socket, serve: Serve, connect: Connect
+) -> None:
+    serve(listener)
+    connection = connect(listener)
+    get(connection, "/pid").read()
+    assert connection.sock is not None
+    for pause_s in (0.0, 0.05, 0.8):  # at once; before the request begins without it; after that
+        connection.sock.sendall(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 6\r\n\r\n")
+        for piece in (b"one", b"two"):
+            time.sleep(pause_s)
+            connection.sock.sendall(piece)
+        answer = HTTPResponse(connection.sock)
+        answer.begin()
+        assert answer.read() == b"onetwo"
+
+
+def test_a_request_whose_body_never_comes_begins_and_its_connection_ends(
+    listener: socket.socket, serve: Serve, connect: Connect
+) -> None:
+    process = serve(listener)
+    connection = connect(listener)
+    connection.connect()
+    assert connection.sock is not None
+    connection.sock.sendall(b"POST /pid HTTP/1.1\r\nHost: here\r\nContent-Length: 6\r\n\r\n")
+    received = b""
+    while data := connection.sock.recv(65536):
+        received += data
+    assert received.endswith(str(process.pid).encode())
+
+
+def test_who_waits_to_be_asked_for_a_body_is_asked_by_the_app_alone(
+    listener: socket.socket, serve: Serve, connect: Connect
+) -> None:
+    serve(listener)
+    head = b" HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    for target, first in ((b"/echo", b"HTTP/1.1 100"), (b"/pid", b"HTTP/1.1 200")):
+        connection = connect(listener)
+        connection.connect()
+        assert connection.sock is not None
+        connection.sock.sendall(b"POST " + target + head)
+        assert connection.sock.recv(len(first)) == first
+        connection.sock.close()

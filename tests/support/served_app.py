@@ -1,8 +1,8 @@
 """A small ASGI app served by `tokenmill.asgi_server` in a process of its own: for its tests.
 
 `python -m tests.support.served_app --listen-fd N --life-fd N --header-read-ms N --end-s S`.
-Routes: `/pid`, `/stream?count=N&pause_ms=N`, `/close`, `/watch` (waits for the client to go),
-`/watched` (whether it went). SIGUSR1 stops accepting.
+Routes: `/pid`, `/stream?count=N&pause_ms=N`, `/close`, `/echo` (the body, once it is there),
+`/watch` (waits for the client to go), `/watched` (whether it went). SIGUSR1 stops accepting.
 """
 
 import argparse
@@ -47,6 +47,12 @@ class SampleApp:
             case "/watched":
                 await self.client_went.wait()
                 await _answer(send, b"gone")
+            case "/echo":
+                body, more = b"", True
+                while more:
+                    piece = await receive()
+                    body, more = body + piece["body"], piece["more_body"]
+                await _answer(send, body)
             case "/close":
                 await _answer(send, b"closing", (b"connection", b"close"))
             case _:
