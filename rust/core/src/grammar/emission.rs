@@ -18,6 +18,10 @@ use super::refusal::Result;
 use super::rules::{Piece, RuleId, Rules};
 use super::texts::{self, TextsId};
 
+/// Ways on that are written twice, behind each spelling of the comma, rather than given a rule of
+/// their own: engines pay for rules by their square.
+const SPELT_TWICE_MAX: usize = 12;
+
 /// The rules of one schema in the making.
 #[derive(Debug)]
 pub struct Emission<'l, 'd> {
@@ -148,13 +152,21 @@ impl<'l, 'd> Emission<'l, 'd> {
         if is_first || all.is_empty() {
             return Ok(all);
         }
-        let then = match all.as_slice() {
-            [pieces] if matches!(pieces.as_slice(), [Piece::Rule(_)]) => match pieces[0] {
-                Piece::Rule(only) => only,
-                _ => self.rules.add(all)?,
-            },
-            _ => self.rules.add(all)?,
-        };
+        if all.len() <= SPELT_TWICE_MAX {
+            let marks = match self.lowering.options.whitespace {
+                Whitespace::Compact => &[","][..],
+                Whitespace::Single => &[",", ", "],
+            };
+            let behind = |mark: &'static str, pieces: &Vec<Piece>| {
+                let mark = Piece::Text(mark.into());
+                std::iter::once(mark)
+                    .chain(pieces.iter().cloned())
+                    .collect()
+            };
+            let spelt = |mark: &'static str| all.iter().map(move |pieces| behind(mark, pieces));
+            return Ok(marks.iter().flat_map(|mark| spelt(mark)).collect());
+        }
+        let then = self.rules.add(all)?;
         Ok(self.spaced(",", then))
     }
 
