@@ -423,3 +423,29 @@ def test_a_number_that_no_database_holds_is_refused(
     answer = operator.ask(method.upper(), path, json=body)
     assert answer.status_code in (400, 404), answer.text
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/accounts", {"GET", "OPTIONS", "POST"}),
+        ("/accounts/1", {"GET", "OPTIONS", "PATCH"}),
+        ("/keys", {"GET", "OPTIONS", "POST"}),
+        ("/wallet", {"GET", "OPTIONS"}),
+    ],
+)
+def test_options_names_every_method_of_a_path(
+    operator: Tenant, path: str, methods: set[str]
+) -> None:
+    answer = operator.ask("OPTIONS", path)
+    assert answer.status_code == 204
+    assert set(answer.headers["allow"].split(", ")) == methods
+
+
+@pytest.mark.parametrize("path", ["wallet?account=1&account=1", "requests?before=1&before=2"])
+def test_a_parameter_that_is_given_twice_is_refused(operator: Tenant, path: str) -> None:
+    answer = operator.ask("GET", f"/{path}")
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["param"] == path.partition("?")[2].partition("=")[0]
+    assert "twice" in error["message"]

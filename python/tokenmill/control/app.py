@@ -9,7 +9,10 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
 from litestar.handlers.base import BaseRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
 
 from tokenmill.control.errors import EXCEPTION_HANDLERS
 from tokenmill.errors import NotFound
@@ -31,6 +34,7 @@ def create_app(*, admin: Sequence[Routes], public: Sequence[Routes]) -> Litestar
         openapi_config=None,
         logging_config=None,
         request_max_body_size=ADMIN_BODY_BYTES_MAX,
+        before_send=[_name_all_methods],
     )
 
 
@@ -38,3 +42,13 @@ def _refuse_relayed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
     """After routing, so that no spelling of a path gets round it."""
     if RELAYED_HEADER in connection.headers:
         raise NotFound
+
+
+async def _name_all_methods(message: Message, scope: Scope) -> None:
+    """Litestar's own answer to OPTIONS names the methods of the first handler of a path alone."""
+    if message["type"] == "http.response.start" and scope.get("method") == "OPTIONS":
+        place = scope["path_template"]
+        routes = (each for each in scope["litestar_app"].routes if isinstance(each, HTTPRoute))
+        methods = {name for each in routes if each.path_format == place for name in each.methods}
+        headers = MutableScopeHeaders.from_message(message)
+        headers["allow"] = ", ".join(sorted(methods))

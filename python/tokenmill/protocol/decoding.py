@@ -64,12 +64,17 @@ class BodyDecoder(Generic[T]):
 
 
 def decode_query(pairs: Iterable[tuple[str, str]], model: type[T]) -> T:
-    """The parameters of an address as a Struct; of a name that comes twice the last one counts.
+    """The parameters of an address as a Struct.
 
-    Raises: InvalidRequest, with the name as `param`.
+    Raises: InvalidRequest, with the name as `param`; for a name that comes twice, too.
     """
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in given:
+            raise InvalidRequest(f"`{name}` is given twice; give it once.", param=name)
+        given[name] = value
     try:
-        return msgspec.convert(dict(pairs), model, strict=False)
+        return msgspec.convert(given, model, strict=False)
     except msgspec.ValidationError as error:
         raise describe_mismatch(str(error), model) from error
 

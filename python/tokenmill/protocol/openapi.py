@@ -151,9 +151,17 @@ def _responses(answer: type, errors: tuple[int, ...]) -> Json:
 
 
 def _add_stream(operation: Json, chunk: type) -> None:
-    """With `stream: true` each `data:` line holds a chunk, and the last one `[DONE]`."""
+    """With `stream: true` each event's data is a chunk, and that of the last one `[DONE]`.
+
+    The schema is an event's, as OpenAPI 3.2 has it (Media Types, "Server-Sent Event Streams")."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": _reference(chunk),
+    }
+    event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
     content = operation["responses"]["200"]["content"]
-    content["text/event-stream"] = {"schema": _reference(chunk)}
+    content["text/event-stream"] = {"schema": event}
 
 
 def _error_references(statuses: tuple[int, ...]) -> Json:

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::body::holds_nul;
 
@@ -86,80 +86,26 @@ impl JsonString {
 /// string may have.
 fn string_at(body: &[u8], open: usize) -> Option<JsonString> {
     let mut is_spelled_so = true;
-    let mut base = open + 1;
-    // Of the block's first bytes, how many belong to an escape before it.
-    let mut taken = 0_u32;
-    while base < body.len() {
-        let mut odd = odd_bytes(body, base) & (u64::MAX << taken);
-        taken = 0;
-        while odd != 0 {
-            let bit = odd.trailing_zeros();
-            let at = base + bit as usize;
-            match body[at] {
-                b'"' => {
-                    return Some(JsonString {
-                        span: open..at + 1,
-                        is_spelled_so,
-                    });
-                }
-                b'\\' => {
-                    match body.get(at + 1)? {
-                        b'"' | b'\\' | b'n' | b'r' | b't' | b'b' | b'f' => {}
-                        b'/' | b'u' => is_spelled_so = false,
-                        _ => return None,
-                    }
-                    if bit == 63 {
-                        taken = 1;
-                        break;
-                    }
-                    odd &= u64::MAX.checked_shl(bit + 2).unwrap_or(0);
-                }
-                _ => return None,
-            }
+    let mut at = open + 1;
+    loop {
+        at += memchr2(b'"', b'\\', body.get(at..)?)?;
+        if body[at] == b'"' {
+            break;
         }
-        base += BLOCK;
+        match body.get(at + 1)? {
+            b'"' | b'\\' | b'n' | b'r' | b't' | b'b' | b'f' => {}
+            b'/' | b'u' => is_spelled_so = false,
+            _ => return None,
+        }
+        at += 2;
     }
-    None
-}
-
-const BLOCK: usize = 64;
-
-/// Which of the 64 bytes from `base` on are quotes, backslashes or control characters, the lowest
-/// bit for the first.
-fn odd_bytes(body: &[u8], base: usize) -> u64 {
-    if let Some(block) = body[base..].first_chunk::<BLOCK>() {
-        return odd_of(block);
-    }
-    let mut block = [b' '; BLOCK];
-    let last = &body[base..];
-    block[..last.len()].copy_from_slice(last);
-    odd_of(&block)
-}
-
-fn odd_of(block: &[u8; BLOCK]) -> u64 {
-    let (words, _) = block.as_chunks::<8>();
-    words.iter().rev().fold(0, |odd, word| {
-        odd << 8 | odd_of_word(u64::from_le_bytes(*word))
+    // The smallest byte tells of control characters, sixteen at once.
+    let smallest = body[open + 1..at].iter().min();
+    let has_control = smallest.is_some_and(|byte| *byte < b' ');
+    (!has_control).then_some(JsonString {
+        span: open..at + 1,
+        is_spelled_so,
     })
-}
-
-/// The same of eight bytes, the first in the lowest ones.
-fn odd_of_word(word: u64) -> u64 {
-    let quotes = zeros(word ^ each(b'"'));
-    let backslashes = zeros(word ^ each(b'\\'));
-    let controls = zeros(word & each(0xe0)); // less than 0x20
-    // From the highest bit of each byte to a bit a byte: each lands in the highest byte.
-    ((quotes | backslashes | controls) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The highest bit of every byte that is zero.
-const fn zeros(word: u64) -> u64 {
-    let low = each(0x7f);
-    !(((word & low) + low) | word | low)
 }
 
 /// A string, its quotes included, as an encoder spells it; `None` where it holds NUL, half of a
