@@ -284,8 +284,28 @@ fn the_expected_wait_is_turns_by_the_rate_of_places() {
 }
 
 #[test]
-fn who_was_away_has_saved_nothing_up_and_owes_no_more_than_so_much() {
-    assert_eq!(on_entry(0, 500), 500);
+fn short_requests_get_their_time_beside_long_ones() {
+    let customer = |weight, holds_ms| Customer {
+        weight,
+        holds_ns: holds_ms * MS,
+        workers: vec![0],
+        backlog: 10,
+    };
+    let mut house = House::new(3, 10);
+    house.run(&[customer(3, 71), customer(1, 21)], 120_000 * MS, 10 * MS);
+    let (long, short) = (house.time_given[&0], house.time_given[&1]);
+    assert!(
+        short.abs_diff(long / 3) < long / 30,
+        "{short} beside {long}"
+    );
+}
+
+#[test]
+fn who_was_away_has_saved_up_and_owes_no_more_than_so_much() {
+    let floor = 3 * BEHIND_NS_MAX;
+    assert_eq!(on_entry(0, floor), 2 * BEHIND_NS_MAX);
+    assert_eq!(on_entry(floor - 1, floor), floor - 1);
+    assert_eq!(on_entry(0, 500), 0);
     assert_eq!(on_entry(700, 500), 700);
     assert_eq!(on_entry(u64::MAX, 500), 500 + AHEAD_NS_MAX);
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokenmill_core::fairness::BEHIND_NS_MAX;
+
 use super::*;
 
 const SIZES: Sizes = Sizes {
@@ -267,11 +269,11 @@ fn what_a_silent_worker_told_is_forgotten() {
 }
 
 #[test]
-fn who_begins_to_wait_stands_beside_whoever_went_last() {
+fn who_begins_to_wait_stands_not_far_behind_whoever_went_last() {
     let folder = folder();
     let segment = Segment::create(&folder.path().join("hot.segment"), SIZES).unwrap();
-    segment.raise_floor(3, 500);
-    segment.raise_floor(3, 400);
+    segment.raise_floor(3, BEHIND_NS_MAX + 500);
+    segment.raise_floor(3, BEHIND_NS_MAX + 400);
     segment.enter_line(2, [1, 3].into_iter());
     assert_eq!(segment.served(2), 500);
     segment.add_served(2, -900);
