@@ -7,6 +7,7 @@
 mod answer;
 mod grammar;
 mod header;
+mod lift;
 mod mutation;
 mod segment;
 mod whole;
@@ -38,6 +39,11 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "header",
         run: header::run,
+        smoke_runs: 100_000,
+    },
+    Target {
+        name: "lift",
+        run: lift::run,
         smoke_runs: 100_000,
     },
     Target {
