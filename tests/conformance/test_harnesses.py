@@ -61,7 +61,7 @@ def test_schemathesis_finds_no_case_that_the_document_does_not_tell(
             *("--phases", "examples,fuzzing,stateful", "--mode", "all"),
             *("--checks", ",".join(CHECKS)),
             *("--exclude-path", "/docs", "--exclude-path", "/openapi.json"),
-            *("--max-examples", "20", "--seed", "1", "--max-time", "40"),
+            *("--max-examples", "5", "--seed", "1"),
             *("--continue-on-failure", "--request-timeout", "60"),
         ],
         tmp_path,
@@ -69,7 +69,7 @@ def test_schemathesis_finds_no_case_that_the_document_does_not_tell(
     )
     count = re.search(r"(\d+) generated", said)
     assert count, said
-    assert int(count[1]) > 20
+    assert int(count[1]) > 100
     with house.client() as client:
         asked = {"messages": [{"role": "user", "content": "Hello!"}]}
         assert client.post("/v1/chat/completions", json=asked).status_code == 200
