@@ -154,11 +154,12 @@ def _add_stream(operation: Json, chunk: type) -> None:
     """With `stream: true` each event's data is a chunk, and that of the last one `[DONE]`.
 
     The schema is an event's, as OpenAPI 3.2 has it (Media Types, "Server-Sent Event Streams")."""
-    data = {
+    part = {
         "type": "string",
         "contentMediaType": "application/json",
         "contentSchema": _reference(chunk),
     }
+    data = {"anyOf": [{"const": "[DONE]"}, part]}
     event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
     content = operation["responses"]["200"]["content"]
     content["text/event-stream"] = {"schema": event}
