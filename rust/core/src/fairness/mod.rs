@@ -10,9 +10,9 @@
 //! A place is counted at an estimate when it is given and corrected when it is given back: whoever
 //! sends few long requests and whoever sends many short ones get the same time.
 //!
-//! Who was away for long has saved up no more than so much: see [`on_entry`]. The idea is that of virtual
-//! token counters (Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024), with
-//! time at an engine in place of tokens: that is what there is too little of.
+//! Who was away for long has saved up no more than so much: see [`on_entry`]. The idea is that of
+//! virtual token counters (Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024),
+//! with time at an engine in place of tokens: that is what there is too little of.
 
 mod line;
 
@@ -22,8 +22,8 @@ pub use line::{Line, Next};
 /// place. What it used of other engines weighs so much, and no more.
 pub const AHEAD_NS_MAX: u64 = 600_000_000_000;
 
-/// How far it may be behind them: ten seconds of one place. Places are counted at an estimate first,
-/// so those who send short requests are behind whoever went last until theirs are given back.
+/// How far it may be behind them: ten seconds of one place. Places are counted at an estimate
+/// first, so who sends short requests falls behind whoever went last when they are given back.
 pub const BEHIND_NS_MAX: u64 = 10_000_000_000;
 
 /// The count of an account that begins to wait, `floor` being that of whoever went last: it has
