@@ -66,15 +66,20 @@ def start_streams_unanswered(client: httpx.Client) -> list[Stream]:
 def test_of_two_workers_one_dies_and_the_streams_of_the_other_go_on(
     start_house: StartHouse,
 ) -> None:
+    """Which worker takes a connection is for the system to say, and a young one takes none yet: it
+    is tried until both had some."""
     house = start_house("--workers", "2")
-    eventually(lambda: len(house.children("gateway.worker")) == 2, "two workers")
-    with house.client() as client:
-        streams = start_streams(client, 12, WORDS)
-        house.kill_child("gateway.worker")
-        seen = [stream.wait() for stream in streams]
-        whole = [each for each in seen if each.is_whole]
-        assert 0 < len(whole) < len(seen)
+    for _ in range(8):
+        eventually(lambda: len(house.children("gateway.worker")) == 2, "two workers")
+        with house.client() as client:
+            streams = start_streams(client, 12, WORDS)
+            house.kill_child("gateway.worker")
+            seen = [stream.wait() for stream in streams]
         assert all(each.is_whole or each.broke for each in seen)
+        whole = sum(each.is_whole for each in seen)
+        if 0 < whole < len(seen):
+            return
+    pytest.fail("one worker had all streams, each time")
 
 
 def test_a_killed_control_disturbs_no_stream_and_is_replaced(start_house: StartHouse) -> None:

@@ -124,12 +124,13 @@ async def test_a_watch_goes_on_where_it_ended(api: KubernetesApi, keeper: Keeper
         api.end_watches()
         api.put(endpoint_slice("b", 2, endpoint(HERE, "b")))
         await until(lambda: names(keeper) == ["a", "b"])
-        assert lists(api) == 1
+        assert api.lists == 1
         api.bookmark()
         await until(lambda: api.end_watches() or watched_from(api) >= 103, within_s=10)
 
         api.is_away = True
         api.end_watches()
+        await until(lambda: api.refusals > 0, within_s=10)  # no watch is left
         api.put(endpoint_slice("c", 3, endpoint(HERE, "c")))
         api.delete("a")
         api.forget()
@@ -137,12 +138,7 @@ async def test_a_watch_goes_on_where_it_ended(api: KubernetesApi, keeper: Keeper
         assert names(keeper) == ["a", "b"], "what is known stays"
         api.is_away = False
         await until(lambda: names(keeper) == ["b", "c"], within_s=10)
-        assert lists(api) == 2
-
-
-def lists(api: KubernetesApi) -> int:
-    """How often everything was asked for, with an answer."""
-    return sum("watch" not in query for query in api.asked)
+        assert api.lists == 2
 
 
 def watched_from(api: KubernetesApi) -> int:

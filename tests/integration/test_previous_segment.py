@@ -42,7 +42,7 @@ payer = Payer(
     completion_tokens_max=10, tokens_estimate=10, prompt_tokens_min=1, enforce=True,
 )
 relay = forwarder.start(0, TARGET, b"{}", kind=AnswerKind.STREAM, request_id="req-1", payer=payer)
-listener.accept()
+connection, _ = listener.accept()  # and kept: closed, it would be the request's end
 os._exit(7)
 """
 

@@ -43,6 +43,8 @@ class KubernetesApi:
     def __init__(self, account: Path) -> None:
         self.account = account
         self.asked: list[dict[str, str]] = []
+        self.lists = 0  # pages of the list that were given
+        self.refusals = 0  # while it was away
         self.page = 500
         self.is_away = False
         self._version = 100
@@ -165,6 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.api.asked.append(query)
         self.close_connection = True
         if self.api.is_away:
+            self.api.refusals += 1
             self._send(503, {"kind": "Status", "code": 503, "message": "apiserver is away"})
         elif self.headers["authorization"] != f"Bearer {self.api.token}":
             self._send(401, {"kind": "Status", "code": 401, "reason": "Unauthorized"})
@@ -173,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif "watch" in query:
             self._watch(int(query["resourceVersion"]))
         else:
+            self.api.lists += 1
             self._send(200, self.api.listed(query))
 
     def _watch(self, version: int) -> None:
