@@ -1,0 +1,297 @@
+//! The texts of numbers as an automaton: digits read one by one against bounds and multiples.
+
+use super::automaton::Automaton;
+use super::decimal::Decimal;
+use super::digits::{Compared, Divided, Limit};
+use super::hash::Map;
+use super::numbers::Cell;
+use super::refusal::{Refusal, Result};
+
+/// Digits before the point that a bound may have; 1e308 has 309.
+const BOUND_DIGITS_MAX: i32 = 330;
+/// Decimal digits that survive a reader which keeps numbers as doubles: a number with more could
+/// be another one after parsing, on the other side of a bound or no multiple any more.
+const EXACT_DIGITS: u16 = 15;
+/// Remainders that are told apart for one multiple.
+const MODULUS_MAX: u64 = 4_000;
+
+/// Where a reader of a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Start,
+    Minus,
+    /// A whole part of `0`.
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    Dead,
+}
+
+/// What is remembered of the digits read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    stage: Stage,
+    negative: bool,
+    nonzero: bool,
+    /// Digits so far, up to one more than the reader takes.
+    digits: u16,
+    low: Compared,
+    high: Compared,
+    divided: Vec<Divided>,
+}
+
+struct Reader {
+    /// Bounds of the magnitude for each sign: at least, at most; none where no number has it.
+    sides: [Option<[Limit; 2]>; 2],
+    steps: Vec<(u64, u32, bool)>,
+    places_max: Option<u32>,
+    /// Digits of a number with a fraction: as many as every reader keeps.
+    digits_max: u16,
+}
+
+/// The texts of the numbers of a cell.
+pub(super) fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
+    for (bound, _) in cell.low.iter().chain(&cell.high) {
+        if bound.point().abs() > BOUND_DIGITS_MAX {
+            return Err(Refusal::unsupported(
+                "minimum",
+                "a bound has more than 330 digits",
+            ));
+        }
+    }
+    let mut steps = Vec::new();
+    let mut places_max = None;
+    let wanted = cell.step.iter().map(|step| (step, true));
+    for (step, multiple) in wanted.chain(cell.not_steps.iter().map(|step| (step, false))) {
+        let (mantissa, scale) = step
+            .scaled()
+            .filter(|(mantissa, _)| (1..=MODULUS_MAX).contains(mantissa))
+            .ok_or_else(|| {
+                Refusal::unsupported("multipleOf", "it needs more than 4,000 remainders")
+            })?;
+        if multiple {
+            places_max = Some(scale);
+        }
+        steps.push((mantissa, scale, multiple));
+    }
+    let bounds = cell
+        .low
+        .iter()
+        .chain(&cell.high)
+        .map(|bound| bound.0.point());
+    let longest = bounds
+        .filter_map(|point| u16::try_from(point).ok())
+        .max()
+        .unwrap_or(0);
+    let reader = Reader {
+        sides: [side(cell, false), side(cell, true)],
+        steps,
+        places_max,
+        digits_max: EXACT_DIGITS.max(longest),
+    };
+    reader.automaton(states_max)
+}
+
+/// The bounds of the magnitude of the numbers with a sign.
+fn side(cell: &Cell, negative: bool) -> Option<[Limit; 2]> {
+    let (low, high) = if negative {
+        (&cell.high, &cell.low)
+    } else {
+        (&cell.low, &cell.high)
+    };
+    let magnitude = |bound: &(Decimal, bool)| {
+        if negative {
+            (bound.0.negated(), bound.1)
+        } else {
+            bound.clone()
+        }
+    };
+    let low = low
+        .as_ref()
+        .map(magnitude)
+        .filter(|low| !low.0.is_negative());
+    let high = high.as_ref().map(magnitude);
+    if high.as_ref().is_some_and(|high| high.0.is_negative()) {
+        return None;
+    }
+    Some([Limit::new(low.as_ref()), Limit::new(high.as_ref())])
+}
+
+impl Reader {
+    fn automaton(&self, states_max: usize) -> Result<Automaton> {
+        let fresh = Reading {
+            stage: Stage::Start,
+            negative: false,
+            nonzero: false,
+            digits: 0,
+            low: Compared::default(),
+            high: Compared::default(),
+            divided: vec![Divided::default(); self.steps.len()],
+        };
+        // Classes: below '-', '-', '.', '/', the ten digits, above.
+        let mut starts = vec![0, 0x2d, 0x2e, 0x2f];
+        starts.extend(0x30..=0x3a);
+        let mut ids = Map::from_iter([(fresh.clone(), 0_u32)]);
+        let mut all = vec![fresh];
+        let mut next = Vec::new();
+        let mut at = 0;
+        while at < all.len() {
+            if all.len() > states_max {
+                return Err(Refusal::too_large("states_max", states_max));
+            }
+            for class in 0..starts.len() {
+                let reading = self.step(&all[at], class);
+                let fresh = u32::try_from(all.len()).unwrap_or(u32::MAX);
+                let id = *ids.entry(reading).or_insert_with_key(|reading| {
+                    all.push(reading.clone());
+                    fresh
+                });
+                next.push(id);
+            }
+            at += 1;
+        }
+        let accepts = all.iter().map(|reading| self.accepts(reading)).collect();
+        Ok(Automaton::from_parts(starts, next, accepts).minimal())
+    }
+
+    fn step(&self, from: &Reading, class: usize) -> Reading {
+        let mut to = from.clone();
+        to.stage = match (from.stage, class) {
+            (Stage::Start, 1) => {
+                to.negative = true;
+                Stage::Minus
+            }
+            (Stage::Start | Stage::Minus, 4) => Stage::Zero,
+            (Stage::Start | Stage::Minus | Stage::Whole, 4..=13) => Stage::Whole,
+            (Stage::Zero | Stage::Whole, 2) if self.places_max != Some(0) => Stage::Point,
+            (Stage::Point | Stage::Fraction, 4..=13) => Stage::Fraction,
+            _ => Stage::Dead,
+        };
+        let side = &self.sides[usize::from(to.negative)];
+        let Some([low, high]) = side.as_ref().filter(|_| to.stage != Stage::Dead) else {
+            return dead(to);
+        };
+        if to.stage == Stage::Point {
+            to.low = low.point(to.low);
+            to.high = high.point(to.high);
+        } else if let Some(digit) = class.checked_sub(4) {
+            let digit = u8::try_from(digit).unwrap_or(0);
+            let fraction = to.stage == Stage::Fraction;
+            to.nonzero |= digit > 0;
+            if self.places_max != Some(0) {
+                to.digits = (to.digits + 1).min(self.digits_max + 1);
+            }
+            if fraction && to.digits > self.digits_max {
+                return dead(to);
+            }
+            to.low = low.digit(to.low, digit);
+            to.high = high.digit(to.high, digit);
+            for (divided, &(modulus, scale, _)) in to.divided.iter_mut().zip(&self.steps) {
+                *divided = divided.digit(digit, fraction, modulus, scale);
+                if fraction && self.places_max.is_some_and(|max| divided.is_past(max)) {
+                    return dead(to);
+                }
+            }
+        }
+        to
+    }
+
+    fn accepts(&self, reading: &Reading) -> bool {
+        let whole = matches!(reading.stage, Stage::Zero | Stage::Whole | Stage::Fraction);
+        if !whole || (reading.negative && !reading.nonzero) {
+            return false;
+        }
+        let Some([low, high]) = &self.sides[usize::from(reading.negative)] else {
+            return false;
+        };
+        low.allows_least(reading.low)
+            && high.allows_most(reading.high)
+            && reading.divided.iter().zip(&self.steps).all(
+                |(divided, &(modulus, scale, wanted))| {
+                    divided.is_multiple(modulus, scale) == wanted
+                },
+            )
+    }
+}
+
+fn dead(mut reading: Reading) -> Reading {
+    reading.stage = Stage::Dead;
+    reading.negative = false;
+    reading.nonzero = false;
+    reading.digits = 0;
+    reading.low = Compared::default();
+    reading.high = Compared::default();
+    reading
+        .divided
+        .iter_mut()
+        .for_each(|divided| *divided = Divided::default());
+    reading
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, Decimal, texts_of};
+
+    fn number(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap()
+    }
+
+    #[test]
+    fn intervals_are_exact() {
+        let cell = Cell {
+            low: Some((number("-1.5"), true)),
+            high: Some((number("120"), false)),
+            ..Cell::default()
+        };
+        let texts = texts_of(&cell, 1_000).unwrap();
+        for text in [
+            "-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0",
+        ] {
+            assert!(texts.contains(text), "{text}");
+        }
+        for text in [
+            "-1.51", "-2", "120", "120.0", "1000", "-0", "01", "1.", "", "-", "1e1",
+        ] {
+            assert!(!texts.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_have_no_more_digits_than_a_double_keeps() {
+        let cell = Cell {
+            high: Some((number("3"), false)),
+            ..Cell::default()
+        };
+        let texts = texts_of(&cell, 1_000).unwrap();
+        assert!(texts.contains("2.99999999999999") && !texts.contains("2.999999999999999"));
+        assert!(texts.contains("-123456789012345678901234567890"));
+    }
+
+    #[test]
+    fn multiples_are_exact() {
+        let of = |step: &str| Cell {
+            step: Some(number(step)),
+            ..Cell::default()
+        };
+        let texts = texts_of(&of("0.25"), 4_000).unwrap();
+        for (text, fits) in [
+            ("1.25", true),
+            ("1.5", true),
+            ("1.3", false),
+            ("1.250", false),
+        ] {
+            assert_eq!(texts.contains(text), fits, "{text}");
+        }
+        let texts = texts_of(&of("7"), 4_000).unwrap();
+        for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
+            assert_eq!(texts.contains(text), fits, "{text}");
+        }
+        let odd = Cell {
+            not_steps: vec![number("1")],
+            ..Cell::default()
+        };
+        let texts = texts_of(&odd, 4_000).unwrap();
+        assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
+    }
+}
