@@ -9,7 +9,7 @@ import re
 import msgspec
 from msgspec import Raw
 
-from tokenmill._native import choice_text, client_grammar, lark_text
+from tokenmill._native import choice_text, lark_text
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.exchange import Exchange
@@ -121,8 +121,7 @@ class Structurer:
         if extra.choice is not None:
             return choice_text(extra.choice)
         if extra.grammar is not None:
-            written = client_grammar(extra.grammar)
-            return written if isinstance(written, str) else None  # checked with the request
+            return extra.grammar  # written anew where the request was checked
         if extra.regex is not None:
             made = await self.find(regex_schema(extra.regex))
             if isinstance(made, NoGrammar):

@@ -202,6 +202,7 @@ def _check_structured_outputs(wanted: StructuredOutputs, bounds: BodyBounds) -> 
         made = client_grammar(wanted.grammar)
         if not isinstance(made, str):
             raise wrong("structured_outputs.grammar", f"is not given to an engine: {made.reason}.")
+        wanted.grammar = made  # what was read, not what was sent
 
 
 def _check_choices(choices: list[str], bounds: BodyBounds) -> None:
