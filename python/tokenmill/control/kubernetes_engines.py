@@ -9,12 +9,12 @@ import contextlib
 import http.client
 import logging
 import random
-import threading
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from tokenmill.control.keeper import Keeper
+from tokenmill.control.own_thread import OwnThread
 from tokenmill.engines.address import parse_address
 from tokenmill.engines.kubernetes.api import ApiRefused, SliceApi, VersionGone
 from tokenmill.engines.kubernetes.slices import (
@@ -59,8 +59,7 @@ class SliceFollower:
         self._slices: dict[str, Slice] = {}
         self._version = ""
         self._failures = 0
-        self._is_ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kubernetes", daemon=True)
+        self._thread = OwnThread("kubernetes", self._run)
 
     def start(self) -> None:
         """Follows from now on. A watch cannot be cut short: the process does not wait for it."""
@@ -68,10 +67,10 @@ class SliceFollower:
 
     def stop(self) -> None:
         """Tells nothing any more."""
-        self._is_ending.set()
+        self._thread.stop(0)
 
     def _run(self) -> None:
-        while not self._is_ending.is_set():
+        while not self._thread.ending.is_set():
             try:
                 self._follow()
                 self._failures = 0
@@ -90,7 +89,7 @@ class SliceFollower:
             self._slices, self._version = self._api.list()
             self._say()
         for kind, one in self._api.watch(self._version, self._watch_s):
-            if self._is_ending.is_set():
+            if self._thread.ending.is_set():
                 return
             self._version = one.metadata.version or self._version
             self._failures = 0
@@ -105,7 +104,7 @@ class SliceFollower:
         least_s, most_s = self._pauses_s
         pause_s = min(least_s * 2 ** min(self._failures, 16), most_s)
         self._failures += 1
-        self._is_ending.wait(pause_s * random.uniform(0.5, 1.0))
+        self._thread.ending.wait(pause_s * random.uniform(0.5, 1.0))
 
 
 class KubernetesEngines:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from tokenmill._native import CELL_BYTES
 from tokenmill.clock import monotonic_ms, wall_ms
 from tokenmill.control.ledger_flush import write_flush
+from tokenmill.control.own_thread import OwnThread
 from tokenmill.control.settled_cells import decode_cells, records_of
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
@@ -71,8 +72,7 @@ class LedgerKeeper:
         self._last_uses: dict[int, int] = {}  # at most one entry a key of the database
         self._turn = threading.Lock()
         self._has_flushed = threading.Condition()
-        self._is_ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = OwnThread("ledger", self._run)
         self.when_posted: Callable[[list[UsageRow]], None] = _tell_nobody
         """Called with rows that are in the ledger for good, before their cells are freed."""
         self.cells_written = 0
@@ -82,14 +82,11 @@ class LedgerKeeper:
 
     def start(self) -> None:
         """Flushes from now on until `stop`."""
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Flushes once more and ends; a database that is away is not waited for."""
-        self._is_ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        self._thread.stop(timeout_s)
 
     def flush_all(self) -> int:
         """Flushes until nothing is settled; how many cells. Raises: DatabaseUnavailable."""
@@ -176,7 +173,7 @@ class LedgerKeeper:
         logger.critical("the ledger cannot take a cell", extra={"ticket": ticket, "error": reason})
 
     def _run(self) -> None:
-        while not self._is_ending.is_set():
+        while not self._thread.ending.is_set():
             pause_s = FLUSH_S
             self._names.waiting()  # a model that leaves before the next flush keeps its name
             try:
@@ -190,7 +187,7 @@ class LedgerKeeper:
                 logger.exception("a flush failed")
                 self.failures += 1
                 pause_s = RETRY_S
-            self._is_ending.wait(pause_s)
+            self._thread.ending.wait(pause_s)
         try:
             self.flush_all()
         except DatabaseUnavailable as error:

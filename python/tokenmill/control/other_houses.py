@@ -7,7 +7,6 @@ so no load is staler than four seconds, however Redis or the house ended. In a t
 """
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -21,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from tokenmill.control.own_thread import OwnThread
 from tokenmill.engines.address import parse_address
 from tokenmill.models.fleet import Engine, Fleet
 from tokenmill.purses.script import Names
@@ -75,8 +75,7 @@ class OtherHouses:
         self._segment = segment
         self._fleet = fleet
         self._script = redis.register_script(_SCRIPT)
-        self._is_ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = OwnThread("houses", self._run)
         self._is_away = False
         self.count = 0
         """Other houses that were heard of at the last look."""
@@ -85,14 +84,11 @@ class OtherHouses:
 
     def start(self) -> None:
         """Goes on until `stop`."""
-        self._thread = threading.Thread(target=self._run, name="houses", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Ends the thread. What this house said last is forgotten by itself."""
-        self._is_ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        self._thread.stop(timeout_s)
         self._redis.close()
 
     def look(self) -> None:
@@ -114,7 +110,7 @@ class OtherHouses:
         return OtherHousesCollector(self)
 
     def _run(self) -> None:
-        while not self._is_ending.wait(SAY_S):
+        while not self._thread.ending.wait(SAY_S):
             try:
                 self.look()
                 self._is_away = False

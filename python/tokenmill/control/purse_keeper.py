@@ -8,7 +8,6 @@ their ids; the cells of the hot segment say which of this house's are still unde
 
 import logging
 import secrets
-import threading
 from collections.abc import Iterable, Iterator
 from struct import Struct as Packing
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from tokenmill.accounts.store import list_accounts
 from tokenmill.billing import store
 from tokenmill.clock import monotonic_ms
 from tokenmill.control.ledger_keeper import LedgerKeeper
+from tokenmill.control.own_thread import OwnThread
 from tokenmill.control.settled_cells import DEBIT
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
@@ -76,19 +76,15 @@ class PurseKeeper:
         self._is_away = False
         self._away_since_ms = 0
         self._looks = 0
-        self._is_ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = OwnThread("purses", self._run)
 
     def start(self) -> None:
         """Looks from now on until `stop`."""
-        self._thread = threading.Thread(target=self._run, name="purses", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Ends the thread and closes the connections."""
-        self._is_ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        self._thread.stop(timeout_s)
         self._redis.close()
 
     # What others tell.
@@ -262,7 +258,7 @@ class PurseKeeper:
     # The thread.
 
     def _run(self) -> None:
-        while not self._is_ending.is_set():
+        while not self._thread.ending.is_set():
             try:
                 self.look()
                 if self._is_away:
@@ -278,7 +274,7 @@ class PurseKeeper:
                 logger.debug("purses wait for the database: %s", error.message)
             except Exception:  # a worker loop: purses stay as they are while this is looked at
                 logger.exception("a look at the purses failed")
-            self._is_ending.wait(LOOK_S)
+            self._thread.ending.wait(LOOK_S)
 
 
 def _ledger_of(lines: dict[int, tuple[int, int]], account_id: int) -> tuple[int, int]:
