@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_money import billed, check_books
+from tests.support.background_load import BackgroundLoad
 from tests.support.chat import PATH
 from tests.support.embedded_engine import demo_model
 from tests.support.house import House, run_house
@@ -125,27 +125,16 @@ def has_vllm() -> bool:
     return bool(os.environ.get("TOKENMILL_TEST_VLLM_VENV"))
 
 
-class Load:
-    """Streams without end, each begun as soon as the one before is over, in a thread."""
+class Load(BackgroundLoad):
+    """Streams without end, each begun as soon as the one before is over."""
 
     def __init__(self, house: House, models: list[str]) -> None:
+        super().__init__()
         self.seen: list[Seen] = []
         self._house = house
         self._models = models
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator["Load"]:
-        """It runs for the length of the block; then all that has begun comes to its end."""
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            self._is_over.set()
-            self._thread.join()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         headers = {"authorization": f"Bearer {self._house.key}"}
         limits = httpx.Limits(max_connections=STREAMS)
         async with httpx.AsyncClient(
@@ -159,7 +148,7 @@ class Load:
         said = [{"role": "user", "content": "Say something."}]
         wish = {"model": model, "messages": said, "stream": True, "stream_options": options}
         wish |= {"max_tokens": WORDS, "ignore_eos": True}
-        while not self._is_over.is_set():
+        while not self.is_over:
             seen = Seen(model, time.monotonic())
             self.seen.append(seen)
             try:

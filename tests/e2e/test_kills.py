@@ -36,14 +36,14 @@ def is_silent(seen: Streamed) -> bool:
 
 
 def is_told(seen: Streamed) -> bool:
-    """Whether it was whole, or its client was told that it is not."""
-    return seen.is_whole or (not seen.is_done and (seen.error is not None or bool(seen.broke)))
+    """Whether all of it came, or its client was told that it is not whole."""
+    return seen.has_all or (not seen.is_done and (seen.error is not None or bool(seen.broke)))
 
 
 Law = Callable[[Streamed], bool]
 LAWS: dict[str, Law] = {
-    # A killed worker's own streams are cut; those of the other go on.
-    "gateway.worker": lambda seen: seen.is_whole or (bool(seen.broke) and not seen.is_done),
+    # A killed worker's own streams are cut, be it behind the last event; those of the other go on.
+    "gateway.worker": lambda seen: seen.has_all or (bool(seen.broke) and not seen.is_done),
     "control": lambda seen: seen.is_whole,
     # Its streams end with an error event, or are refused with a status.
     "engines.embedded": lambda seen: seen.is_whole or (seen.error is not None and not seen.broke),

@@ -1,11 +1,8 @@
 """Engines are drained, restarted one by one, added and removed, under load: nobody notices."""
 
 import asyncio
-import contextlib
 import json
 import subprocess
-import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.background_load import BackgroundLoad
 from tests.support.house import House, house_command, house_environment, run_house
 from tests.support.paced_engine import PacedEngine, paced_engine
 from tests.support.waiting import eventually
@@ -21,17 +19,16 @@ STREAMS = 8
 WORDS = 12
 
 
-class Load:
-    """Streams without end, in a thread; what went wrong is kept."""
+class Load(BackgroundLoad):
+    """Streams without end; what went wrong is kept."""
 
     def __init__(self, house: House) -> None:
+        super().__init__()
         self.house = house
         self.done = 0
         self.failures: list[str] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
         headers = {"authorization": f"Bearer {self.house.key}"}
         async with httpx.AsyncClient(
             base_url=self.house.url, headers=headers, timeout=60
@@ -40,7 +37,7 @@ class Load:
 
     async def _stream_on(self, client: httpx.AsyncClient, at: int) -> None:
         turn = 0
-        while not self._is_over.is_set():
+        while not self.is_over:
             turn += 1
             # A chat that grows, so that its engine has its beginning.
             said = [{"role": "user", "content": f"{at} {each} " * 100} for each in range(turn % 6)]
@@ -54,15 +51,6 @@ class Load:
             if answer.status_code != 200 or not answer.text.endswith("data: [DONE]\n\n"):
                 self.failures.append(f"{answer.status_code} {answer.text[-300:]}")
             self.done += 1
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator["Load"]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            self._is_over.set()
-            self._thread.join()
 
 
 def command(house: House, *arguments: str) -> Any:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.integration.test_keeper import make_keeper, running, until
 from tests.support.strangers import canned, stranger, vllm_answers
@@ -14,15 +12,7 @@ from tokenmill.accounts.store import insert_account
 from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.keeper import Keeper
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.engines.views import AddEngine
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 @contextlib.asynccontextmanager

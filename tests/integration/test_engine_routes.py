@@ -14,7 +14,6 @@ from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.joined_engines import JoinedEngines
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.engines.address import parse_address
 from tokenmill.engines.rules import Patience
 from tokenmill.engines.store import list_entries, list_owners
@@ -31,13 +30,6 @@ CHANGES = [
     ("/engines/undrain", {"engine": "named"}),
     ("/engines/named/assign", {"account": "acme"}),
 ]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -66,18 +58,6 @@ def dashboard(tmp_path: Path, database: Database, keeper: Keeper) -> Iterator[Da
     joined = JoinedEngines(keeper, database, JoinSettings(), lambda name: 0)
     with open_dashboard(database, tmp_path, engines, joined) as opened:
         yield opened
-
-
-@pytest.fixture
-def acme(dashboard: Dashboard) -> Tenant:
-    return dashboard.tenant("acme")
-
-
-@pytest.fixture
-def operator(dashboard: Dashboard) -> Tenant:
-    tenant = dashboard.tenant("house", "internal")
-    tenant.token = tenant.make("operator").secret
-    return tenant
 
 
 def post(tenant: Tenant, path: str, body: Any, status: int = 200) -> Any:

@@ -20,20 +20,12 @@ from tokenmill.control.house_money import HouseMoney, open_money
 from tokenmill.control.segment_accounts import AccountsDoNotFit
 from tokenmill.control.wallet_checks import check_wallets
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.own_prices import read_own_prices
 from tokenmill.models.prices import Price
 from tokenmill.settings import Settings
 
 GRANT_NANOS = 10**15
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,13 +25,6 @@ from tokenmill.settings import JoinSettings
 
 LOOPBACK = ("127.0.0.0/8",)
 KEY, OTHER_KEY = 1, 2
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 class Clock:

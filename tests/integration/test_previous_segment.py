@@ -3,10 +3,7 @@
 import fcntl
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.gateway import put_account
 from tokenmill._native import Segment, WorkerState
@@ -18,7 +15,6 @@ from tokenmill.control.ledger_keeper import LedgerKeeper
 from tokenmill.control.previous_segment import settle_previous
 from tokenmill.control.usage_names import UsageNames
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.doctor.verdicts import judge_segments
 from tokenmill.keys.rules import ALL_SCOPES, digest, make_secret
 from tokenmill.models.fleet import Fleet
@@ -45,13 +41,6 @@ relay = forwarder.start(0, TARGET, b"{}", kind=AnswerKind.STREAM, request_id="re
 connection, _ = listener.accept()  # and kept: closed, it would be the request's end
 os._exit(7)
 """
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 def make(state: Path, keys_max: int) -> Segment:

@@ -1,8 +1,6 @@
 """Reports read whole days from their own sums: they say the same as the hours do."""
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -10,7 +8,6 @@ from sqlalchemy import text
 from tests.support.ledger import make_accounts, make_keeper
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.usage.reports import UsageReader
 from tokenmill.usage.rules import DAY_S, HOUR_S, HourKey, day_sums
 from tokenmill.usage.views import Period, UsageQuery
@@ -18,13 +15,6 @@ from tokenmill.usage.views import Period, UsageQuery
 NOW_S = NOW_MS // 1000
 DAYS = 5
 BEGIN_S = NOW_S // DAY_S * DAY_S
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database("", tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

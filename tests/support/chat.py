@@ -35,6 +35,12 @@ class Streamed:
         """Whether it ended as a good stream does."""
         return self.is_done and self.error is None and not self.broke
 
+    @property
+    def has_all(self) -> bool:
+        """Whether all of a good answer came, whatever became of the connection behind it."""
+        finishes = (each.get("finish_reason") for one in self.events for each in one["choices"])
+        return self.is_done and self.error is None and any(finishes)
+
 
 class Stream:
     """A streamed request in a thread of its own."""

@@ -5,16 +5,16 @@ nothing else is tried again. Half of the requests are streams.
 """
 
 import asyncio
-import contextlib
 import itertools
 import json
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx
+
+from tests.support.background_load import BackgroundLoad
 
 Outcome = Literal["whole", "cut", "refused", "broke"]
 """whole: as asked. cut: a stream that ended with an error event. refused: an error status. broke:
@@ -35,27 +35,17 @@ class Entry:
     turned: int  # houses that nobody listened at
 
 
-class FleetLoad:
+class FleetLoad(BackgroundLoad):
     """Clients that go on asking until the end. `urls` may be changed while they run."""
 
     def __init__(self, urls: Sequence[str], secret: str, *, clients: int, words: int) -> None:
+        super().__init__()
         self.urls = list(urls)
         self.diary: list[Entry] = []
         self._secret = secret
         self._clients = clients
         self._words = words
         self._turns = itertools.count()
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator["FleetLoad"]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            self._is_over.set()
-            self._thread.join()
 
     def whole_since(self, since_s: float) -> int:
         """Requests that began after that and were answered."""
@@ -66,14 +56,14 @@ class FleetLoad:
         last = self.diary[-count:]
         return len(last) == count and all(one.outcome == "whole" for one in last)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
         headers = {"authorization": f"Bearer {self._secret}"}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         async with httpx.AsyncClient(headers=headers, timeout=60, limits=limits) as client:
             await asyncio.gather(*(self._go_on(client, at) for at in range(self._clients)))
 
     async def _go_on(self, client: httpx.AsyncClient, at: int) -> None:
-        while not self._is_over.is_set():
+        while not self.is_over:
             turn = next(self._turns)
             messages = [{"role": "user", "content": f"{at} of {turn % 7} " * 20}]
             body = {"model": "auto", "messages": messages, "max_tokens": self._words}
