@@ -82,6 +82,9 @@ class Connection(asyncio.Protocol):
             self.transport.write(whole(status, found or {"detail": "Not Found"}))
             return
         asked = json.loads(body)
+        if not asked["messages"]:  # as a house asks whether tools are parsed
+            self.transport.write(whole(400, {"error": {"message": "no messages"}}))
+            return
         count = asked.get("max_tokens") or 5
         Connection.at_once += 1
         Connection.at_once_most = max(Connection.at_once, Connection.at_once_most)

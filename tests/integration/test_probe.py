@@ -257,3 +257,18 @@ async def test_a_vllm_says_whether_it_parses_tool_calls(words: str, parses: bool
     refusal = {"error": {"message": words, "type": "BadRequestError", "code": 400}}
     answers = vllm_answers() | {"/v1/chat/completions": answer(refusal, 400)}
     assert (await look_at(canned(answers))).parses_tools is parses
+
+
+async def test_a_vllm_too_busy_to_say_whether_it_parses_serves_and_is_asked_again() -> None:
+    quick, asked = canned(vllm_answers()), list[str]()
+
+    async def busy(target: str, writer: StreamWriter) -> None:
+        asked.append(target)  # a chat route is looked for, then asked
+        is_chat = asked.count("/v1/chat/completions") == 2
+        await (silent if is_chat else quick)(target, writer)
+
+    first = await look_at(busy)
+    assert (first.outcome, first.parses_tools) == ("serving", None)
+    async with stranger(quick) as port:
+        again = await look(local_address(port), timeout_ms=TIMEOUT_MS, known=first)
+    assert again.parses_tools

@@ -279,7 +279,7 @@ class Keeper:
             version=watched.last.version,
             api_key=target.api_key,
             account_id=(self._assignments or {}).get(target.name, 0),
-            parses_tools=watched.last.parses_tools,
+            parses_tools=watched.last.parses_tools is not False,
             places=target.places,
             is_draining=any(target.address.url in urls for urls in self._draining.values()),
             models=served_models(watched),

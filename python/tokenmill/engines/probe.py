@@ -65,7 +65,7 @@ async def look(
             health = await _ask(address, "/health") if version else _NOT_ASKED
             sighting = recognise(version, models, health)
             sighting = with_tasks(sighting, await _find_task(address, sighting, known))
-            parses = await _find_parser(address, sighting, known, api_key)
+            parses = await _find_parser(address, sighting, known, api_key, timeout_ms // 2)
             return replace(sighting, parses_tools=parses)
     except TimeoutError:
         outcome: Outcome = "silent" if is_connected else "unreachable"
@@ -112,15 +112,21 @@ async def _find_task(address: Address, sighting: Sighting, known: Sighting | Non
 
 
 async def _find_parser(
-    address: Address, sighting: Sighting, known: Sighting | None, api_key: str
-) -> bool:
-    """Whether an engine parses tool calls; asked of a vLLM once, which has to be told how."""
+    address: Address, sighting: Sighting, known: Sighting | None, api_key: str, timeout_ms: int
+) -> bool | None:
+    """Whether an engine parses tool calls; asked of a vLLM, which has to be told how. One that is
+    busy with prompts may be slow to say: None then, for it serves, and it is asked again."""
     if sighting.kind != "vllm" or not sighting.models or sighting.outcome != "serving":
         return True
-    if known is not None and known.models:
+    if known is not None and known.models and known.parses_tools is not None:
         return known.parses_tools
     if sighting.models[0].task != "generate":
         return True
     question = json.encode(_ToolQuestion(sighting.models[0].id))
-    answer = await (await connect(address)).post("/v1/chat/completions", question, api_key)
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            engine = await connect(address)
+            answer = await engine.post("/v1/chat/completions", question, api_key)
+    except (TimeoutError, BrokenAnswer, OSError):
+        return None
     return not refuses_tools(answer)

@@ -60,7 +60,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     version: str = ""
     models: tuple[ServedModel, ...] = ()
     detail: str = ""  # for people: what was wrong
-    parses_tools: bool = True  # reads tool calls out of its answers itself
+    parses_tools: bool | None = True  # reads calls out of its answers itself; None: did not say
 
 
 class _Version(Struct):
