@@ -25,6 +25,9 @@ type Failure = Box<dyn Error>;
 const PROCESSES: u64 = 8;
 /// A step that visits all accounts of a power of ten in no order that a prefetcher knows.
 const STRIDE: u64 = 7_919;
+/// Accounts of the cases with several processes: one each time, as a limit of 100 million a minute is
+/// soon reached.
+const ROUNDS_MAX: u64 = 1_000;
 /// Requests of each process before it is measured: its pages and caches are cold.
 const WARM_UP: u32 = 5_000;
 /// Set in the environment of the processes that the bench starts: the segment's path.
@@ -122,16 +125,20 @@ fn measure(criterion: &mut Criterion) -> Result<(), Failure> {
     }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("segment");
-    let kept = segment(&path, 1)?;
+    let kept = segment(&path, ROUNDS_MAX)?;
+    let mut account = 0;
     group.sample_size(10);
     for (name, is_pinned) in [
         ("processes on one account and core", true),
         ("processes on one account", false),
     ] {
         group.bench_function(BenchmarkId::new(name, PROCESSES), |bencher| {
-            bencher.iter_custom(|count| match together(&path, count, is_pinned) {
-                Ok(used) => used,
-                Err(error) => panic!("{error}"),
+            bencher.iter_custom(|count| {
+                account += 1;
+                match together(&path, account, count, is_pinned) {
+                    Ok(used) => used,
+                    Err(error) => panic!("{error}"),
+                }
             });
         });
     }
@@ -140,12 +147,12 @@ fn measure(criterion: &mut Criterion) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The processor time of `count` requests, paid by all processes at once.
-fn together(path: &Path, count: u64, is_pinned: bool) -> Result<Duration, Failure> {
+/// The processor time of `count` requests of an account, paid by all processes at once.
+fn together(path: &Path, account: u64, count: u64, is_pinned: bool) -> Result<Duration, Failure> {
     let mut children: Vec<Child> = (0..PROCESSES)
         .map(|slot| {
             Command::new(std::env::current_exe()?)
-                .args([slot.to_string(), count.div_ceil(PROCESSES).to_string()])
+                .args([slot, account, count.div_ceil(PROCESSES)].map(|number| number.to_string()))
                 .args(is_pinned.then_some("pinned"))
                 .env(CHILD, path)
                 .stdin(Stdio::piped())
@@ -175,6 +182,7 @@ fn together(path: &Path, count: u64, is_pinned: bool) -> Result<Duration, Failur
 fn pay_in_child(path: &str) -> Result<(), Failure> {
     let mut words = std::env::args().skip(1);
     let slot = words.next().ok_or("no slot")?.parse()?;
+    let account = words.next().ok_or("no account")?.parse()?;
     let count = words.next().ok_or("no count")?.parse::<u64>()?;
     if words.next().is_some() {
         let mut first = CpuSet::new();
@@ -184,13 +192,13 @@ fn pay_in_child(path: &str) -> Result<(), Failure> {
     let segment = Segment::attach(Path::new(path)).map_err(|error| format!("{error:?}"))?;
     let mut cells = Claimer::new(slot);
     for _ in 0..WARM_UP {
-        pay(&segment, &mut cells, 1);
+        pay(&segment, &mut cells, account);
     }
     println!("here");
     stdin().read_line(&mut String::new())?;
     let began_ns = processor_ns();
     for _ in 0..count {
-        pay(&segment, &mut cells, 1);
+        pay(&segment, &mut cells, account);
     }
     println!("{}", processor_ns() - began_ns);
     Ok(())
