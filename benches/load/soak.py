@@ -1,11 +1,12 @@
 """Hours of mixed load at a part of what a worker can do: is memory flat, are descriptors, threads?
 
     pip install matplotlib     # for the picture alone
-    python benches/load/soak.py [--minutes 20] [--share 0.8]
+    python benches/load/soak.py [--minutes 20] [--share 0.8] [--places 8]
 
-First a minute at full speed says what this machine can do; then that share of it, open loop: JSON
-answers, streams, streams that their clients leave, wrong requests, fresh and kept connections.
-Writes a results file and, with matplotlib, its picture beside it.
+First some seconds at full speed say what can be done: by this machine, or by an engine that takes
+so many requests at once; then that share of it, open loop: JSON answers, streams, streams that
+their clients leave, wrong requests, fresh and kept connections. Writes a results file and, with
+matplotlib, its picture beside it.
 """
 
 import argparse
@@ -105,7 +106,7 @@ class Load:
         return await self.house.connect()
 
 
-async def calibrate(load: Load) -> float:
+async def calibrate(load: Load, clients: int) -> float:
     """Requests a second at full speed."""
     ends = time.monotonic() + CALIBRATION_S
 
@@ -114,7 +115,7 @@ async def calibrate(load: Load) -> float:
             await load.one()
 
     before = load.fates.total()
-    await asyncio.gather(*(ask() for _ in range(CALIBRATION_CLIENTS)))
+    await asyncio.gather(*(ask() for _ in range(clients)))
     return (load.fates.total() - before) / CALIBRATION_S
 
 
@@ -194,11 +195,12 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
-async def run(minutes: float, share: float) -> dict[str, Any]:
-    with watched_house(pause_ms=10) as house:
+async def run(minutes: float, share: float, places: int | None) -> dict[str, Any]:
+    settings = {"TOKENMILL_QUEUE_ENGINE_REQUESTS_MAX": str(places)} if places else {}
+    with watched_house(pause_ms=10, settings=settings) as house:
         results = machine()
         load = Load(house, seed=1)
-        capacity = await calibrate(load)
+        capacity = await calibrate(load, 2 * places if places else CALIBRATION_CLIENTS)
         idle_before = {name: look(pid) for name, pid in house.processes().items()}
         print(
             f"capacity {capacity:.0f} requests/s; {share:.0%} of it for {minutes} min", flush=True
@@ -214,6 +216,7 @@ async def run(minutes: float, share: float) -> dict[str, Any]:
         "minutes": minutes,
         "capacity_per_s": round(capacity, 1),
         "share": share,
+        "places": places,
         "outcomes": dict(sorted(load.fates.items())),
         "slopes": slopes(samples),
         "idle_before": idle_before,
@@ -226,8 +229,9 @@ def main() -> None:
     reader = argparse.ArgumentParser(description="Mixed load for a while, and what grows.")
     reader.add_argument("--minutes", type=float, default=20)
     reader.add_argument("--share", type=float, default=0.8)
+    reader.add_argument("--places", type=int, help="requests that the engine takes at once")
     given = reader.parse_args()
-    results = uvloop.run(run(given.minutes, given.share))
+    results = uvloop.run(run(given.minutes, given.share, given.places))
     path = write_results("soak", results)
     print(results["outcomes"], results["slopes"], path, sep="\n")
     try:
