@@ -25,8 +25,8 @@ type Failure = Box<dyn Error>;
 const PROCESSES: u64 = 8;
 /// A step that visits all accounts of a power of ten in no order that a prefetcher knows.
 const STRIDE: u64 = 7_919;
-/// Accounts of the cases with several processes: one each time, as a limit of 100 million a minute is
-/// soon reached.
+/// Accounts of the cases with several processes: one each time, as a limit of 100 million a minute
+/// is soon reached.
 const ROUNDS_MAX: u64 = 1_000;
 /// Requests of each process before it is measured: its pages and caches are cold.
 const WARM_UP: u32 = 5_000;
