@@ -188,7 +188,7 @@ async def test_posts_that_were_lost_are_found_by_a_sweep(make_house: MakeHouse) 
     here.ledger.flush_all()
     assert here.available(1) == DOLLAR - 500
     await asyncio.sleep(1.1)
-    assert here.keeper.sweep() == 1
+    assert [here.keeper.sweep(), here.keeper.sweep()] == [0, 1]
     assert here.available(1) == DOLLAR - cost
     here.check()
 
@@ -200,7 +200,7 @@ async def test_a_request_that_never_got_a_cell_is_let_go_and_one_that_runs_is_no
     await here.admit(1, 500)
     await here.run(1, 300)
     await asyncio.sleep(1.1)
-    assert here.keeper.sweep() == 1
+    assert [here.keeper.sweep(), here.keeper.sweep()] == [0, 1]
     assert here.available(1) == DOLLAR - 300
     assert here.keeper.sweep() == 0
 
@@ -213,7 +213,7 @@ async def test_a_house_that_is_gone_holds_nothing_for_ever_and_is_billed_when_it
     await asyncio.sleep(1.1)
     assert here.keeper.sweep() == 0
     here.keeper._redis.delete(f"{here.settings.prefix}:house:2")  # its time is over
-    assert here.keeper.sweep() == 1
+    assert [here.keeper.sweep(), here.keeper.sweep()] == [0, 1]
     assert here.available(1) == DOLLAR
     cost = gone.cells.end(1, request)
     gone.ledger.flush_all()

@@ -98,7 +98,9 @@ class TestPurses:
 
 
 @contextlib.contextmanager
-def redis_server(*flags: str, password: str = "", port: int = 0) -> Iterator[RedisServer]:
+def redis_server(
+    *flags: str, password: str = "", port: int = 0, environment: dict[str, str] | None = None
+) -> Iterator[RedisServer]:
     """A server of our own with more flags; `password` is what they made it ask for. On a free port
     unless one is named."""
     program = shutil.which("redis-server")
@@ -109,7 +111,8 @@ def redis_server(*flags: str, password: str = "", port: int = 0) -> Iterator[Red
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, *flags], stdout=log, stderr=log)
+        variables = os.environ | (environment or {})
+        process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, env=variables)
     login = f":{quote(password)}@" if password else ""
     server = RedisServer(f"redis://{login}127.0.0.1:{port}", process)
     try:

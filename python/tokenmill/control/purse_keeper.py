@@ -29,8 +29,10 @@ from tokenmill.settings import RedisSettings
 from tokenmill.usage.rules import IS_ESTIMATED, UsageRow
 
 LOOK_S = 0.5
-LOOKS_BETWEEN_SWEEPS = 10
-GRACE_S = 15
+LOOKS_BETWEEN_SWEEPS = 12
+"""Sweeps are further apart than a worker waits for Redis, and many signs of life of a house."""
+
+GRACE_S = 10
 """A request that is younger than this may be on its way from Redis to its cell."""
 
 IDLE_S = 600
@@ -73,6 +75,7 @@ class PurseKeeper:
         self._ledger = ledger
         self._agreed = b""  # under which this house has said what it holds
         self._unmade: set[int] = set()  # accounts without a purse yet
+        self._suspects: set[str] = set()  # requests that the last sweep found left behind
         self._is_away = False
         self._away_since_ms = 0
         self._looks = 0
@@ -149,7 +152,9 @@ class PurseKeeper:
             self.sweep()
 
     def sweep(self) -> int:
-        """Takes what was left behind out of the purses; how many requests. Raises: as `look`."""
+        """Takes what was left behind out of the purses, if the sweep before says so too: Redis's
+        clock, by which houses and requests are old, may have jumped. How many requests. Raises: as
+        `look`."""
         now_s, _ = self._redis.time()
         busy = [int(one) for one in self._redis.zrange(self._names.busy, 0, -1)]
         purses = {one: purse for one in busy if (purse := self.find(one)) and purse.held}
@@ -167,6 +172,8 @@ class PurseKeeper:
             ]
             for account_id, purse in purses.items()
         }
+        before, self._suspects = self._suspects, {id_ for ids in left.values() for id_ in ids}
+        left = {one: [id_ for id_ in ids if id_ in before] for one, ids in left.items()}
         left = {account_id: requests for account_id, requests in left.items() if requests}
         self._post({one: [part for id_ in left[one] for part in (id_, 0, 0)] for one in left})
         count = sum(map(len, left.values()))
@@ -181,7 +188,7 @@ class PurseKeeper:
     def _is_left_behind(self, one: Held, running: set[str], alive: set[int], now_s: int) -> bool:
         if one.house != self._segment.incarnation:
             return one.house not in alive
-        return one.request_id not in running and now_s - one.made_at_s > GRACE_S
+        return one.request_id not in running and abs(now_s - one.made_at_s) > GRACE_S
 
     def _agree_on(self, server: str) -> bytes:
         """Nobody has looked at this server's data, or it is gone: purses are made from the ledger,

@@ -1,7 +1,7 @@
 -- One deed on one purse: what an account of many houses owns, may do now, and holds.
 --
 -- KEYS[1]  the purse, a hash: `ledger` (nanos) as of the ledger's line `line`, `available`,
---          `in_flight`, `closed_until` (us), two buckets, and one field `h:<request>` for each
+--          `in_flight`, `closed_until` and for how long (us), two buckets, and one field `h:<request>` for each
 --          request that is not in the ledger yet:
 --            H|house|nanos that it holds|tokens that it took|made at (s)
 --            S|house|nanos that it cost|0|made at (s)
@@ -31,24 +31,28 @@ end
 
 -- Buckets.
 
+local function write_bucket(bucket)
+  redis.call('HSET', purse, bucket.name .. '_at', whole(bucket.at),
+    bucket.name .. '_spent', whole(bucket.spent))
+end
+
 local function read_bucket(name, limit)
   local found = redis.call('HMGET', purse, name .. '_at', name .. '_spent')
   local at, spent = tonumber(found[1] or '0'), tonumber(found[2] or '0')
-  -- Another server's clock may be behind. A little is waited for, more is a clock that was wrong.
-  if at > now_us + MINUTE_US then at = now_us end
+  local is_wrong = at > now_us + MINUTE_US
+  if is_wrong then at = now_us end
   local moment = math.max(at, now_us)
-  return {
+  local bucket = {
     name = name,
     limit = limit,
     at = moment,
     spent = math.max(spent - math.max(now_us - at, 0) * limit, 0),
     behind = moment - now_us,
   }
-end
-
-local function write_bucket(bucket)
-  redis.call('HSET', purse, bucket.name .. '_at', whole(bucket.at),
-    bucket.name .. '_spent', whole(bucket.spent))
+  -- Another server's clock may be behind. A little is waited for, more is a clock that was wrong:
+  -- it refills from now on. One that jumps ahead refills a bucket, which has a minute's permits.
+  if is_wrong then write_bucket(bucket) end
+  return bucket
 end
 
 -- Microseconds until so many permits can be taken; 0: now, -1: never.
@@ -222,6 +226,23 @@ function deeds.post()
   return answer('ok', 0, 0, 0)
 end
 
+local function close(us)
+  redis.call('HSET', purse, 'closed_until', whole(now_us + us), 'closed_us', whole(us))
+end
+
+-- Microseconds until it is open again; nil: it is not there. A clock that went back closes it anew,
+-- not for the hour that it went.
+local function wait_until_open()
+  local found = redis.call('HMGET', purse, 'closed_until', 'closed_us')
+  if not found[1] then return nil end
+  local wait, longest = tonumber(found[1]) - now_us, tonumber(found[2] or '0')
+  if wait > longest and longest > 0 then
+    close(longest)
+    return longest
+  end
+  return wait
+end
+
 -- The ledger's nanos and line, microseconds to be closed if it is made now, and if it is there.
 function deeds.open()
   local closed_us = tonumber(ARGV[5])
@@ -231,7 +252,7 @@ function deeds.open()
     closed_us = tonumber(ARGV[4])
   end
   set_ledger(ARGV[2], ARGV[3])
-  if closed_us > 0 then redis.call('HSET', purse, 'closed_until', whole(now_us + closed_us)) end
+  if closed_us > 0 then close(closed_us) end
   return answer('ok', 0, 0, 0)
 end
 
@@ -258,9 +279,8 @@ end
 
 local deed = ARGV[1]
 if deed ~= 'open' then
-  local closed_until = redis.call('HGET', purse, 'closed_until')
-  if not closed_until then return { 'unknown', '0', 0, 0, 0, 0 } end
-  local wait = tonumber(closed_until) - now_us
+  local wait = wait_until_open()
+  if not wait then return { 'unknown', '0', 0, 0, 0, 0 } end
   if wait > 0 and (deed == 'take' or deed == 'admit') then
     return { 'closed', whole(wait), 0, 0, 0, 0 }
   end
