@@ -3,7 +3,8 @@
 `python benches/python/usage_month.py --rows 10000000 [--database-url URL]` makes that many rows in
 a new database with its own means, sums them by the hour as the keeper does, and asks for reports of
 a month: by day and model, by hour and key, as one total. Each is asked several times; the first one
-counts too. A year of traffic over `--accounts` accounts, a tenth of it the first one's.
+counts too. A year of traffic over `--accounts` accounts, a tenth of it the first one's. Sums lie in
+the order of their hours, as they do where keepers write them.
 """
 
 import argparse
@@ -131,7 +132,7 @@ INSERT INTO usage_hours (account_id, hour_s, key_id, model, service_class, endpo
     failed_requests, prompt_tokens, completion_tokens, cached_tokens, amount_nanos)
 SELECT account_id, ended_at_ms / 3600000 * 3600, key_id, model, service_class, endpoint,
     count(*), 0, sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), sum(amount_nanos)
-FROM usage_rows GROUP BY 1, 2, 3, 4, 5, 6
+FROM usage_rows GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 2
 """
 
 _DAYS = """
@@ -140,7 +141,7 @@ INSERT INTO usage_days (account_id, day_s, key_id, model, service_class, endpoin
 SELECT account_id, hour_s - hour_s % 86400, key_id, model, service_class, endpoint, sum(requests),
     sum(failed_requests), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens),
     sum(amount_nanos)
-FROM usage_hours GROUP BY 1, 2, 3, 4, 5, 6
+FROM usage_hours GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 2
 """
 
 

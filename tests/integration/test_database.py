@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import BigInteger, cast, create_engine, func, inspect, literal, select, text
 
 from tests.support.postgresql import PostgresqlServer
 from tokenmill.accounts.store import insert_account, list_accounts
@@ -18,7 +18,8 @@ from tokenmill.database.address import find_address
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseForeign, DatabaseNewer, DatabaseUnavailable
 from tokenmill.database.migrations import migrate, newest_revision
-from tokenmill.database.tables import metadata
+from tokenmill.database.statements import fetch_numbers, insert_many
+from tokenmill.database.tables import metadata, usage_hours, usage_names
 from tokenmill.database.upgrade import HEAD, open_database, stored_revision, upgrade
 
 
@@ -208,3 +209,28 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseUnavailable, match=r"file/tokenmill\.db\): .*File exists"):
         open_database("", tmp_path / "file")
+
+
+def test_numbers_come_as_they_are_in_the_order_asked_for(database: Database) -> None:
+    rows = [(number, -(2**62) + number, 7 - number) for number in range(5)]
+    named = [(number, f"m{number}") for number in (-(2**63), -5, 0, 2**63 - 1)]
+    with database.write() as connection:
+        insert_many(connection, usage_names, ("number", "name"), named)
+        insert_many(
+            connection,
+            usage_hours,
+            [column.name for column in usage_hours.c],
+            [(1, hour, 0, model, 0, 0, 1, 0, tokens, 0, 0, 0) for hour, model, tokens in rows],
+        )
+    numbers = usage_names.c.number
+    sums = usage_hours.c
+    total = cast(func.sum(sums.prompt_tokens), BigInteger)
+    with database.read() as connection:
+        falling = fetch_numbers(connection, select(numbers).order_by(numbers.desc()).limit(3))
+        assert [tuple(row) for row in falling] == [(2**63 - 1,), (0,), (-5,)]
+        ordered = select(sums.hour_s, sums.model, sums.prompt_tokens, sums.service_class)
+        found = fetch_numbers(connection, ordered.order_by(sums.prompt_tokens))
+        assert [tuple(row) for row in found] == [(*row, 0) for row in reversed(rows)]
+        nothing = select(literal(0), total).where(sums.account_id == 2)
+        assert [tuple(row) for row in fetch_numbers(connection, nothing)] == [(0, None)]
+        assert list(fetch_numbers(connection, select(numbers).where(numbers == 1))) == []

@@ -8,9 +8,13 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import Connection, Table
+import msgspec
+from sqlalchemy import Connection, Select, Table, Text, cast, func, select
 
 NUMBERS_AT_ONCE = 500
+
+_AS_JSON = str.maketrans("{}", "[]")
+_NUMBERS = list[tuple[int | None, ...]]
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -49,6 +53,23 @@ def insert_counted(
     _insert(connection, table, columns, rows)
     text = f"SELECT id FROM {table.name} WHERE id > ? ORDER BY id"
     return list(connection.exec_driver_sql(text, (last,)).scalars())
+
+
+def fetch_numbers(connection: Connection, statement: Select[Any]) -> Sequence[Sequence[Any]]:
+    """The rows of a statement whose columns are all whole numbers or null, in its order.
+
+    PostgreSQL sends them as one text, an array of arrays: its driver, which is Python, takes ten
+    times as long to read them one by one.
+    """
+    if connection.dialect.name == "sqlite":
+        return connection.execute(statement).all()
+    rows = statement.subquery()
+    array = import_module("sqlalchemy.dialects.postgresql").array
+    whole = select(cast(func.array_agg(array(list(rows.c))), Text))
+    text: str | None = connection.execute(whole).scalar_one()
+    if text is None:
+        return []
+    return msgspec.json.decode(text.translate(_AS_JSON).replace("NULL", "null"), type=_NUMBERS)
 
 
 def in_pieces(numbers: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     Select,
     Table,
     cast,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 
 from tokenmill import clock
 from tokenmill.database.connection import Database
-from tokenmill.database.statements import in_pieces
+from tokenmill.database.statements import fetch_numbers, in_pieces
 from tokenmill.database.tables import keys, usage_days, usage_hours, usage_names
 from tokenmill.errors import InvalidRequest
 from tokenmill.money import dollars_text
@@ -55,6 +54,7 @@ _COLUMNS = {
     "endpoint": "endpoint",
 }
 
+Numbers = Sequence[Any]
 Sums = list[int]
 
 
@@ -72,11 +72,11 @@ class UsageReader:
         """
         group = parse_group(query.group)
         begin_s, end_s = span_of(query, self._now_s())
-        rows: list[Row[Any]] = []
+        rows: list[Numbers] = []
         with self._database.read() as connection:
             for source in _sources(query, begin_s, end_s):
                 statement = _statement(account_id, query, group, source)
-                rows += connection.execute(statement).all()
+                rows += fetch_numbers(connection, statement)
             names = _Names(connection, rows, group)
         sums = _merged(rows, query, group, begin_s)
         if len(sums) > LINES_MAX:
@@ -167,7 +167,7 @@ def _statement(
 
 
 def _merged(
-    rows: Sequence[Row[Any]], query: UsageQuery, group: Sequence[str], begin_s: int
+    rows: Sequence[Numbers], query: UsageQuery, group: Sequence[str], begin_s: int
 ) -> dict[tuple[int, ...], Sums]:
     """Sums by period and dimensions, in their order; a month is put together from its days, a day
     that is not whole from its hours."""
@@ -195,7 +195,7 @@ class _Names:
     """What the numbers of a report are called."""
 
     def __init__(
-        self, connection: Connection, rows: Sequence[Row[Any]], group: Sequence[str]
+        self, connection: Connection, rows: Sequence[Numbers], group: Sequence[str]
     ) -> None:
         self.models: dict[int, str] = {}
         self.keys: dict[int, str] = {}
