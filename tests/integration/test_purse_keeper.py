@@ -366,3 +366,34 @@ async def test_other_ways_to_redis(make_house: MakeHouse, address: str, tmp_path
         [here] = opened(make_house, 1, url=url)
         assert (await here.admit(1, 5))[0] == "ok"
         assert here.available(1) == DOLLAR - 5
+
+
+async def test_an_answer_that_is_lost_costs_one_permit_and_holds_nothing_for_long(
+    make_house: MakeHouse, redis: RedisServer
+) -> None:
+    with tcp_proxy(redis.port) as proxy:
+        settings = redis.fresh_settings(closed_ms=1_000, answer_ms=500)
+        url = f"redis://127.0.0.1:{proxy.port}"
+        [here] = opened(make_house, 1, url=url, settings=settings)
+        purses, limits = WorkerPurses(url, settings, 1), Terms(60, 60, 0)
+        began = time.monotonic()
+        first = await purses.take(1, limits)
+        wish = Wish("ab" * 12, 500, 20, enforce=True)
+        assert (await purses.admit(1, limits, Wish("cd" * 12, 1, 0, enforce=True))).word == "ok"
+        for lost in (purses.take(1, limits), purses.admit(1, limits, wish)):
+            proxy.is_stuck = True
+            with pytest.raises(PursesAway):
+                await lost
+            proxy.is_stuck = False
+            await purses.look(1, limits)  # over a connection of its own, after what was lost
+        look = await purses.look(1, limits)
+        await purses.close()
+        assert look is not None
+        refilled = int(time.monotonic() - began) + 1
+        gone = first.requests_remaining - look.levels.requests_remaining
+        assert 1 - refilled <= gone <= 1
+        assert look.available_nanos == DOLLAR - 501
+        await asyncio.sleep(1.1)
+        assert [here.keeper.sweep(), here.keeper.sweep()] == [0, 2]
+        assert here.available(1) == DOLLAR
+        here.check()
