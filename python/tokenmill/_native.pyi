@@ -541,6 +541,7 @@ class Forwarder:
         model: str | None = None,
         calls: tuple[Sequence[str], int] | None = None,
         payer: None = None,
+        account_id: None = None,
         session: str | None = None,
         trace: tuple[str, str | None] | None = None,
     ) -> Relay:
@@ -562,10 +563,25 @@ class Forwarder:
         *,
         kind: AnswerKind,
         request_id: str,
+        payer: None = None,
+        account_id: int,
+    ) -> Relay | Refused:
+        """The same for a request of an account that nobody pays for. Where all places are taken it
+        waits, fairly between accounts, or is refused (OVERLOADED)."""
+    @overload
+    def start(
+        self,
+        pool: int,
+        target: str,
+        body: bytes,
+        *,
+        kind: AnswerKind,
+        request_id: str,
         usage: UsageShape = ...,
         model: str | None = None,
         calls: tuple[Sequence[str], int] | None = None,
         payer: Payer,
+        account_id: None = None,
         session: str | None = None,
         trace: tuple[str, str | None] | None = None,
     ) -> Relay | Refused:

@@ -182,6 +182,43 @@ async def test_what_waits_too_long_is_refused_and_pays_nothing(
         assert gateway.segment.audit(ACCOUNT) == (OPENING_NANOS - 500, 0, -500)
 
 
+async def test_a_count_of_tokens_waits_its_turn_too(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    """It is asked where a wallet barely covers a request, and nobody pays for it."""
+    async with busy_house(tmp_path, upstream, 1) as gateway:
+        gateway.put_account(nanos=100 * (3 + 5))
+        [gate] = hold(upstream, 1)
+        first = ask(gateway, "other")
+        await upstream.request_count(1)
+        upstream.play(*whole({"count": 3}))
+        poor = ask(gateway)
+        await until(lambda: waiting(gateway) == 1)
+        await asyncio.sleep(0.05)
+        assert [each.target for each in upstream.requests] == [CHAT]
+        gate.set()
+        assert [(await each).status_code for each in (first, poor)] == [200, 200]
+        assert [each.target for each in upstream.requests] == [CHAT, "/tokenize", CHAT]
+        assert gateway.segment.engine_in_flight(0) == 0
+
+
+async def test_a_count_of_tokens_that_gets_no_place_is_refused(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with busy_house(tmp_path, upstream, 1, wait_ms=100) as gateway:
+        gateway.put_account(nanos=100 * (3 + 5))
+        [gate] = hold(upstream, 1)
+        first = ask(gateway, "other")
+        await upstream.request_count(1)
+        refused = await ask(gateway)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert counted(gateway, 'tokenmill_refusals_total{reason="overloaded"}') == 1
+        gate.set()
+        await first
+        assert [each.target for each in upstream.requests] == [CHAT]
+
+
 async def test_what_cannot_be_served_in_time_is_refused_at_once(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:

@@ -8,14 +8,14 @@ limit of tokens a minute is nearer the truth, and corrected to it when the answe
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
-from tokenmill._native import AnswerKind, KeyEntry, Payer, RefusalKind, Refused, Relay, Whole
+from tokenmill._native import AnswerKind, KeyEntry, Payer, RefusalKind, Refused, Relay
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.refusing import error_of
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.shared_limits import admit_shared, take_shared, void_shared
+from tokenmill.inference.token_count import Question, count_tokens
 from tokenmill.models.lookup import answer_name
 
 if TYPE_CHECKING:
@@ -59,10 +59,6 @@ class Demand(Struct, frozen=True, kw_only=True):
     def tokens_estimate(self) -> int:
         """For the limit of tokens a minute."""
         return self.body_bytes // BYTES_PER_TOKEN + self.completion_tokens_estimate
-
-
-class _TokenCount(Struct):
-    count: int
 
 
 def completion_tokens(asked: int | None, choices: int, context_tokens_max: int) -> tuple[int, int]:
@@ -164,21 +160,9 @@ def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -
 
 
 async def _count_prompt(exchange: Exchange, serving: Serving, order: "Order") -> int | None:
-    """The engine's count of the prompt's tokens; None where it has none to give."""
+    """The engine's count of the prompt's tokens; None where it has none to give. Raises: ApiError,
+    where the engine cannot be asked."""
     if order.demand.counting is None:
         return None
-    running = serving.forwarder.start(
-        serving.pool(order.route),
-        "/tokenize",
-        order.demand.counting(),
-        kind=AnswerKind.WHOLE,
-        request_id=exchange.engine_id,
-    )
-    with serving.watch(running, exchange.receive) as watch:
-        event = await watch.next_event()
-    if not isinstance(event, Whole) or event.status != 200:
-        return None
-    try:
-        return msgspec.json.decode(event.body, type=_TokenCount).count
-    except msgspec.DecodeError:
-        return None
+    question = Question(order.route, order.demand.counting(), order.blame)
+    return await count_tokens(exchange, serving, order.demand.key, question)

@@ -8,17 +8,18 @@ longer text on an engine that would take more is it asked to count first.
 import msgspec
 from msgspec import Struct
 
-from tokenmill._native import AnswerKind, End, Whole
+from tokenmill._native import KeyEntry
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
 from tokenmill.inference.admission import BEGIN_TOKENS, EMBEDDINGS, Demand, take_request
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.body import read_json
-from tokenmill.inference.engine_errors import Blame, from_end
+from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.terms import terms_of
+from tokenmill.inference.token_count import Question, count_tokens
 from tokenmill.models.fleet import Route
 from tokenmill.protocol.checks import check_embedding
 from tokenmill.protocol.embeddings import EmbeddingRequest
@@ -31,10 +32,6 @@ _BLAME = Blame("input")
 class _Tokenize(Struct):
     model: str
     prompt: str
-
-
-class _TokenCount(Struct):
-    count: int
 
 
 async def embeddings(exchange: Exchange, serving: Serving) -> None:
@@ -50,8 +47,8 @@ async def embeddings(exchange: Exchange, serving: Serving) -> None:
     exchange.decoded_ns = monotonic_ns()
     asked = request.model
     route = serving.route(asked, key, "embed")
-    for param, text in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
-        await _check_count(exchange, serving, route, param, text)
+    for named in long_texts(request, bounds.embedding_tokens_max, route.context_tokens_max):
+        await _check_count(exchange, serving, key, route, named)
     inputs = 1 if isinstance(request.input, str) else len(request.input)
     demand = Demand(
         endpoint=EMBEDDINGS,
@@ -83,27 +80,15 @@ def long_texts(
 
 
 async def _check_count(
-    exchange: Exchange, serving: Serving, route: Route, param: str, text: str
+    exchange: Exchange, serving: Serving, key: KeyEntry, route: Route, named: tuple[str, str]
 ) -> None:
-    """Asks the engine how many tokens `text` has. Raises: InvalidRequest, if too many."""
+    """Asks the engine how many tokens a text has. Raises: InvalidRequest, if too many; ApiError,
+    where no engine can be asked now."""
+    param, text = named
     tokens_max = serving.settings.bounds.embedding_tokens_max
-    running = serving.forwarder.start(
-        serving.pool(route),
-        "/tokenize",
-        msgspec.json.encode(_Tokenize(route.engine_model, text)),
-        kind=AnswerKind.WHOLE,
-        request_id=exchange.engine_id,
-    )
-    with serving.watch(running, exchange.receive) as watch:
-        event = await watch.next_event()
-    if isinstance(event, End):
-        raise from_end(event, _BLAME, is_status=True)
-    if not isinstance(event, Whole) or event.status != 200:
-        return  # an engine without a tokenizer route judges the input itself
-    try:
-        count = msgspec.json.decode(event.body, type=_TokenCount).count
-    except msgspec.DecodeError:
-        return
-    if count > tokens_max:
+    asked = msgspec.json.encode(_Tokenize(route.engine_model, text))
+    count = await count_tokens(exchange, serving, key, Question(route, asked, _BLAME))
+    # An engine without a tokenizer route judges the input itself.
+    if count is not None and count > tokens_max:
         message = f"`{param}` has {count} tokens; at most {tokens_max} are allowed."
         raise InvalidRequest(message, param=param, code="context_length_exceeded")

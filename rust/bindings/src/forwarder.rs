@@ -223,7 +223,7 @@ impl Forwarder {
 
     #[pyo3(signature = (
         pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
-        calls = None, payer = None, session = None, trace = None
+        calls = None, payer = None, account_id = None, session = None, trace = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -240,6 +240,7 @@ impl Forwarder {
         model: Option<String>,
         calls: Option<(Vec<String>, u32)>,
         payer: Option<&Payer>,
+        account_id: Option<u64>,
         session: Option<String>,
         trace: Option<(String, Option<String>)>,
     ) -> PyResult<Start> {
@@ -263,6 +264,7 @@ impl Forwarder {
             kind,
             shape,
             admission: payer.map(|payer| payer.admission(request_id, is_streamed)),
+            account_id,
             session,
         })
     }
@@ -290,6 +292,7 @@ impl Forwarder {
             kind: forward::AnswerKind::Plain,
             shape: StreamShape::default(),
             admission: None,
+            account_id: None,
             session: None,
         })
     }

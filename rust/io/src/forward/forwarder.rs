@@ -53,10 +53,21 @@ pub struct Order {
     pub kind: AnswerKind,
     /// What the client is to see.
     pub shape: StreamShape,
-    /// Who pays; `None`: a request of the house's own.
+    /// Who pays; `None`: nobody.
     pub admission: Option<Admission>,
+    /// The account whose turn it waits for, where nobody pays; `None`: a request of the house's
+    /// own, which waits for none.
+    pub account_id: Option<u64>,
     /// Requests of one session go to one engine, where the pool's policy is that.
     pub session: Option<String>,
+}
+
+impl Order {
+    /// The account in whose name places at engines are asked for.
+    fn asking(&self) -> Option<u64> {
+        let payer = self.admission.as_ref();
+        payer.map_or(self.account_id, |payer| Some(payer.request.account_id))
+    }
 }
 
 /// What became of an order.
@@ -188,10 +199,11 @@ impl Forwarder {
         let fleet = Arc::clone(&lock(&self.house.fleet));
         let id = *next_id;
         *next_id += 1;
-        let asker = order.admission.as_ref().map(|admission| Asker {
-            account_id: admission.request.account_id,
-            weight: self.segment.weight(admission.request.account_id),
+        let asker = order.asking().map(|account_id| Asker {
+            account_id,
+            weight: self.segment.weight(account_id),
             seed: id,
+            is_typical: order.admission.is_some(),
         });
         let wish = self.wish(&order, id);
         let turn = match self.turn(asker, &fleet, &order, &wish) {
@@ -246,9 +258,7 @@ impl Forwarder {
 
     /// What a request goes by in the choice of its engine.
     fn wish(&self, order: &Order, id: u64) -> Wish {
-        let owner = order
-            .admission
-            .map(|admission| admission.request.account_id);
+        let owner = order.asking();
         let session = order.session.as_deref();
         Wish {
             owner,

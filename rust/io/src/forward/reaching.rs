@@ -148,7 +148,9 @@ impl Journey {
         answer: Response<Incoming>,
         (asked_ns, mut place): (u64, Place),
     ) -> Reached {
-        place.note_answer();
+        if self.asker.is_some_and(|asker| asker.is_typical) {
+            place.note_answer();
+        }
         let (parts, body) = answer.into_parts();
         // Only the client of a stream can be given a comment.
         let comment = match self.kind {

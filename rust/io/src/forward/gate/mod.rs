@@ -42,6 +42,9 @@ pub(super) struct Asker {
     pub weight: u16,
     /// Decides between engines that are equally busy.
     pub seed: u64,
+    /// How long it holds a place tells how long others wait: that of a generation does, that of a
+    /// count of tokens does not.
+    pub is_typical: bool,
 }
 
 /// What became of a request for a place.
