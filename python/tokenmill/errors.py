@@ -163,6 +163,12 @@ class NoEngine(ServiceUnavailable):
     code = "no_engine"
 
 
+class EnginesAway(ServiceUnavailable):
+    """The engines of this model are away at the moment. Try again in a moment."""
+
+    code = "no_engine"
+
+
 class EnginesDraining(ServiceUnavailable):
     """The engines of this model are being drained for a restart and take nothing new. Try again in
     a moment."""

@@ -204,8 +204,7 @@ def test_engines_that_are_killed_cost_the_streams_they_had_and_nothing_else(fold
             if seen.error:
                 assert was_down(engines, seen, all_of_them=False), seen
             if seen.status != 200:
-                # A model that nobody serves is not listed, and not found.
-                assert seen.status in (404, 502, 503), seen
+                assert seen.status in (502, 503), seen
                 assert was_down(engines, seen, all_of_them=True), seen
         check_bill(house, load.seen)
 

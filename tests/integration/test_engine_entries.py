@@ -2,8 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.integration.test_keeper import make_keeper, running, until
 from tests.support.strangers import canned, stranger, vllm_answers
@@ -12,7 +18,20 @@ from tokenmill.accounts.store import insert_account
 from tokenmill.control.engine_register import HouseEngines
 from tokenmill.control.keeper import Keeper
 from tokenmill.database.connection import Database
+from tokenmill.engines.store import (
+    Entry,
+    Lease,
+    assign_engine,
+    list_entries,
+    list_leases,
+    list_owners,
+    put_entry,
+    put_lease,
+)
 from tokenmill.engines.views import AddEngine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @contextlib.asynccontextmanager
@@ -29,6 +48,36 @@ async def house(
             yield engines, keeper
         finally:
             following.cancel()
+
+
+@pytest.mark.parametrize("what", ["entry", "lease", "assignment"])
+def test_two_houses_may_say_the_same_of_an_engine_at_once(database: Database, what: str) -> None:
+    with database.write() as connection:
+        account = insert_account(connection, "acme", "free", 1).id
+    lease = Lease(
+        url="http://a:1", name="a", api_key="", key_id=1, is_leaving=False, expires_at_ms=1
+    )
+    says: dict[str, Callable[[Connection], None]] = {
+        "entry": lambda one: put_entry(one, Entry(url="http://a:1", name="a", is_added=True)),
+        "lease": lambda one: put_lease(one, lease),
+        "assignment": lambda one: assign_engine(one, "a", account),
+    }
+    is_waiting = threading.Event()
+
+    def say() -> None:
+        with database.write() as other:
+            says[what](other)
+
+    with ThreadPoolExecutor(1) as house:
+        with database.write() as connection:
+            says[what](connection)
+            saying = house.submit(lambda: (is_waiting.set(), say()))
+            is_waiting.wait(10)
+            time.sleep(0.1)  # it waits for us, in a lock of the database
+        saying.result(30)
+    with database.read() as connection:
+        found = (list_entries(connection), list_leases(connection), list_owners(connection))
+    assert sorted(map(len, found)) == [0, 0, 1]
 
 
 def pools(keeper: Keeper) -> list[int]:

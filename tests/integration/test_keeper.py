@@ -99,8 +99,11 @@ async def test_a_vllm_that_appears_and_goes_is_noticed(
         assert models(tmp_path) == []
         async with stranger(canned(vllm_answers()), port=port):
             await until(lambda: models(tmp_path) == ["tiny-chat"])
+            assert read_fleet(tmp_path).absent == ()
         await until(lambda: models(tmp_path) == [])
-    assert read_fleet(tmp_path).generation == segment.fleet_generation == 3
+    fleet = read_fleet(tmp_path)
+    assert fleet.generation == segment.fleet_generation == 3
+    assert [each.name for each in fleet.absent] == ["tiny-chat"]
 
 
 async def test_engines_are_added_drained_and_removed_while_it_runs(
@@ -121,6 +124,41 @@ async def test_engines_are_added_drained_and_removed_while_it_runs(
             keeper.remove("second")
             assert [engine.name for engine in keeper.fleet.engines] == ["first"]
             assert [engine.name for engine in read_fleet(tmp_path).engines] == ["first"]
+
+
+async def test_the_models_of_an_engine_that_is_away_are_known(
+    tmp_path: Path, segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to the next control, and for a while where the engine is in no list any more; not those
+    of an engine that somebody removed."""
+
+    def absent(keeper: Keeper) -> list[str]:
+        return [each.name for each in keeper.fleet.absent]
+
+    async with stranger(canned(vllm_answers())) as port:
+        at = target(port, "added", "one")
+        keeper = make_keeper(tmp_path, segment, [at])
+        async with running(keeper):
+            await until(lambda: models(tmp_path) == ["tiny-chat"])
+    again = make_keeper(tmp_path, segment, [at], read_fleet(tmp_path))
+    async with running(again):
+        await until(again.has_published.is_set)
+        assert absent(again) == ["tiny-chat"]
+    third = make_keeper(tmp_path, segment, [at], read_fleet(tmp_path))
+    async with running(third):
+        await until(third.has_published.is_set)
+        assert absent(third) == ["tiny-chat"]
+        third.remove("one", is_lost=True)
+        assert absent(third) == ["tiny-chat"]
+        third.add(at)
+        third.remove("one")
+        assert absent(third) == ["tiny-chat"]
+        monkeypatch.setattr("tokenmill.control.keeper.LOST_MS", 0)
+        third.publish()
+        assert absent(third) == []
+        third.add(at)
+        third.remove("one")
+        assert absent(third) == []
 
 
 async def test_a_vllms_own_load_is_noted(tmp_path: Path) -> None:

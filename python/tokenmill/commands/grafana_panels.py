@@ -125,13 +125,14 @@ ROWS = (
                 queries=(_by("kind", "engine_errors_total"),),
             ),
             Panel(
-                title="Streams that clients or the house cut, retries",
+                title="Streams that clients or the house cut, retries, hedges",
                 unit="reqps",
                 queries=(
                     _total("client_disconnects_total", "client went"),
                     _total("client_stalls_total", "client did not read"),
                     _total("drained_total", "drained"),
                     _total("retries_total", "tried again"),
+                    _total("hedges_total", "asked twice"),
                 ),
             ),
         ),

@@ -112,7 +112,7 @@ class JoinedEngines:
         for target in [known.target for known in self._keeper.known if _is_joined(known)]:
             if not _is_of(target, live.get(target.address.url)):
                 logger.info("an engine's lease is over", extra={"engine": target.name})
-                self._keeper.remove(target.name)
+                self._keeper.remove(target.name, is_lost=True)
         joined = {known.target.address.url for known in self._keeper.known if _is_joined(known)}
         for lease in live.values():
             if lease.url not in joined:

@@ -18,7 +18,7 @@ from tokenmill.clock import monotonic_ms
 from tokenmill.engines.address import Address
 from tokenmill.engines.load_report import LoadReport
 from tokenmill.engines.probe import look, look_at_load
-from tokenmill.engines.recognition import Sighting
+from tokenmill.engines.recognition import ServedModel, Sighting
 from tokenmill.engines.rules import Patience, Watch, served_models, watch
 from tokenmill.engines.targets import Target, is_same_place
 from tokenmill.models.fleet import Fleet
@@ -37,6 +37,12 @@ HASTY_LOOK_MS = 25
 
 LOAD_LOOK_MS = 2_000
 """Between looks at a vLLM's metrics, which are believed for five seconds."""
+
+LOST_MS = 3_600_000
+"""How long the models of an engine are known that went by itself: its successor is on its way, and
+clients are told to come again and not that there is no such model."""
+
+LOST_MAX = 256
 
 FIRST_FLEET_MS_MAX = 3_000
 """A worker lets a request wait 5 s for the first fleet; past this it goes out as it is."""
@@ -81,6 +87,13 @@ class Known(Struct, kw_only=True):
     load: LoadReport | None = None  # what it last said of its load
 
 
+class Lost(Struct, frozen=True):
+    """An engine that went without being removed: its models may come back on another one."""
+
+    report: EngineReport
+    since_ms: int
+
+
 class Keeper:
     """The state of all targets, and the last fleet that was published."""
 
@@ -103,6 +116,7 @@ class Keeper:
         self.has_published = asyncio.Event()
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
         self._draining: dict[str, frozenset[str]] = {}
+        self._lost: dict[str, Lost] = {}
         self._group: asyncio.TaskGroup | None = None
         self._followers: dict[str, asyncio.Task[None]] = {}
 
@@ -122,8 +136,12 @@ class Keeper:
         self.known.insert(next(is_tried, len(self.known)), known)
         self._begin_to_follow(known)
 
-    def remove(self, name: str) -> None:
-        """That target is no engine of the house any more."""
+    def remove(self, name: str, *, is_lost: bool = False) -> None:
+        """That target is no engine of the house any more. `is_lost`: nobody wants it so, and its
+        models stay known for a while."""
+        gone = [known for known in self.known if known.target.name == name]
+        if is_lost:
+            self._remember(gone)
         self.known = [known for known in self.known if known.target.name != name]
         follower = self._followers.pop(name, None)
         if follower is not None:
@@ -142,6 +160,20 @@ class Keeper:
         others."""
         self._draining[by] = frozenset(urls)
         self.publish()
+
+    def _remember(self, gone: Iterable[Known]) -> None:
+        for known in gone:
+            report = replace(self.report(known), state="gone", is_draining=False, models=())
+            self._lost.pop(report.name, None)
+            if report.last_models:
+                self._lost[report.name] = Lost(report, self._now_ms())
+        while len(self._lost) > LOST_MAX:
+            del self._lost[next(iter(self._lost))]
+
+    def _still_lost(self) -> list[EngineReport]:
+        since_ms = self._now_ms() - LOST_MS
+        self._lost = {name: one for name, one in self._lost.items() if one.since_ms > since_ms}
+        return [one.report for one in self._lost.values()]
 
     def _begin_to_follow(self, known: Known) -> None:
         if self._group is not None:
@@ -165,7 +197,13 @@ class Keeper:
     def publish(self) -> None:
         """Writes the fleet and raises its generation, if it is another one than before."""
         settings = self.settings
-        fleet = build_fleet(self.reports(), settings.aliases, self.fleet, settings.engines_max)
+        fleet = build_fleet(
+            self.reports(),
+            settings.aliases,
+            self.fleet,
+            settings.engines_max,
+            self._still_lost(),
+        )
         is_published = self.fleet.generation > 0
         if self._is_holding:
             return
@@ -283,7 +321,14 @@ class Keeper:
             places=target.places,
             is_draining=any(target.address.url in urls for urls in self._draining.values()),
             models=served_models(watched),
+            last_models=self._last_models(known),
         )
+
+    def _last_models(self, known: Known) -> tuple[ServedModel, ...]:
+        """What the engine is missed for. One that was merely found is not missed for ever."""
+        watched = known.watch
+        is_over = watched.state == "gone" and self._now_ms() - watched.since_ms > LOST_MS
+        return () if is_over and known.target.origin == "found" else watched.last.models
 
 
 def _as_wanted(target: Target, found: Sighting) -> Sighting:

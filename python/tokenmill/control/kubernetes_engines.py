@@ -150,7 +150,7 @@ class KubernetesEngines:
         for target in [known.target for known in self._keeper.known]:
             if target.origin == "kubernetes" and target.address.url not in after:
                 logger.info("an engine is in no slice any more", extra={"engine": target.name})
-                self._keeper.remove(target.name)
+                self._keeper.remove(target.name, is_lost=True)
         ours = {
             known.target.address.url
             for known in self._keeper.known

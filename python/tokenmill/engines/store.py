@@ -3,10 +3,13 @@
 Each function is one or two statements in the caller's transaction.
 """
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, select
 
+from tokenmill.database.statements import upsert
 from tokenmill.database.tables import (
     accounts,
     engine_assignments,
@@ -42,9 +45,10 @@ def list_entries(connection: Connection) -> list[Entry]:
 def put_entry(connection: Connection, entry: Entry) -> None:
     """From now on this is what is said of the engine; one of which nothing is said has no row."""
     table = engine_entries
-    connection.execute(delete(table).where(table.c.url == entry.url))
     if entry.is_added or entry.is_draining:
-        connection.execute(insert(table).values(asdict(entry)))
+        _put(connection, table, asdict(entry), "url")
+    else:
+        connection.execute(delete(table).where(table.c.url == entry.url))
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -66,13 +70,8 @@ def list_leases(connection: Connection) -> list[Lease]:
 
 
 def put_lease(connection: Connection, lease: Lease) -> None:
-    """From now on this is the engine's lease. Two houses may renew it at once: a row that is there
-    is changed, not made anew."""
-    table = engine_leases
-    values = asdict(lease)
-    changed = connection.execute(update(table).where(table.c.url == lease.url).values(values))
-    if not changed.rowcount:
-        connection.execute(insert(table).values(values))
+    """From now on this is the engine's lease."""
+    _put(connection, engine_leases, asdict(lease), "url")
 
 
 def forget_leases(connection: Connection, expired_before_ms: int) -> None:
@@ -91,12 +90,18 @@ def list_owners(connection: Connection) -> dict[str, Owner]:
 
 def assign_engine(connection: Connection, engine: str, account_id: int) -> None:
     """The engine belongs to the account from now on, whosever it was."""
-    release_engine(connection, engine)
     values = {"engine": engine, "account_id": account_id}
-    connection.execute(insert(engine_assignments).values(values))
+    _put(connection, engine_assignments, values, "engine")
 
 
 def release_engine(connection: Connection, engine: str) -> None:
     """The engine is for everyone."""
     table = engine_assignments
     connection.execute(delete(table).where(table.c.engine == engine))
+
+
+def _put(connection: Connection, table: Table, values: dict[str, Any], key: str) -> None:
+    """The row of that key has these values. Two houses may say so at once, and one of them waits:
+    neither fails."""
+    statement = upsert(connection, table).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=values))

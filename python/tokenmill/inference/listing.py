@@ -7,7 +7,7 @@ from tokenmill.inference.authorise import authorise
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
-from tokenmill.models.lookup import is_allowed
+from tokenmill.models.lookup import is_allowed, why_absent
 from tokenmill.protocol.models import Model, ModelList
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -26,8 +26,13 @@ async def models(exchange: Exchange, serving: Serving) -> None:
 async def model(exchange: Exchange, serving: Serving, model_id: str) -> None:
     """Answers with one model; an alias is shown under its own name. Raises: ApiError."""
     key = authorise(exchange, serving)
-    route = serving.fleet_index().find(model_id, key.account_id)
-    if route is None or not is_allowed(route, model_id, serving.allowed_models(key)):
+    index, allowed = serving.fleet_index(), serving.allowed_models(key)
+    route = index.find(model_id, key.account_id)
+    if route is None and (allowed is None or model_id in allowed):
+        absent = why_absent(index, model_id, key.account_id)
+        if absent is not None:
+            raise absent
+    if route is None or not is_allowed(route, model_id, allowed):
         raise ModelNotFound(f"The model '{model_id[:128]}' does not exist.", param="model")
     await exchange.answer(200, [JSON_TYPE], _ENCODE(_model(route, model_id)))
 

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from tokenmill.engines.recognition import EngineKind, EngineState, Task
+from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
 
 
 class Engine(Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     parses_tools: bool = True  # reads calls out of its answers itself
     places: int = 0  # requests that it takes at once; 0: any number
     is_draining: bool = False  # finishes what it has, and is in no route's pool
+    last_models: tuple[ServedModel, ...] = ()  # of one that takes nothing now: what it served
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -44,11 +45,12 @@ class Route(Struct, frozen=True, kw_only=True):
     parent: str = ""  # an adapter's base model
 
 
-class DrainedModel(Struct, frozen=True):
-    """A model, or an alias of one, that only engines serve that are being drained."""
+class AbsentModel(Struct, frozen=True):
+    """A model, or an alias of one, that was served and that no engine can serve now."""
 
     account_id: int  # 0: everyone's
     name: str
+    is_draining: bool  # its engines are there, and are being drained
 
 
 class Fleet(Struct, frozen=True, kw_only=True):
@@ -59,7 +61,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     pools: tuple[tuple[int, ...], ...] = ()
     routes: tuple[Route, ...] = ()
     aliases: dict[str, str] = {}
-    drained: tuple[DrainedModel, ...] = ()
+    absent: tuple[AbsentModel, ...] = ()
 
     def is_loading(self) -> bool:
         """Whether some engine is on its way up: a missing model may yet come."""

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from tokenmill.engines.recognition import EngineKind, Task
 from tokenmill.errors import (
     ApiError,
+    EnginesAway,
     EnginesDraining,
     InvalidRequest,
     ModelLoading,
@@ -17,15 +18,15 @@ from tokenmill.errors import (
     NoEngine,
     PermissionDenied,
 )
-from tokenmill.models.fleet import Fleet, Route
+from tokenmill.models.fleet import AbsentModel, Fleet, Route
 
 AUTO = "auto"
 NO_POOL = 1 << 30
 RETRY_MS = 1_000
 """When to come back for an engine that starts or returns: discovery looks twice a second."""
 
-DRAINED_RETRY_MS = 5_000
-"""The same for engines that are drained: somebody restarts them, which takes longer."""
+ABSENT_RETRY_MS = 5_000
+"""The same for engines that are drained or away: somebody restarts them, which takes longer."""
 
 _ELSEWHERE = {
     "generate": "makes embeddings; send it to /embeddings",
@@ -56,11 +57,12 @@ class FleetIndex:
                 return route
         return None
 
-    def is_drained(self, name: str | None, account_id: int) -> bool:
-        """Whether the engines of what `name` means for an account are all being drained; None:
-        whether those of any model are."""
-        mine = (each for each in self.fleet.drained if each.account_id in (0, account_id))
-        return any(name is None or each.name == name for each in mine)
+    def absent(self, name: str | None, account_id: int) -> AbsentModel | None:
+        """What `name` means for an account, if it was served and no engine can serve it now; None:
+        any such model, rather one that is drained."""
+        mine = (each for each in self.fleet.absent if each.account_id in (0, account_id))
+        found = [each for each in mine if name is None or each.name == name]
+        return max(found, key=lambda each: each.is_draining, default=None)
 
     def pool_now(self, route: Route) -> int:
         """The pool of a route that may be of an earlier fleet, in which pools had other numbers;
@@ -134,17 +136,30 @@ def _kind_of(kinds: set[EngineKind]) -> EngineKind:
     return kinds.pop() if len(kinds) == 1 else "openai"
 
 
+def why_absent(index: FleetIndex, name: str | None, account_id: int) -> ApiError | None:
+    """The answer where a model was served and cannot be now; None: it is not known.
+
+    What it says of a model it says only to those who saw it when it was there.
+    """
+    absent = index.absent(name, account_id)
+    if absent is None:
+        return None
+    if index.fleet.is_loading():
+        return ModelLoading(retry_after_ms=RETRY_MS)
+    kind = EnginesDraining if absent.is_draining else EnginesAway
+    return kind(retry_after_ms=ABSENT_RETRY_MS)
+
+
 def _nothing_there(index: FleetIndex, asked: str | None, account_id: int) -> ApiError:
     if index.fleet.is_loading():
         return ModelLoading(retry_after_ms=RETRY_MS)
-    if index.is_drained(asked, account_id):
-        return EnginesDraining(retry_after_ms=DRAINED_RETRY_MS)
-    return NoEngine(retry_after_ms=RETRY_MS)
+    name = None if asked == AUTO else asked
+    return why_absent(index, name, account_id) or NoEngine(retry_after_ms=RETRY_MS)
 
 
 def _not_found(index: FleetIndex, asked: str, account_id: int, task: Task) -> ApiError:
     has_any = any(route.task == task for route in index.visible(account_id))
-    if index.fleet.is_loading() or not has_any or index.is_drained(asked, account_id):
+    if index.fleet.is_loading() or not has_any or index.absent(asked, account_id):
         return _nothing_there(index, asked, account_id)
     message = (
         f"The model '{asked[:128]}' does not exist, or you have no access to it. "

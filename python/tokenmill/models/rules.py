@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
-from tokenmill.models.fleet import DrainedModel, Engine, Fleet, Route
+from tokenmill.models.fleet import AbsentModel, Engine, Fleet, Route
 
 CHAT_ALIASES = ("meta-llama/Llama-3.1-8B-Instruct", "your-model-id")
 """Ids that the published examples use; on the embedded engine they mean its chat model."""
@@ -39,6 +39,7 @@ class EngineReport(Struct, frozen=True, kw_only=True):
     places: int = 0
     is_draining: bool = False
     models: tuple[ServedModel, ...] = ()
+    last_models: tuple[ServedModel, ...] = ()  # what it served last, if it comes back
 
 
 class Slots(Struct, frozen=True):
@@ -78,11 +79,13 @@ def build_fleet(
     aliases: Mapping[str, str],
     previous: Fleet,
     engines_max: int,
+    lost: Sequence[EngineReport] = (),
 ) -> Fleet:
     """The fleet of these engines, with the generation of the previous one.
 
     `reports` come in the order of preference. Routes of vLLM and named engines stand before those
     of the embedded engine, so `auto` means the embedded engine only where there is no other.
+    `lost`: engines that nobody removed and that are in no list any more.
     """
     slots = assign_slots([report.name for report in reports], slots_of(previous, engines_max))
     placed = [report for report in reports if report.name in slots]
@@ -94,7 +97,7 @@ def build_fleet(
         pools=tuple(tuple(slots[name] for name in offer.engines) for offer in offers),
         routes=tuple(_route(offer, pool) for pool, offer in enumerate(offers)),
         aliases=_aliases(aliases, offers),
-        drained=_drained(ranked, aliases, offers),
+        absent=_absent([*ranked, *lost], aliases, offers),
     )
 
 
@@ -110,7 +113,7 @@ class _Offer(Struct, frozen=True):
 def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
     offers: dict[tuple[int, str], _Offer] = {}
     for report in ranked:
-        if report.state != "serving" or report.is_draining:
+        if not _takes(report):
             continue
         for model in report.models:
             key = (report.account_id, model.id)
@@ -122,19 +125,30 @@ def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
     return list(offers.values())
 
 
-def _drained(
+def _takes(report: EngineReport) -> bool:
+    return report.state == "serving" and not report.is_draining
+
+
+def _absent(
     ranked: Sequence[EngineReport], aliases: Mapping[str, str], offers: Sequence[_Offer]
-) -> tuple[DrainedModel, ...]:
-    """What would be served if nobody were drained, and is not."""
-    whole = _offers([replace(report, is_draining=False) for report in ranked])
+) -> tuple[AbsentModel, ...]:
+    """What would be served if nobody were drained or away, and is not."""
+    draining = {report.name for report in ranked if report.state == "serving"}
+    whole = _offers([_as_it_was(report) for report in ranked])
     served = {(offer.account_id, offer.model.id) for offer in offers}
-    gone = [offer for offer in whole if (offer.account_id, offer.model.id) not in served]
-    public = {offer.model.id for offer in gone if not offer.account_id}
-    names = [name for name, end in _aliases(aliases, whole).items() if end in public]
-    return tuple(
-        [DrainedModel(offer.account_id, offer.model.id) for offer in gone]
-        + [DrainedModel(0, name) for name in names]
-    )
+    gone = [
+        AbsentModel(offer.account_id, offer.model.id, not draining.isdisjoint(offer.engines))
+        for offer in whole
+        if (offer.account_id, offer.model.id) not in served
+    ]
+    public = {each.name: each for each in gone if not each.account_id}
+    ends = _aliases(aliases, whole).items()
+    return (*gone, *(replace(public[end], name=name) for name, end in ends if end in public))
+
+
+def _as_it_was(report: EngineReport) -> EngineReport:
+    models = report.models or report.last_models
+    return replace(report, state="serving", is_draining=False, models=models)
 
 
 def _narrower(one: ServedModel, other: ServedModel) -> ServedModel:
@@ -161,6 +175,7 @@ def _engine(report: EngineReport, slot: int) -> Engine:
         parses_tools=report.parses_tools,
         places=report.places,
         is_draining=report.is_draining,
+        last_models=() if _takes(report) else report.last_models,
     )
 
 
@@ -218,7 +233,7 @@ def _end_of(name: str, wanted: Mapping[str, str], real: set[str]) -> str:
 
 def is_same_fleet(one: Fleet, other: Fleet) -> bool:
     """Whether a worker would route alike by both, generations aside."""
-    parts = ("engines", "pools", "routes", "aliases", "drained")
+    parts = ("engines", "pools", "routes", "aliases", "absent")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
 
 
@@ -241,8 +256,10 @@ def is_taking(engine: Engine) -> bool:
 
 
 def models_on(fleet: Fleet, slot: int) -> tuple[ServedModel, ...]:
-    """The models that the engine in this slot serves, as the fleet's routes tell."""
-    return tuple(
+    """The models that the engine in this slot serves, as the fleet's routes tell, or served when
+    it was last in one."""
+    idle = (engine.last_models for engine in fleet.engines if engine.slot == slot)
+    return next(idle, ()) or tuple(
         ServedModel(
             id=route.engine_model,
             task=route.task,

@@ -6,6 +6,7 @@ import pytest
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import (
     ApiError,
+    EnginesAway,
     EnginesDraining,
     InvalidRequest,
     ModelLoading,
@@ -13,7 +14,7 @@ from tokenmill.errors import (
     NoEngine,
     PermissionDenied,
 )
-from tokenmill.models.fleet import DrainedModel, Engine, Fleet, Route
+from tokenmill.models.fleet import AbsentModel, Engine, Fleet, Route
 from tokenmill.models.lookup import NO_POOL, FleetIndex, answer_name, resolve
 
 ANNA, BERT = 1, 2
@@ -130,16 +131,38 @@ def test_while_an_engine_loads_a_missing_model_may_yet_come(asked: str | None) -
 
 @pytest.mark.parametrize("asked", [None, "auto", "big", "gpt"])
 def test_a_model_whose_engines_are_all_drained_comes_back(asked: str | None) -> None:
-    drained = (DrainedModel(0, "big"), DrainedModel(0, "gpt"), DrainedModel(BERT, "private"))
-    error = refused(asked, index=FleetIndex(Fleet(drained=drained)))
+    absent = tuple(
+        AbsentModel(account_id, name, is_draining=True)
+        for account_id, name in ((0, "big"), (0, "gpt"), (BERT, "private"))
+    )
+    error = refused(asked, index=FleetIndex(Fleet(absent=absent)))
     assert isinstance(error, EnginesDraining)
     assert error.status == 503
     assert error.retry_after_ms
 
 
+@pytest.mark.parametrize("asked", [None, "auto", "big", "gpt"])
+def test_a_model_whose_engines_are_all_away_comes_back(asked: str | None) -> None:
+    absent = (AbsentModel(0, "big", is_draining=False), AbsentModel(0, "gpt", is_draining=False))
+    served = route("vectors", "embed")
+    error = refused(asked, index=FleetIndex(Fleet(routes=(served,), pools=((0,),), absent=absent)))
+    assert isinstance(error, EnginesAway)
+    assert (error.status, error.code) == (503, "no_engine")
+    assert error.retry_after_ms
+    loading = FleetIndex(Fleet(engines=(LOADING,), absent=absent))
+    assert isinstance(refused(asked, index=loading), ModelLoading)
+
+
+def test_a_model_that_was_never_there_is_not_found_whatever_is_away() -> None:
+    absent = (AbsentModel(0, "big", is_draining=False),)
+    index = FleetIndex(Fleet(routes=(route("small"),), pools=((0,),), absent=absent))
+    assert isinstance(refused("bigger", index=index), ModelNotFound)
+    assert isinstance(refused("big", index=index), EnginesAway)
+
+
 def test_others_do_not_learn_that_an_accounts_engine_is_drained() -> None:
-    fleet = Fleet(pools=((0,),), routes=(route("big"),), drained=(DrainedModel(BERT, "private"),))
-    index = FleetIndex(fleet)
+    absent = (AbsentModel(BERT, "private", is_draining=True),)
+    index = FleetIndex(Fleet(pools=((0,),), routes=(route("big"),), absent=absent))
     assert isinstance(refused("private", ANNA, index=index), ModelNotFound)
     assert isinstance(refused("private", BERT, index=index), EnginesDraining)
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from tokenmill.engines.recognition import ServedModel
-from tokenmill.models.fleet import DrainedModel, Fleet, Route
+from tokenmill.engines.recognition import EngineState, ServedModel
+from tokenmill.models.fleet import AbsentModel, Fleet, Route
 from tokenmill.models.rules import (
     EngineReport,
     Slots,
@@ -108,16 +109,50 @@ def test_a_model_is_drained_when_all_of_its_engines_are() -> None:
     one, other = report("a", CHAT, ADAPTER), report("b", CHAT)
     drained = replace(one, is_draining=True)
     aliases = {"gpt": "lora-alpha", "chat": "tiny-chat"}
-    assert fleet_of(one, other, aliases=aliases).drained == ()
-    assert fleet_of(drained, other, aliases=aliases).drained == (
-        DrainedModel(0, "lora-alpha"),
-        DrainedModel(0, "gpt"),
+    assert fleet_of(one, other, aliases=aliases).absent == ()
+    assert fleet_of(drained, other, aliases=aliases).absent == (
+        AbsentModel(0, "lora-alpha", is_draining=True),
+        AbsentModel(0, "gpt", is_draining=True),
     )
-    assert fleet_of(replace(drained, account_id=7), other).drained == (
-        DrainedModel(7, "tiny-chat"),
-        DrainedModel(7, "lora-alpha"),
+    assert fleet_of(replace(drained, account_id=7), other).absent == (
+        AbsentModel(7, "tiny-chat", is_draining=True),
+        AbsentModel(7, "lora-alpha", is_draining=True),
     )
-    assert fleet_of(replace(drained, state="gone"), other).drained == ()
+
+
+@pytest.mark.parametrize("state", ["gone", "loading"])
+def test_a_model_whose_engines_are_all_away_is_known(state: EngineState) -> None:
+    one, other = report("a", CHAT, ADAPTER), report("b", CHAT)
+    away = replace(one, state=state, models=(), last_models=one.models)
+    aliases = {"gpt": "lora-alpha"}
+    assert fleet_of(away, other, aliases=aliases).absent == (
+        AbsentModel(0, "lora-alpha", is_draining=False),
+        AbsentModel(0, "gpt", is_draining=False),
+    )
+    assert fleet_of(away, other, one, aliases=aliases).absent == ()
+    # What was never seen is not known.
+    assert fleet_of(replace(away, last_models=()), other).absent == ()
+
+
+def test_a_model_with_one_engine_away_and_one_that_drains_is_drained() -> None:
+    away = report("a", state="gone", last_models=(CHAT,))
+    drained = report("b", CHAT, is_draining=True)
+    assert fleet_of(away, drained).absent == (AbsentModel(0, "tiny-chat", is_draining=True),)
+
+
+def test_the_models_of_a_lost_engine_are_known_and_it_has_no_slot() -> None:
+    lost = report("a", state="gone", last_models=(CHAT,))
+    fleet = build_fleet([report("b")], {}, Fleet(), 8, [lost])
+    assert fleet.absent == (AbsentModel(0, "tiny-chat", is_draining=False),)
+    assert [engine.name for engine in fleet.engines] == ["b"]
+    assert build_fleet([report("b", CHAT)], {}, Fleet(), 8, [lost]).absent == ()
+
+
+def test_what_an_engine_served_is_kept_while_it_is_away() -> None:
+    """Control killed and started again still knows the model of an engine that is down."""
+    fleet = fleet_of(report("a", state="gone", last_models=(CHAT,)))
+    assert models_on(fleet, fleet.engines[0].slot) == (CHAT,)
+    assert fleet_of(report("a", CHAT, last_models=(CHAT,))).engines[0].last_models == ()
 
 
 def test_an_assigned_engine_serves_its_account_alone() -> None:

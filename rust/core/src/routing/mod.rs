@@ -23,7 +23,7 @@ pub use choice::{Ask, Choice, GUARD_FLOOR, Members, Policy, Standing, choose, gu
 pub use load::{BYTES_PER_WEIGHT, Load, Others, REQUEST, Recent, Seen};
 pub use places::{Candidate, pick};
 pub use prefix_index::{Holder, PrefixIndex, SET_WORDS};
-pub use prompt::{BEGINNINGS_MAX, Beginnings, PROMPT_BYTES_MAX, prompt_of};
+pub use prompt::{BEGINNINGS_MAX, Beginnings, PROMPT_BYTES_MAX};
 pub use retry_budget::RetryBudget;
 pub use ring::{Ring, session_point};
 pub use tail::Tail;

@@ -75,6 +75,16 @@ impl Beginnings {
         found
     }
 
+    /// The beginnings of the prompt in an engine's JSON request. Templates render tools before all
+    /// messages, wherever they stand in the request: prompts of other tools have nothing in common.
+    pub fn of_request(body: &[u8], seed: u64) -> Self {
+        let prompt = prompt_of(body);
+        match tools_behind(prompt) {
+            Some(tools) => Self::of(prompt, FixedState::with_seed(seed).hash_one(tools)),
+            None => Self::of(prompt, seed),
+        }
+    }
+
     /// Of a prompt of which only the length is known.
     pub fn unknown(prompt_bytes: usize) -> Self {
         Self {
@@ -103,11 +113,19 @@ impl Beginnings {
 /// before the messages, then messages or prompt. All of it, where neither is found.
 ///
 /// Quotes inside of strings are escaped, so a key in quotes is never found in a client's text.
-pub fn prompt_of(body: &[u8]) -> &[u8] {
+fn prompt_of(body: &[u8]) -> &[u8] {
     let begin = memmem::find(body, b"\"messages\":[")
         .map(|messages| memmem::find(&body[..messages], b"\"tools\":[").unwrap_or(messages))
         .or_else(|| memmem::find(body, b"\"prompt\":"));
     &body[begin.unwrap_or(0)..]
+}
+
+/// The tools of a prompt in whose request they stand behind the messages, and what is between them
+/// and the choice of one.
+fn tools_behind(prompt: &[u8]) -> Option<&[u8]> {
+    let tools = &prompt[memmem::find(prompt, b"\"tools\":[")?..];
+    let end = memmem::rfind(tools, b"],\"tool_choice\":");
+    (tools.len() < prompt.len()).then(|| &tools[..end.unwrap_or(tools.len())])
 }
 
 #[cfg(test)]
@@ -139,6 +157,25 @@ mod tests {
         let quoted = r#"{"stop":"\"messages\":[","prompt":"\"messages\":["}"#;
         assert_eq!(of(quoted), r#""prompt":"\"messages\":["}"#);
         assert_eq!(of("{}"), "{}");
+    }
+
+    #[test]
+    fn prompts_of_other_tools_have_nothing_in_common() {
+        let said = "x".repeat(2_000);
+        let of = |tools: &str, said: &str, choice: &str| {
+            let messages = format!(r#"{{"n":1,"messages":[{{"content":"{said}"}}],"#);
+            let body = format!(r#"{messages}"tools":[{tools}],"tool_choice":"{choice}"}}"#);
+            Beginnings::of_request(body.as_bytes(), 7).hashes().to_vec()
+        };
+        let (one, other) = (of("{1}", &said, "auto"), of("{2}", &said, "auto"));
+        assert!(one.len() > 6);
+        assert!(one.iter().zip(&other).all(|(one, other)| one != other));
+        // Those of equal tools share what is said, whatever is to be chosen.
+        let further = of("{1}", &format!("{said}{said}"), "none");
+        assert_eq!(further[..7], one[..7]);
+        // What a client says of tools is in a string, where its quotes are escaped.
+        let quoted = of("{1}", r#"\"tools\":["#, "auto");
+        assert_eq!(quoted, of("{1}", r#"\"tools\":["#, "none"));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenmill_core::routing::health::{Cause, Pace, slowest};
 use tokenmill_core::routing::{
-    Ask, Beginnings, Holder, Load, Members, Policy, Ring, Standing, Tail, choose, mixed, prompt_of,
+    Ask, Beginnings, Holder, Load, Members, Policy, Ring, Standing, Tail, choose, mixed,
 };
 
 use super::fleet::Engine;
@@ -119,7 +119,7 @@ impl Pool {
         match wish.owner {
             Some(owner) if is_choice => {
                 let seed = mixed(segment.incarnation() ^ mixed(owner));
-                Beginnings::of(prompt_of(body), seed)
+                Beginnings::of_request(body, seed)
             }
             Some(_) => Beginnings::unknown(body.len()),
             None => Beginnings::default(),
