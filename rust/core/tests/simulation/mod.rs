@@ -13,7 +13,9 @@
     reason = "a module of tests, which clippy takes for product code"
 )]
 
+mod control;
 mod fate;
+mod laws;
 mod memory;
 
 use std::cell::{Cell, RefCell};
@@ -21,11 +23,12 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 
+use control::Ledger;
 use fate::Fate;
 use memory::{Killed, Memory};
 use tokenmill_core::wallet::{
-    ACCOUNT_WORDS, CELL_WORDS, CONTROL, Claimer, Ending, Hold, Kind, Map, Price, Refusal, Request,
-    Terms, Tokens, Wallet, flag,
+    ACCOUNT_WORDS, CELL_WORDS, CONTROL, Claimer, Ending, Hold, Map, Price, Refusal, Request, Terms,
+    Tokens, Wallet,
 };
 
 const ACCOUNTS: u64 = 3;
@@ -74,15 +77,6 @@ impl Worker {
             is_dead: Cell::new(false),
         }
     }
-}
-
-/// The database: what is in it survives everything.
-#[derive(Default)]
-struct Ledger {
-    lines: HashMap<u64, i64>,
-    balances: HashMap<u64, i64>,
-    /// Intents of credits: account, nanos, and how often each is in the ledger.
-    intents: Vec<(u64, i64, u32)>,
 }
 
 struct House {
@@ -333,118 +327,6 @@ impl House {
         );
     }
 
-    fn credit(&self) {
-        let Ok(mut claimer) = self.control.try_borrow_mut() else {
-            return;
-        };
-        let account_id = 1 + self.fate.below(ACCOUNTS);
-        let nanos = (self.fate.below(9_000).cast_signed() - 2_000) | 1;
-        let reference = {
-            let mut ledger = self.ledger.borrow_mut();
-            ledger.intents.push((account_id, nanos, 0));
-            ledger.intents.len() as u64
-        };
-        self.post(&mut claimer, reference);
-    }
-
-    /// Posts an intent; one that is refused is taken out of the books.
-    fn post(&self, claimer: &mut Claimer, reference: u64) {
-        let index = usize::try_from(reference).unwrap() - 1;
-        let (account_id, nanos, _) = self.ledger.borrow().intents[index];
-        let times = (1, self.now_ns.get());
-        let posted = self
-            .wallet()
-            .credit(claimer, account_id, nanos, reference, times);
-        if posted.is_err() {
-            self.ledger.borrow_mut().intents[index].1 = 0;
-        }
-    }
-
-    fn restart_control(&self) {
-        let wallet = self.wallet();
-        wallet.rescue(CONTROL, 5, self.now_ns.get());
-        self.flush();
-        let open: Vec<u64> = wallet.open_credits().collect();
-        let missing: Vec<u64> = {
-            let ledger = self.ledger.borrow();
-            let unposted =
-                |index: &usize| ledger.intents[*index].2 == 0 && ledger.intents[*index].1 != 0;
-            (0..ledger.intents.len())
-                .filter(unposted)
-                .map(|index| index as u64 + 1)
-                .filter(|reference| !open.contains(reference))
-                .collect()
-        };
-        for reference in missing {
-            self.post(&mut Claimer::new(CONTROL), reference);
-        }
-        self.control_is_dead.set(false);
-    }
-
-    /// The keeper: one transaction, then the cells.
-    fn flush(&self) {
-        let wallet = self.wallet();
-        let max = 1 + usize::try_from(self.fate.below(8)).unwrap();
-        let records: Vec<_> = wallet.settled(max).collect();
-        for record in &records {
-            let mut ledger = self.ledger.borrow_mut();
-            if ledger.lines.contains_key(&record.ticket) {
-                continue; // a replay
-            }
-            if record.kind == Kind::Debit {
-                self.check_billed(record.ticket, record.tokens, record.flags);
-                assert_eq!(record.amount, -PRICE.cost(record.tokens));
-            } else {
-                let index = usize::try_from(record.reference).unwrap() - 1;
-                ledger.intents[index].2 += 1;
-                assert_eq!(ledger.intents[index].2, 1, "a credit was posted twice");
-            }
-            ledger.lines.insert(record.ticket, record.amount);
-            *ledger
-                .balances
-                .entry(record.request.account_id)
-                .or_default() += record.amount;
-        }
-        for record in &records {
-            wallet.free(record.ticket);
-        }
-    }
-
-    fn check_billed(&self, ticket: u64, tokens: Tokens, flags: u8) {
-        match self.expected.borrow().get(&ticket) {
-            Some(allowed) => assert!(allowed.contains(&tokens), "{tokens:?} of {allowed:?}"),
-            None => {
-                assert_eq!(
-                    tokens,
-                    Tokens::default(),
-                    "billed without having been admitted"
-                );
-                assert_eq!(flags, flag::RESCUED);
-            }
-        }
-    }
-
-    fn check(&self) {
-        let ledger = self.ledger.borrow();
-        for account_id in 1..=ACCOUNTS {
-            let audit = self.wallet().audit(account_id).unwrap();
-            let posted: i64 = self
-                .wallet()
-                .settled(CELLS)
-                .filter(|record| ledger.lines.contains_key(&record.ticket))
-                .filter(|record| record.request.account_id == account_id)
-                .map(|record| record.amount)
-                .sum();
-            let books = ledger.balances[&account_id] + audit.unposted - posted;
-            assert_eq!(
-                audit.available + audit.held,
-                books,
-                "account {account_id}: {audit:?}"
-            );
-            assert!(audit.available >= 0 && audit.held >= 0, "{audit:?}");
-        }
-    }
-
     /// Everyone comes back, everything ends, and nothing is left over.
     fn close(&self) {
         for worker in &self.workers {
@@ -471,23 +353,5 @@ impl House {
             assert_eq!(*times, u32::from(*nanos != 0), "credit {reference}");
         }
         self.check_limits();
-    }
-
-    fn check_limits(&self) {
-        let admitted = self.admitted.borrow();
-        for account_id in 1..=ACCOUNTS {
-            let times: Vec<u64> = admitted
-                .iter()
-                .filter(|each| each.0 == account_id)
-                .map(|each| each.1)
-                .collect();
-            for (first, from_ns) in times.iter().enumerate() {
-                for (count, to_ns) in times[first..].iter().enumerate() {
-                    let stretch_ns = u128::from(60 * SECOND_NS + (to_ns - from_ns));
-                    let given = (count as u128 + 1) * u128::from(60 * SECOND_NS);
-                    assert!(given <= u128::from(REQUESTS_PER_MIN) * stretch_ns);
-                }
-            }
-        }
     }
 }
