@@ -1,32 +1,24 @@
-//! The I/O thread of one worker and the relays that run on it.
-//!
-//! The thread starts at the first request and never waits for Python. A panic on it ends the
-//! process: half a house that looks whole would be worse. After a fork it refuses.
+//! Where requests of one worker begin: a turn at an engine, admission, and a relay on the I/O thread,
+//! which is started at the first one. After a fork it refuses.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU32;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokenmill_core::routing::{Policy, RetryBudget, session_point};
 use tokenmill_core::sse::StreamShape;
 use tokenmill_core::wallet::{Claimer, Refusal};
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::bell::Bell;
 use super::charge::{Admission, Charge};
 use super::error::{EndReason, StartError};
 use super::fleet::{Around, Fleet, FleetError};
 use super::gate::{Asker, Entered, Gate};
+use super::io_thread::{IoThread, Keeper, Shared, lock};
 use super::journey::{Journey, Turn};
 use super::limits::Limits;
-use super::mailbox::{End, Mailbox};
+use super::mailbox::Mailbox;
 use super::pool::{Wish, missing_bytes, preferring};
 use super::relay::Relay;
 use super::request::{AnswerKind, Outbound};
@@ -34,13 +26,6 @@ use super::tally::Tally;
 use super::tls::TlsRoots;
 use crate::clock;
 use crate::segment::Segment;
-
-/// How often the drain deadline is looked at and kept connections are swept.
-const TICK: Duration = Duration::from_millis(100);
-/// Milliseconds between looks for an engine that is far slower than its pool.
-const PACES_MS: u64 = 1_000;
-/// How long `close` waits for the thread.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// A request to forward.
 #[derive(Debug)]
@@ -91,35 +76,13 @@ pub struct Forwarder {
     segment: Arc<Segment>,
     bell: Arc<Bell>,
     tls_roots: TlsRoots,
-    house: Arc<House>,
+    shared: Arc<Shared>,
     gate: Arc<Gate>,
-    engine_room: Mutex<EngineRoom>,
+    thread: Mutex<IoThread>,
     /// Where this worker found its last free cell.
     cells: Mutex<Claimer>,
     /// What is left for retries.
     retries: Arc<AtomicU32>,
-}
-
-/// What the thread and the callers share.
-#[derive(Default)]
-struct House {
-    fleet: Mutex<Arc<Fleet>>,
-    /// Relays under way, by id.
-    running: Mutex<HashMap<u64, (Arc<Mailbox>, AbortHandle)>>,
-}
-
-/// The thread's life.
-#[derive(Default)]
-enum EngineRoom {
-    #[default]
-    Unlit,
-    Running {
-        handle: Handle,
-        next_id: u64,
-        stop: oneshot::Sender<()>,
-        stopped: Receiver<()>,
-    },
-    Closed,
 }
 
 impl Forwarder {
@@ -136,8 +99,8 @@ impl Forwarder {
             segment,
             bell: Arc::new(Bell::new()?),
             tls_roots: TlsRoots::default(),
-            house: Arc::default(),
-            engine_room: Mutex::default(),
+            shared: Arc::default(),
+            thread: Mutex::default(),
             cells: Mutex::new(Claimer::new(u16::try_from(worker).unwrap_or(u16::MAX - 1))),
             retries: Arc::new(AtomicU32::new(RetryBudget::default().word())),
         })
@@ -166,7 +129,7 @@ impl Forwarder {
         places: &[u64],
     ) -> Result<(), FleetError> {
         let engines_max = self.segment.layout().sizes().engines_max;
-        let mut fleet = lock(&self.house.fleet);
+        let mut fleet = lock(&self.shared.fleet);
         let around = Around {
             engines_max,
             tls_roots: &self.tls_roots,
@@ -186,42 +149,30 @@ impl Forwarder {
         if std::process::id() != self.process {
             return Err(StartError::Forked);
         }
-        let mut room = lock(&self.engine_room);
-        if matches!(*room, EngineRoom::Unlit) {
-            *room = self.light()?;
+        let mut thread = lock(&self.thread);
+        if matches!(*thread, IoThread::Unborn) {
+            *thread = self.begin_thread()?;
         }
-        let EngineRoom::Running {
+        let IoThread::Running {
             handle, next_id, ..
-        } = &mut *room
+        } = &mut *thread
         else {
             return Err(StartError::Closed);
         };
-        let fleet = Arc::clone(&lock(&self.house.fleet));
+        let fleet = self.shared.fleet();
         let id = *next_id;
         *next_id += 1;
-        let asker = order.asking().map(|account_id| Asker {
-            account_id,
-            weight: self.segment.weight(account_id),
-            seed: id,
-            is_typical: order.admission.is_some(),
-        });
+        let asker = self.asker(&order, id);
         let wish = self.wish(&order, id);
         let turn = match self.turn(asker, &fleet, &order, &wish) {
             Ok(turn) => turn,
             Err(retry_after_ms) => return Ok(Started::Full { retry_after_ms }),
         };
-        let tally = order.admission.map(|_| Tally {
-            segment: Arc::clone(&self.segment),
-            worker: self.worker,
-            is_stream: order.kind == AnswerKind::Stream,
-        });
-        let charge = match order
-            .admission
-            .map(|admission| self.admit(admission, started_ns))
-        {
-            Some(Err(refusal)) => return Ok(Started::Refused(refusal)),
-            Some(Ok(charge)) => Some(charge),
-            None => None,
+        let tally = self.tally(&order);
+        let payer = order.admission;
+        let charge = match payer.map(|one| self.admit(one, started_ns)).transpose() {
+            Ok(charge) => charge,
+            Err(refusal) => return Ok(Started::Refused(refusal)),
         };
         let mailbox = Arc::new(Mailbox::new(id, Arc::clone(&self.bell), charge));
         let journey = Journey {
@@ -240,20 +191,30 @@ impl Forwarder {
             asker,
             retries: Arc::clone(&self.retries),
         };
-        let listed = Listed {
-            house: Arc::clone(&self.house),
-            id,
-        };
-        // Held over the spawn: the task takes itself off the list, and must find itself there.
-        let mut running = lock(&self.house.running);
-        let task = handle.spawn(async move {
-            let _listed = listed;
-            let _guard = AbortOnPanic;
-            journey.run(turn).await;
-        });
-        let task = task.abort_handle();
-        running.insert(id, (Arc::clone(&mailbox), task.clone()));
+        let run = async move { journey.run(turn).await };
+        let task = self.shared.spawn(handle, id, &mailbox, run);
         Ok(Started::Relay(Relay::new(mailbox, task, tally)))
+    }
+
+    /// Who waits for a place, if anybody does.
+    fn asker(&self, order: &Order, id: u64) -> Option<Asker> {
+        let account_id = order.asking()?;
+        Some(Asker {
+            account_id,
+            weight: self.segment.weight(account_id),
+            seed: id,
+            is_typical: order.admission.is_some(),
+        })
+    }
+
+    /// What counts its end, where somebody pays.
+    fn tally(&self, order: &Order) -> Option<Tally> {
+        order.admission.as_ref()?;
+        Some(Tally {
+            segment: Arc::clone(&self.segment),
+            worker: self.worker,
+            is_stream: order.kind == AnswerKind::Stream,
+        })
     }
 
     /// What a request goes by in the choice of its engine.
@@ -313,53 +274,23 @@ impl Forwarder {
 
     /// Ends all relays, stops the thread and closes its sockets; waits at most a second.
     pub fn close(&self) {
-        let room = std::mem::replace(&mut *lock(&self.engine_room), EngineRoom::Closed);
+        let thread = std::mem::replace(&mut *lock(&self.thread), IoThread::Closed);
         if std::process::id() != self.process {
             return;
         }
-        self.house.end_all(EndReason::Cancelled);
-        *lock(&self.house.fleet) = Arc::default();
-        if let EngineRoom::Running { stop, stopped, .. } = room {
-            let _ = stop.send(());
-            // A late thread ends by itself; the caller must not hang on it.
-            let _ = stopped.recv_timeout(CLOSE_WAIT);
-        }
+        self.shared.end_all(EndReason::Cancelled);
+        *lock(&self.shared.fleet) = Arc::default();
+        thread.stop();
     }
 
-    /// Starts the thread.
-    fn light(&self) -> Result<EngineRoom, StartError> {
-        let bell = Arc::clone(&self.bell);
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .on_thread_park(move || bell.end_turn())
-            .build()
-            .map_err(StartError::Thread)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopping) = oneshot::channel();
-        let (done, stopped) = sync_channel(1);
+    fn begin_thread(&self) -> Result<IoThread, StartError> {
         let keeper = Keeper {
-            house: Arc::clone(&self.house),
+            shared: Arc::clone(&self.shared),
             segment: Arc::clone(&self.segment),
             worker: self.worker,
             gate: Arc::clone(&self.gate),
         };
-        let bell = Arc::clone(&self.bell);
-        std::thread::Builder::new()
-            .name("tokenmill-io".to_owned())
-            .spawn(move || {
-                let _guard = AbortOnPanic;
-                Bell::begin_turns();
-                keeper.run(runtime, stopping);
-                bell.end_turn();
-                let _ = done.send(());
-            })
-            .map_err(StartError::Thread)?;
-        Ok(EngineRoom::Running {
-            handle,
-            next_id: 0,
-            stop,
-            stopped,
-        })
+        keeper.begin(&self.bell).map_err(StartError::Thread)
     }
 }
 
@@ -367,87 +298,4 @@ impl Drop for Forwarder {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-impl House {
-    fn end_all(&self, reason: EndReason) {
-        for (mailbox, task) in lock(&self.running).values() {
-            mailbox.put_end(End::bare(reason, false));
-            task.abort();
-        }
-    }
-}
-
-/// What the thread does besides relaying.
-struct Keeper {
-    house: Arc<House>,
-    segment: Arc<Segment>,
-    worker: usize,
-    gate: Arc<Gate>,
-}
-
-impl Keeper {
-    fn run(self, runtime: Runtime, stopping: oneshot::Receiver<()>) {
-        runtime.block_on(async {
-            tokio::select! {
-                () = self.tend() => {}
-                () = Arc::clone(&self.gate).look() => {}
-                _ = stopping => {}
-            }
-        });
-        // Drops every task, and with it every socket, but does not wait for a slow name look-up.
-        runtime.shutdown_background();
-    }
-
-    async fn tend(&self) {
-        let mut ticks = interval(TICK);
-        let mut paced_ms = 0;
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let now_ms = clock::monotonic_ms();
-            let deadline_ms = self.segment.drain_deadline_ms(self.worker);
-            self.gate.set_closed(deadline_ms != 0);
-            if deadline_ms != 0 && now_ms >= deadline_ms {
-                self.house.end_all(EndReason::Drained);
-            }
-            let fleet = Arc::clone(&lock(&self.house.fleet));
-            for engine in fleet.engines() {
-                engine.sweep_idle(now_ms);
-            }
-            if now_ms >= paced_ms + PACES_MS {
-                paced_ms = now_ms;
-                for pool in fleet.pools() {
-                    pool.exclude_slowest(&self.segment, now_ms);
-                }
-            }
-        }
-    }
-}
-
-/// Takes a task off the list, however it ends.
-struct Listed {
-    house: Arc<House>,
-    id: u64,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        lock(&self.house.running).remove(&self.id);
-    }
-}
-
-/// Ends the process when the thread it stands on panics.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

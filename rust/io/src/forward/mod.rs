@@ -17,6 +17,7 @@ mod forwarder;
 mod gate;
 mod health;
 mod hedging;
+mod io_thread;
 mod journey;
 mod limits;
 mod mailbox;
