@@ -5,12 +5,17 @@
 The engine takes so many requests at once, each for 200 ms, so what it can do is known. Three
 accounts of weights 1, 2 and 4 offer the same load, at times of their own (Poisson); together once,
 twice, five and ten times what the engine can do. Client, engine and house share the cores.
+
+A request is refused at once, or after it waited for a place and none came: `retry-after-ms` tells
+which. Times are the client's, from when a request was due; how late the client itself was stands
+beside them, and what the house says that it worked (Server-Timing, which has no waiting in it).
 """
 
 import argparse
 import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +31,7 @@ HOLD_S = 0.2
 TOKENS = 4
 FACTORS = (1, 2, 5, 10)
 DRAIN_S = 20.0
+_WORK = re.compile(rb"(?:key|decode|route|gateway);dur=([0-9.]+)")
 
 
 @dataclass
@@ -34,7 +40,10 @@ class Tally:
 
     offered: int = 0
     answered: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)  # at once
+    sent_away: list[float] = field(default_factory=list)  # after a wait
+    late: list[float] = field(default_factory=list)  # from when it was due until it was written
+    worked: list[float] = field(default_factory=list)  # the house, on what it refused at once
     without_retry_after: int = 0
     other: dict[str, int] = field(default_factory=dict)
 
@@ -66,13 +75,13 @@ class Client:
         self.request = "\r\n".join(lines).encode()
         self.idle: list[Kept] = []
 
-    async def ask(self, tally: Tally) -> None:
-        """One request, from the moment it is due."""
+    async def ask(self, tally: Tally, due: float) -> None:
+        """One request, which was due at that time."""
         tally.offered += 1
-        due = time.perf_counter()
         kept = None
         try:
             kept = self.idle.pop() if self.idle else Kept(*await self.house.connect())
+            tally.late.append(time.perf_counter() - due)
             status, head = await self._exchange(kept)
         except (OSError, asyncio.IncompleteReadError) as error:
             name = kept.story(error) if kept else f"not connected: {error}"
@@ -82,7 +91,10 @@ class Client:
         if status == 200:
             tally.answered.append(took)
         elif status in (429, 503):
-            tally.refused.append(took)
+            has_waited = b"\r\nretry-after-ms: 1000\r\n" in head
+            (tally.sent_away if has_waited else tally.refused).append(took)
+            if not has_waited:
+                tally.worked.append(sum(map(float, _WORK.findall(head))) / 1000)
             tally.without_retry_after += b"\r\nretry-after: " not in head
         else:
             tally.other[str(status)] = tally.other.get(str(status), 0) + 1
@@ -108,7 +120,7 @@ async def offer(
     due = time.perf_counter()
     while (due := due + chance.expovariate(rate)) < until:
         await asyncio.sleep(max(due - time.perf_counter(), 0))
-        task = asyncio.create_task(client.ask(tally))
+        task = asyncio.create_task(client.ask(tally, due))
         asked.add(task)
         task.add_done_callback(asked.discard)
     async with asyncio.timeout(DRAIN_S):
@@ -145,12 +157,16 @@ async def run(
 
 
 def summed(tallies: dict[str, Tally], took: float) -> dict[str, Any]:
-    answered = sorted(each for tally in tallies.values() for each in tally.answered)
-    refused = sorted(each for tally in tallies.values() for each in tally.refused)
+
+    def times(name: str) -> list[float]:
+        return sorted(each for tally in tallies.values() for each in getattr(tally, name))
+
+    answered, refused, sent_away = map(times, ("answered", "refused", "sent_away"))
     return {
         "offered": sum(tally.offered for tally in tallies.values()),
         "answered": len(answered),
         "refused": len(refused),
+        "sent_away_after_a_wait": len(sent_away),
         "refused_without_retry_after": sum(each.without_retry_after for each in tallies.values()),
         "other": {tier: tally.other for tier, tally in tallies.items() if tally.other},
         "goodput_per_s": round(len(answered) / took, 1),
@@ -160,6 +176,9 @@ def summed(tallies: dict[str, Tally], took: float) -> dict[str, Any]:
         },
         "answered_ms": percentiles(answered),
         "refused_ms": percentiles(refused),
+        "sent_away_ms": percentiles(sent_away),
+        "client_late_ms": percentiles(times("late")),
+        "house_worked_on_refused_ms": percentiles(times("worked")),
     }
 
 

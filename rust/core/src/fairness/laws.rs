@@ -311,15 +311,32 @@ fn who_was_away_has_saved_up_and_owes_no_more_than_so_much() {
 }
 
 #[test]
-fn turns_go_by_weight_and_are_never_more_than_all_who_wait() {
+fn turns_go_by_weight_and_by_what_was_served() {
     let mut line = Line::default();
     for id in 0..6 {
         line.push(id, 1, 1, ());
     }
     line.push(6, 2, 2, ());
-    // The first of a third account, of weight 1: a quarter of the places are its own.
-    assert_eq!(line.turns_before(3, 1), 4);
-    assert_eq!(line.turns_before(3, 3), 2);
-    assert_eq!(line.turns_before(1, 1), 8);
-    assert_eq!(Line::<()>::default().turns_before(1, 1), 1);
+    let turns = |newcomer: (u64, u16), served: [u64; 4], pressing: &[u64]| {
+        let (account_id, weight) = newcomer;
+        let at = |account: u64| served[usize::try_from(account).unwrap()] * MS;
+        let newcomer = Newcomer {
+            account_id,
+            weight,
+            served: at(account_id),
+            held_ns: 100 * MS,
+        };
+        line.turns_before(newcomer, at, |account| pressing.contains(&account))
+    };
+    // The first of a third account: each one's turns until it was served as much, if it has them.
+    assert_eq!(turns((3, 1), [0; 4], &[1, 2]), 4);
+    assert_eq!(turns((3, 1), [0; 4], &[]), 3);
+    assert_eq!(turns((3, 4), [0; 4], &[1, 2]), 3);
+    // Whoever was served less is first, and whoever was served more comes later.
+    assert_eq!(turns((3, 1), [0, 500, 500, 0], &[1, 2]), 1);
+    assert_eq!(turns((3, 1), [0, 0, 0, 200], &[1, 2]), 1 + 3 + 6);
+    assert_eq!(turns((3, 1), [0, 0, 0, 200], &[]), 1 + 3 + 1);
+    // Its own are before it.
+    assert_eq!(turns((1, 1), [0; 4], &[2]), 7 + 14);
+    assert_eq!(turns((1, 1), [0; 4], &[]), 7 + 1);
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::share;
+
 /// Requests that wait. `T` is whatever the caller needs to let one go.
 #[derive(Debug)]
 pub struct Line<T> {
@@ -14,6 +16,19 @@ struct Account<T> {
     weight: u16,
     /// In the order they came, by number.
     waiting: VecDeque<(u64, T)>,
+}
+
+/// Who may begin to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The account.
+    pub account_id: u64,
+    /// Its weight.
+    pub weight: u16,
+    /// What it was served.
+    pub served: u64,
+    /// How long a place is held, on average.
+    pub held_ns: u64,
 }
 
 /// Whose turn it is.
@@ -69,15 +84,32 @@ impl<T> Line<T> {
         self.len_of(account_id).saturating_mul(4) < left
     }
 
-    /// Places that are given until one more request of the account has its own, if everyone who
-    /// waits goes on doing so: its share by weight, but never more than all who are here.
-    pub fn turns_before(&self, account_id: u64, weight: u16) -> u64 {
-        let weight = u64::from(weight.max(1));
-        let others = self.accounts.iter().filter(|(id, _)| **id != account_id);
-        let others: u64 = others.map(|(_, each)| u64::from(each.weight)).sum();
-        let own = self.len_of(account_id) as u64 + 1;
-        let by_share = own.saturating_mul(others + weight).div_ceil(weight);
-        by_share.min(self.count as u64 + 1)
+    /// Places that are given until one more request of the account has its own: what others were
+    /// served less than it will have been, they are served first. An account that is `pressing`
+    /// has more requests than get in, and takes all turns that it gets; another one those of its
+    /// requests that wait.
+    pub fn turns_before(
+        &self,
+        newcomer: Newcomer,
+        served: impl Fn(u64) -> u64,
+        pressing: impl Fn(u64) -> bool,
+    ) -> u64 {
+        let turn = |weight| share(newcomer.held_ns, weight).max(1);
+        let own = self.len_of(newcomer.account_id) as u64 + 1;
+        let goal = own.saturating_mul(turn(newcomer.weight));
+        let goal = newcomer.served.saturating_add(goal);
+        let others = self.accounts.iter();
+        let others = others.filter(|(id, _)| **id != newcomer.account_id);
+        others.fold(own, |turns, (id, each)| {
+            let behind = goal.saturating_sub(served(*id));
+            let theirs = behind.div_ceil(turn(each.weight));
+            let waiting = each.waiting.len() as u64;
+            turns.saturating_add(if pressing(*id) {
+                theirs
+            } else {
+                theirs.min(waiting)
+            })
+        })
     }
 
     /// Puts a request at the end of its account's; `id` is greater than all before.

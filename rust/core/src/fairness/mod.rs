@@ -16,7 +16,7 @@
 
 mod line;
 
-pub use line::{Line, Next};
+pub use line::{Line, Newcomer, Next};
 
 /// How far an account's count may be ahead of those it begins to wait beside: ten minutes of one
 /// place. What it used of other engines weighs so much, and no more.

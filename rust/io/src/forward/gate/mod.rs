@@ -8,11 +8,12 @@
 
 mod place;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenmill_core::fairness::{
-    Ahead, Line, Next, Supply, averaged, expected_wait_ns, is_first, share,
+    Ahead, Line, Newcomer, Next, Supply, averaged, expected_wait_ns, is_first, share,
 };
 use tokenmill_core::routing::{Candidate, Standing, UnderWay, pick};
 use tokio::sync::{Notify, oneshot};
@@ -29,7 +30,11 @@ use crate::segment::Segment;
 const LOOK: Duration = Duration::from_millis(2);
 /// This part of the wait is not promised to anyone: accounts of more weight may come later and go
 /// first, and whoever would wait to the very end had better be told at once.
-const MARGIN: u64 = 3;
+const MARGIN: u64 = 2;
+/// For how long an account that was turned away is believed to have more requests than get in.
+const PRESSING_MS: u64 = 1_000;
+/// Accounts that are kept before those that were turned away long ago are forgotten.
+const TURNED_AWAY_MAX: usize = 256;
 /// When to come back where nobody can tell how long an engine takes.
 const UNKNOWN_RETRY_MS: u64 = 1_000;
 /// The least and the most that a client is told to wait.
@@ -82,6 +87,24 @@ struct State {
     held_ns: Vec<u64>,
     /// Slots of engines of which the others were told that somebody waits for them.
     told: Vec<usize>,
+    /// When requests of an account were last turned away, in milliseconds.
+    turned_away: BTreeMap<u64, u64>,
+}
+
+impl State {
+    /// An account has more requests than get in.
+    fn note_turned_away(&mut self, account_id: u64, now_ms: u64) {
+        if self.turned_away.len() >= TURNED_AWAY_MAX {
+            let since_ms = now_ms.saturating_sub(PRESSING_MS);
+            self.turned_away.retain(|_, at_ms| *at_ms >= since_ms);
+        }
+        self.turned_away.insert(account_id, now_ms);
+    }
+
+    fn is_pressing(&self, account_id: u64, now_ms: u64) -> bool {
+        let last = self.turned_away.get(&account_id);
+        last.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < PRESSING_MS)
+    }
 }
 
 struct Waiter {
@@ -158,6 +181,7 @@ impl Gate {
             Entered::Placed(given.swap_remove(at).2)
         } else if let Some(retry_after_ms) = refused {
             drop(state.line.remove(account_id, id));
+            state.note_turned_away(account_id, clock::monotonic_ms());
             self.tell(&mut state);
             Entered::Full { retry_after_ms }
         } else {
@@ -209,7 +233,7 @@ impl Gate {
         let told_here = self.segment.worker_waiting(self.worker);
         let elsewhere = self.segment.waiting().saturating_sub(told_here);
         let ahead = Ahead {
-            turns: state.line.turns_before(asker.account_id, asker.weight),
+            turns: self.turns_before(state, asker, engines),
             waiting_here,
             waiting_everywhere: waiting_here + elsewhere,
         };
@@ -232,6 +256,22 @@ impl Gate {
                 .max(one_turn_ms)
                 .clamp(*RETRY_MS.start(), *RETRY_MS.end()),
         )
+    }
+
+    /// Places that are given before one more request of the asker has its own.
+    fn turns_before(&self, state: &State, asker: Asker, engines: &[Arc<Engine>]) -> u64 {
+        let now_ms = clock::monotonic_ms();
+        let held = engines.iter();
+        let held = held.filter_map(|engine| state.held_ns.get(engine.slot()));
+        let newcomer = Newcomer {
+            account_id: asker.account_id,
+            weight: asker.weight,
+            served: self.segment.served(asker.account_id),
+            held_ns: held.max().copied().unwrap_or(0),
+        };
+        let served = |account_id| self.segment.served(account_id);
+        let pressing = |account_id| state.is_pressing(account_id, now_ms);
+        state.line.turns_before(newcomer, served, pressing)
     }
 
     /// Gives free places to those whose turn it is, while there are any.
@@ -393,6 +433,12 @@ impl Gate {
         }
         drop(state);
         drop(left);
+    }
+
+    /// A request waited in vain.
+    fn note_late(&self, account_id: u64) {
+        let now_ms = clock::monotonic_ms();
+        self.lock().note_turned_away(account_id, now_ms);
     }
 
     fn give_back(self: &Arc<Self>, place: &Place) {

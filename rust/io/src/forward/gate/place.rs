@@ -115,7 +115,10 @@ impl Waiting {
                 let detail = "the gateway stopped while the request waited";
                 Err(ForwardError::downstream(EndReason::Drained, detail))
             }
-            Err(_) => Err(overloaded(UNKNOWN_RETRY_MS)),
+            Err(_) => {
+                self.gate.note_late(self.asker.account_id);
+                Err(overloaded(UNKNOWN_RETRY_MS))
+            }
         }
     }
 }
