@@ -1,4 +1,5 @@
-//! Control: credits, its start after a death, and the keeper that takes settled cells to the ledger.
+//! Control: credits, its start after a death, and the keeper that takes settled cells to the
+//! ledger.
 
 use std::collections::HashMap;
 

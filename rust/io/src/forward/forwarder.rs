@@ -1,5 +1,5 @@
-//! Where requests of one worker begin: a turn at an engine, admission, and a relay on the I/O thread,
-//! which is started at the first one. After a fork it refuses.
+//! Where requests of one worker begin: a turn at an engine, admission, and a relay on the I/O
+//! thread, which is started at the first one. After a fork it refuses.
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -1,7 +1,7 @@
 //! The I/O thread of one worker: its life, the relays that run on it, and what it does beside them.
 //!
-//! It never waits for Python. A panic on it ends the process: half a house that looks whole would be
-//! worse.
+//! It never waits for Python. A panic on it ends the process: half a house that looks whole would
+//! be worse.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,7 +1,7 @@
 //! A stream on its way through: everything that is ready is read and put in at once.
 //!
-//! Which bytes come out of it is decided in `tokenmill_core::sse`; here is only when to wait, when to
-//! stop, and what the end is called.
+//! Which bytes come out of it is decided in `tokenmill_core::sse`; here is only when to wait, when
+//! to stop, and what the end is called.
 
 use tokenmill_core::sse::{AnswerStream, StreamEnd, Verdict};
 use tokenmill_core::usage::Usage;
