@@ -1,6 +1,7 @@
 """The dashboard's routes: what they answer, what they refuse, and whom they know."""
 
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -130,6 +131,16 @@ def test_what_is_no_token_is_a_401(dashboard: Dashboard, given: str) -> None:
     answer = dashboard.client.get("/api/dashboard/wallet", headers=headers)
     assert answer.status_code == 401
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_token_says_when_it_was_used_last(acme: Tenant) -> None:
+    began_s = time.time()
+    assert acme.ask("GET", "/keys").json()["data"][0]["last_used_at_s"] > began_s - 61
+    unused = acme.make("dashboard").key.id
+    used = {key["id"]: key["last_used_at_s"] for key in acme.ask("GET", "/keys").json()["data"]}
+    assert used.pop(unused) == 0
+    [last] = used.values()
+    assert (last % 60, began_s - 60 < last <= time.time()) == (0, True)
 
 
 def test_an_api_key_reads_with_its_scope_and_changes_nothing(acme: Tenant) -> None:

@@ -5,11 +5,13 @@ refused before the database is asked, and all refusals of unknown ones read alik
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from tokenmill import clock
 from tokenmill.accounts.errors import NotAllowed
 from tokenmill.accounts.visitor import Visitor
 from tokenmill.database.connection import Database
+from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.errors import InvalidApiKey
 from tokenmill.keys import rules, store
 from tokenmill.keys.rules import (
@@ -32,6 +34,7 @@ class VisitorFinder:
     def __init__(self, database: Database, *, now_s: Callable[[], int] = clock.wall_s) -> None:
         self._database = database
         self._now_s = now_s
+        self._noted_s: dict[int, int] = {}  # at most one entry a token
 
     def find(self, authorization: str | None) -> Visitor:
         """The visitor. Raises: InvalidApiKey, NotAllowed, DatabaseUnavailable."""
@@ -72,4 +75,14 @@ class VisitorFinder:
         if key is None or state != "live":
             reason = f": it is {state}" if key is not None else ""
             raise InvalidApiKey(f"Invalid dashboard token provided{reason}.", headers=_CHALLENGE)
+        self._note_use(key)
         return key
+
+    def _note_use(self, key: StoredKey) -> None:
+        """Writes down that it was used, once a minute. A database that cannot take it now hears of
+        the next use."""
+        minute_s = self._now_s() // 60 * 60
+        if minute_s > max(key.last_used_at_s, self._noted_s.get(key.id, 0)):
+            self._noted_s[key.id] = minute_s
+            with suppress(DatabaseUnavailable), self._database.write() as connection:
+                store.mark_used(connection, {key.id: minute_s})

@@ -47,13 +47,20 @@ class RequestReader:
     def recent(
         self, account_id: int, *, before_ms: int | None = None, count_max: int = 50
     ) -> RequestList:
-        """The account's requests, the last ended first, ended before `before_ms`."""
-        statement = _select().where(usage_rows.c.account_id == account_id)
+        """The account's requests, the last ended first, ended before `before_ms`. Of those that
+        ended in one millisecond all are on a page, or none: it may be shorter, or even longer."""
+        mine = _select().where(usage_rows.c.account_id == account_id)
+        statement = mine
         if before_ms is not None:
             statement = statement.where(usage_rows.c.ended_at_ms < before_ms)
         rows = self._read(statement.order_by(usage_rows.c.ended_at_ms.desc()).limit(count_max + 1))
-        more = rows[count_max - 1].ended_at_ms if len(rows) > count_max else None
-        return RequestList(data=rows[:count_max], next_before=more)
+        if len(rows) <= count_max:
+            return RequestList(data=rows, next_before=None)
+        cut_ms = rows[count_max].ended_at_ms
+        page = [row for row in rows if row.ended_at_ms > cut_ms]
+        if not page:
+            page = self._read(mine.where(usage_rows.c.ended_at_ms == cut_ms))
+        return RequestList(data=page, next_before=page[-1].ended_at_ms)
 
     def _read(self, statement: Select[Any]) -> list[RequestView]:
         with self._database.read() as connection:
