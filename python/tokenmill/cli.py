@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "request": ("tokenmill.usage.commands", "request", "Show the life of a request."),
     "ledger": ("tokenmill.billing.commands", "ledger", "Check that the books are right."),
     "engines": ("tokenmill.engines.commands", "engines", "List engines; give one to an account."),
+    "adapters": ("tokenmill.adapters.commands", "adapters", "Name, list and remove LoRA adapters."),
     "join": ("tokenmill.engines.join_command", "join", "Register an engine with gateways."),
     "grammar": ("tokenmill.grammar.commands", "grammar", "Compile JSON Schemas to grammars."),
     "metrics": ("tokenmill.commands.metrics", "metrics", "Print a dashboard for Grafana."),

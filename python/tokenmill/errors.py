@@ -188,6 +188,12 @@ class Draining(ServiceUnavailable):
     code = "draining"
 
 
+class AdapterFailed(UpstreamError):
+    """No engine can load this adapter. `tokenmill adapters list` says why."""
+
+    code = "adapter_failed"
+
+
 class EngineTimeout(UpstreamError):
     """The engine did not answer in time."""
 

@@ -81,6 +81,15 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     hedge: bool = False
 
 
+class AdapterSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """LoRA adapters that are loaded when they are asked for: how many an engine holds at once, how
+    long a load may take, how many may be named."""
+
+    resident_max: Annotated[int, Meta(ge=1, le=1_000)] = 8
+    load_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000
+    named_max: Annotated[int, Meta(ge=0, le=10_000)] = 1_000
+
+
 class DiscoverySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a vLLM of this machine is looked for, and how often."""
 
@@ -294,6 +303,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bounds: BodyBounds = field(default_factory=BodyBounds)
     forward: ForwardSettings = field(default_factory=ForwardSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
+    adapters: AdapterSettings = field(default_factory=AdapterSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     join: JoinSettings = field(default_factory=JoinSettings)
     kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)

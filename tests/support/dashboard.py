@@ -11,6 +11,8 @@ from litestar.testing import TestClient
 from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.rules import limits_of
 from tokenmill.accounts.views import AccountView, CreateAccount
+from tokenmill.adapters.endpoints import AdapterRegister
+from tokenmill.adapters.views import AdapterView, AddAdapter
 from tokenmill.billing.wallets import LedgerRoad, Wallets
 from tokenmill.control.app import create_app
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
@@ -46,6 +48,19 @@ class NoEngines:
         raise NotFound(engine)
 
 
+class NoAdapters:
+    """A register without adapters."""
+
+    def views(self) -> list[AdapterView]:
+        return []
+
+    async def add(self, wish: AddAdapter) -> AdapterView:
+        raise NotFound(wish.name)
+
+    async def remove(self, name: str) -> AdapterView:
+        raise NotFound(name)
+
+
 class NobodyJoins:
     """Takes no engine."""
 
@@ -78,7 +93,12 @@ class Dashboard:
     """The routes, and what answers them."""
 
     def __init__(
-        self, database: Database, state: Path, engines: EngineRegister, joiner: EngineJoiner
+        self,
+        database: Database,
+        state: Path,
+        engines: EngineRegister,
+        joiner: EngineJoiner,
+        adapters: AdapterRegister,
     ) -> None:
         self.database = database
         self.parts = DashboardParts(
@@ -89,6 +109,7 @@ class Dashboard:
             requests=RequestReader(database),
             engines=engines,
             joiner=joiner,
+            adapters=adapters,
         )
         public = public_router(self.parts, VisitorFinder(database))
         app = create_app(admin=[private_router(self.parts)], public=[public])
@@ -106,8 +127,15 @@ def open_dashboard(
     state: Path,
     engines: EngineRegister | None = None,
     joiner: EngineJoiner | None = None,
+    adapters: AdapterRegister | None = None,
 ) -> Iterator[Dashboard]:
     """The dashboard's routes, served in memory; without `engines`, of a house that has none."""
-    dashboard = Dashboard(database, state, engines or NoEngines(), joiner or NobodyJoins())
+    dashboard = Dashboard(
+        database,
+        state,
+        engines or NoEngines(),
+        joiner or NobodyJoins(),
+        adapters or NoAdapters(),
+    )
     with dashboard.client:
         yield dashboard

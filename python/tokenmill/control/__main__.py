@@ -121,6 +121,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
     joined = JoinedEngines(keeper, house.database, start.child.settings.join, in_flight)
     take_entries(keeper, house.entries)
     joined.apply(house.leases)
+    keeper.name_adapters(house.adapters)
     if cluster is not None:
         await cluster.first()
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})

@@ -15,6 +15,8 @@ from tokenmill.accounts.asking import AnyRequest, AskedBy, read_wish
 from tokenmill.accounts.endpoints import account_routes
 from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.visitor import LOCAL_OPERATOR, Visitor, check_operator
+from tokenmill.adapters.endpoints import AdapterRegister
+from tokenmill.adapters.views import AdapterList, AdapterView, AddAdapter, ChosenAdapter
 from tokenmill.billing.endpoints import wallet_routes
 from tokenmill.billing.wallets import Wallets
 from tokenmill.engines.endpoints import EngineJoiner, EngineRegister
@@ -42,6 +44,8 @@ _ASSIGN = BodyDecoder(Assignment)
 _ADD = BodyDecoder(AddEngine)
 _CHOSEN = BodyDecoder(ChosenEngine)
 _JOIN = BodyDecoder(JoinWish)
+_ADD_ADAPTER = BodyDecoder(AddAdapter)
+_CHOSEN_ADAPTER = BodyDecoder(ChosenAdapter)
 
 
 class DashboardParts(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,7 @@ class DashboardParts(Struct, frozen=True, kw_only=True):
     requests: RequestReader
     engines: EngineRegister
     joiner: EngineJoiner
+    adapters: AdapterRegister
 
 
 def public_router(parts: DashboardParts, finder: VisitorFinder) -> Router:
@@ -89,6 +94,7 @@ def _router(path: str, parts: DashboardParts, visitor: Provide, *more: BaseRoute
         *wallet_routes(parts.wallets),
         *usage_routes(parts.usage, parts.requests),
         *_engine_routes(parts.engines),
+        *_adapter_routes(parts.adapters),
     ]
     return Router(path=path, route_handlers=handlers, dependencies={"visitor": visitor})
 
@@ -113,6 +119,25 @@ def _engine_routes(register: EngineRegister) -> list[BaseRouteHandler]:
         return await register.add(await read_wish(request, _ADD))
 
     return [list_engines, assign_engine, add_engine, *_engine_changes(register)]
+
+
+def _adapter_routes(register: AdapterRegister) -> list[BaseRouteHandler]:
+    @get("/adapters")
+    async def list_adapters(visitor: AskedBy) -> AdapterList:
+        check_operator(visitor)
+        return AdapterList(register.views())
+
+    @post("/adapters", status_code=200)
+    async def add_adapter(request: AnyRequest, visitor: AskedBy) -> AdapterView:
+        check_operator(visitor)
+        return await register.add(await read_wish(request, _ADD_ADAPTER))
+
+    @post("/adapters/remove", status_code=200)
+    async def remove_adapter(request: AnyRequest, visitor: AskedBy) -> AdapterView:
+        check_operator(visitor)
+        return await register.remove((await read_wish(request, _CHOSEN_ADAPTER)).name)
+
+    return [list_adapters, add_adapter, remove_adapter]
 
 
 def _engine_changes(register: EngineRegister) -> list[BaseRouteHandler]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from tokenmill.adapters.rules import Adapter
 from tokenmill.clock import monotonic_ms
 from tokenmill.engines.address import Address
 from tokenmill.engines.load_report import LoadReport
@@ -76,7 +77,7 @@ class KeeperSettings(Struct, frozen=True, kw_only=True):
     places: int = 0  # of an engine that an operator adds; 0: any number of requests
 
 
-class Known(Struct, kw_only=True):
+class Known(Struct, kw_only=True, eq=False):
     """A target and what is remembered of it."""
 
     target: Target
@@ -85,6 +86,7 @@ class Known(Struct, kw_only=True):
     is_looked_at: bool = False
     load_looked_ms: int = 0
     load: LoadReport | None = None  # what it last said of its load
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # of looks: the later one counts
 
 
 class Lost(Struct, frozen=True):
@@ -117,6 +119,9 @@ class Keeper:
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
         self._draining: dict[str, frozenset[str]] = {}
         self._lost: dict[str, Lost] = {}
+        self.adapters: Mapping[str, Adapter] = {}
+        self.retired: set[tuple[str, str]] = set()
+        """Engines, and adapters there that get no new requests: they are about to be unloaded."""
         self._group: asyncio.TaskGroup | None = None
         self._followers: dict[str, asyncio.Task[None]] = {}
 
@@ -147,6 +152,26 @@ class Keeper:
         if follower is not None:
             follower.cancel()
         self.publish()
+
+    def name_adapters(self, adapters: Iterable[Adapter]) -> None:
+        """These are the adapters that operators named, and no others."""
+        self.adapters = {adapter.name: adapter for adapter in adapters}
+        self.publish()
+
+    def find(self, name: str) -> Known | None:
+        """The engine of that name, if it is one."""
+        return next((one for one in self.known if one.is_listed and one.target.name == name), None)
+
+    def name_in(self, slot: int) -> str:
+        """What the engine in this slot is called; empty, if there is none."""
+        return next((each.name for each in self.fleet.engines if each.slot == slot), "")
+
+    async def look_at(self, name: str) -> None:
+        """Looks at the engine now, beside its turn, and publishes what it saw."""
+        known = self.find(name)
+        if known is not None:
+            await self._look(known)
+            self.publish()
 
     def forget_tried(self, address: Address) -> None:
         """Somebody named what was merely tried at this address."""
@@ -202,7 +227,8 @@ class Keeper:
             settings.aliases,
             self.fleet,
             settings.engines_max,
-            self._still_lost(),
+            adapters=self.adapters,
+            lost=self._still_lost(),
         )
         is_published = self.fleet.generation > 0
         if self._is_holding:
@@ -257,6 +283,10 @@ class Keeper:
             await asyncio.sleep(pause_ms / 1000)
 
     async def _look(self, known: Known) -> None:
+        async with known.turn:
+            await self._look_in_turn(known)
+
+    async def _look_in_turn(self, known: Known) -> None:
         target, before = known.target, known.watch
         found = await look(
             target.address,
@@ -320,9 +350,13 @@ class Keeper:
             parses_tools=watched.last.parses_tools is not False,
             places=target.places,
             is_draining=any(target.address.url in urls for urls in self._draining.values()),
-            models=served_models(watched),
+            models=self._offered_models(known),
             last_models=self._last_models(known),
         )
+
+    def _offered_models(self, known: Known) -> tuple[ServedModel, ...]:
+        served, name = served_models(known.watch), known.target.name
+        return tuple(model for model in served if (name, model.id) not in self.retired)
 
     def _last_models(self, known: Known) -> tuple[ServedModel, ...]:
         """What the engine is missed for. One that was merely found is not missed for ever."""

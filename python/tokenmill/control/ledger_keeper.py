@@ -73,6 +73,8 @@ class LedgerKeeper:
         self._turn = threading.Lock()
         self._has_flushed = threading.Condition()
         self._thread = OwnThread("ledger", self._run)
+        self.model_uses_ms: dict[int, int] = {}
+        """When requests for a model, by its number, came to the ledger last: monotonic."""
         self.when_posted: Callable[[list[UsageRow]], None] = _tell_nobody
         """Called with rows that are in the ledger for good, before their cells are freed."""
         self.cells_written = 0
@@ -150,6 +152,9 @@ class LedgerKeeper:
             half = len(packed) // CELL_BYTES // 2 * CELL_BYTES
             return self._write(packed[:half]) + self._write(packed[half:])
         self.when_posted(settled.rows)
+        self.model_uses_ms.update(
+            dict.fromkeys((row.model for row in settled.rows), monotonic_ms())
+        )
         for row in settled.rows:
             self.billed_nanos[CLASSES[row.service_class]] += row.amount_nanos
         self._may_be_known = False

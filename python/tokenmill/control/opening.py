@@ -9,6 +9,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from tokenmill._native import Segment
+from tokenmill.adapters.rules import Adapter
+from tokenmill.adapters.store import list_adapters
 from tokenmill.child import ChildStart
 from tokenmill.control.house_money import HouseMoney, open_money
 from tokenmill.database.changes import newest_change
@@ -34,6 +36,7 @@ class OpenHouse(Struct, frozen=True):
     owners: dict[str, Owner]
     entries: list[Entry]
     leases: list[Lease]
+    adapters: list[Adapter]
     money: HouseMoney
     last_change: int
 
@@ -51,5 +54,13 @@ def open_house(start: ChildStart, segment: Segment, fleet: Callable[[], Fleet]) 
     start_keys(database, segment, settings.state)
     with database.read() as connection:
         owners, entries = list_owners(connection), list_entries(connection)
-        leases = list_leases(connection)
-        return OpenHouse(database, owners, entries, leases, money, last_change)
+        leases, adapters = list_leases(connection), list_adapters(connection)
+        return OpenHouse(
+            database=database,
+            owners=owners,
+            entries=entries,
+            leases=leases,
+            adapters=adapters,
+            money=money,
+            last_change=last_change,
+        )

@@ -5,14 +5,18 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from tokenmill._native import Segment
 from tokenmill.accounts.registry import AccountRegistry
 from tokenmill.accounts.rules import limits_of
 from tokenmill.accounts.store import Account
+from tokenmill.adapters.endpoints import load_route
 from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
 from tokenmill.child import ChildStart
+from tokenmill.control.adapter_keeper import AdapterKeeper
+from tokenmill.control.adapter_register import HouseAdapters
 from tokenmill.control.app import Routes, create_app
 from tokenmill.control.change_keeper import ChangeKeeper
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
@@ -33,6 +37,7 @@ from tokenmill.engines.endpoints import engine_routes
 from tokenmill.keys.endpoints import key_routes
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.visitors import VisitorFinder
+from tokenmill.models.numbers import model_number
 from tokenmill.settings import Settings
 from tokenmill.usage.reports import UsageReader
 from tokenmill.usage.requests import RequestReader
@@ -44,6 +49,16 @@ END_S = 5.0
 """The workers have drained before control is told to stop: what is left here is short."""
 
 logger = logging.getLogger("tokenmill.control")
+
+
+class Registers(Struct, frozen=True):
+    """Who knows engines, keys and adapters."""
+
+    engines: HouseEngines
+    keys: KeyRegistry
+    joined: JoinedEngines
+    adapters: HouseAdapters
+    loader: AdapterKeeper
 
 
 async def serve_control(
@@ -60,7 +75,9 @@ async def serve_control(
     changes = ChangeKeeper(
         house.database, keys, partial(publish_account, house, keys), house.last_change
     )
-    app = make_app(start, keeper, segment, house, (engines, keys, joined))
+    adapters, loader = make_adapters(settings, keeper, segment, house)
+    registers = Registers(engines, keys, joined, adapters, loader)
+    app = make_app(start, keeper, segment, house, registers)
     registry = make_registry(start, keeper, segment, engines)
     registry.register(LedgerCollector(house.money.ledger))
     if house.money.purses is not None:
@@ -77,10 +94,12 @@ async def serve_control(
         asyncio.create_task(send_for_ever(house.money.wallets)),
         asyncio.create_task(forget_for_ever(house.database, kept_days)),
         asyncio.create_task(joined.follow()),
+        asyncio.create_task(loader.follow()),
     ]
     if house.database.address.kind != "sqlite":  # which no other house can open
         going_on.append(asyncio.create_task(changes.follow()))
         going_on.append(asyncio.create_task(engines.follow()))
+        going_on.append(asyncio.create_task(adapters.follow()))
     try:
         return await serve(
             app,
@@ -123,18 +142,19 @@ def make_app(
     keeper: Keeper,
     segment: Segment,
     house: OpenHouse,
-    registers: tuple[HouseEngines, KeyRegistry, JoinedEngines],
+    registers: Registers,
 ) -> AsgiApp:
     """The wired app of the control plane."""
     settings = start.child.settings
-    engines, keys, joined = registers
+    engines, keys = registers.engines, registers.keys
     status = StatusReader(
         segment, settings.segment.workers_max, engines.views, lambda: keeper.fleet
     )
-    parts = make_parts(settings, house, keys, engines, joined)
+    parts = make_parts(settings, house, registers)
     admin: list[Routes] = [
         key_routes(keys),
         *engine_routes(engines),
+        load_route(registers.loader),
         status_route(status),
         private_router(parts),
         verification_route(house.database, house.money.check_wallets),
@@ -144,27 +164,40 @@ def make_app(
     return cast("AsgiApp", app)  # Litestar types the same calls by its own names
 
 
-def make_parts(
-    settings: Settings,
-    house: OpenHouse,
-    keys: KeyRegistry,
-    engines: HouseEngines,
-    joined: JoinedEngines,
-) -> DashboardParts:
+def make_adapters(
+    settings: Settings, keeper: Keeper, segment: Segment, house: OpenHouse
+) -> tuple[HouseAdapters, AdapterKeeper]:
+    """Who knows the adapters, and who loads them."""
+    uses_ms = house.money.ledger.model_uses_ms
+
+    def requests(engine: str) -> int:
+        slots = [each.slot for each in keeper.fleet.engines if each.name == engine]
+        return sum(map(segment.engine_in_flight, slots))
+
+    def last_use_ms(adapter: str) -> int:
+        return uses_ms.get(model_number(adapter), 0)
+
+    loader = AdapterKeeper(keeper, settings.adapters, requests, last_use_ms)
+    named_max = settings.adapters.named_max
+    return HouseAdapters(keeper, loader, house.database, named_max), loader
+
+
+def make_parts(settings: Settings, house: OpenHouse, registers: Registers) -> DashboardParts:
     """Who answers the dashboard's routes."""
     return DashboardParts(
         accounts=AccountRegistry(
             house.database,
             partial(limits_of, settings),
-            partial(publish_account, house, keys),
+            partial(publish_account, house, registers.keys),
             accounts_max=settings.segment.accounts_max,
         ),
-        keys=keys,
+        keys=registers.keys,
         wallets=house.money.wallets,
         usage=UsageReader(house.database),
         requests=RequestReader(house.database),
-        engines=engines,
-        joiner=joined,
+        engines=registers.engines,
+        joiner=registers.joined,
+        adapters=registers.adapters,
     )
 
 

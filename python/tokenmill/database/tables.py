@@ -223,6 +223,16 @@ marks = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+adapters = Table(
+    "adapters",
+    metadata,
+    # LoRA adapters that operators named. The folder is as engines see it.
+    Column("name", String(200), primary_key=True),
+    Column("base", String(200), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
 changes = Table(
     "changes",
     metadata,

@@ -50,6 +50,7 @@ class ServedModel(Struct, frozen=True):
     owned_by: str = ""
     parent: str = ""  # an adapter's base model
     context_tokens_max: int = 0  # 0: unknown
+    root: str = ""  # an adapter's folder, if its engine says
 
 
 class Sighting(Struct, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ class _Card(Struct):
     created: int = 0
     owned_by: str = ""
     parent: str | None = None
+    root: str | None = None
     max_model_len: int | None = None
     task: Task | None = None  # ours: vLLM does not say
 
@@ -163,4 +165,5 @@ def _served(card: _Card) -> ServedModel:
         owned_by=card.owned_by,
         parent=card.parent or "",
         context_tokens_max=max(card.max_model_len or 0, 0),
+        root=(card.root or "") if card.parent else "",
     )

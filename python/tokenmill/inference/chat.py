@@ -19,6 +19,7 @@ from tokenmill.inference.calling import structure_chat
 from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
+from tokenmill.inference.residency import answered_route
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
@@ -55,7 +56,7 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = serving.route(asked, key, "generate")
+    route = await answered_route(serving, asked, key, "generate")
     blame, calls = _BLAME, None
     if request.tools or request.structured_outputs or request.response_format:
         blame = Blame("messages", _schema_field(request))  # before it becomes a grammar

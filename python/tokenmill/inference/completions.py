@@ -17,6 +17,7 @@ from tokenmill.inference.body import read_json
 from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
+from tokenmill.inference.residency import answered_route
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
@@ -56,7 +57,7 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = serving.route(asked, key, "generate")
+    route = await answered_route(serving, asked, key, "generate")
     await Structurer(exchange, serving, route, key.account_id).enforce_content(request)
     session = serving.session(exchange, route, request.user)
     shaped = serving.isolated(shape_completion(request, terms_of(route)), route, key.account_id)

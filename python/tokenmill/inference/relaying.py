@@ -6,14 +6,16 @@ status; afterwards it is the stream's last event, and no `[DONE]` follows.
 
 from tokenmill._native import End, EndReason, Head, Relay, UsageShape, Whole
 from tokenmill.clock import monotonic_ns
-from tokenmill.errors import UpstreamError
+from tokenmill.errors import ModelLoading, UpstreamError
 from tokenmill.inference.admission import Demand, start_paid
 from tokenmill.inference.client_watch import ClientWatch, Event
 from tokenmill.inference.engine_errors import Blame, from_answer, from_end
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
+from tokenmill.inference.residency import is_astray
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.shared_limits import settle_shared
 from tokenmill.models.fleet import Route
+from tokenmill.models.lookup import RETRY_MS
 from tokenmill.protocol.errors import sse_event
 from tokenmill.protocol.generation import StreamOptions
 
@@ -55,8 +57,9 @@ class Order:
 
     def drop_question(self) -> None:
         """Lets go of what was asked: it may be megabytes, and its answer may take minutes."""
-        self.body = b""
-        del self.demand
+        if self.body:
+            self.body = b""
+            del self.demand
 
 
 def usage_shape(options: StreamOptions | None) -> UsageShape:
@@ -74,12 +77,33 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
     span = exchange.span
     if span is not None:
         span.routed(order.route.id, order.asked_model, is_stream=order.is_stream)
+    if order.route.is_loadable:
+        running = await start_paid(exchange, serving, order)
+        failed = await _relay_once(exchange, serving, order, running)
+        if failed is None:
+            return
+        exchange.begin_again()
+        await serving.loads.load(order.route, serving.control_pool, failed)
+        serving.fleet_index()  # which says now who holds it
     running = await start_paid(exchange, serving, order)
-    order.drop_question()
+    order.drop_question()  # nothing is tried again
+    await _relay_once(exchange, serving, order, running)
+
+
+async def _relay_once(
+    exchange: Exchange, serving: Serving, order: Order, running: Relay
+) -> int | None:
+    """Sends the answer; the slot of the engine that has to be replaced first, where the order still
+    has its question and that engine does not hold its adapter."""
+    span = exchange.span
     with serving.watch(running, exchange.receive) as watch:
         try:
             event = await watch.next_event()
             exchange.woken_ns = monotonic_ns()
+            if order.body and is_astray(event):
+                await settle_shared(exchange, serving, running)
+                return running.engine
+            order.drop_question()
             if isinstance(event, _ANSWERS):
                 exchange.upstream_ns = event.first_byte_ns
             if isinstance(event, Head):
@@ -94,6 +118,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         finally:
             if span is not None:
                 span.used(running.usage(), serving.engine_name(running.engine))
+    return None
 
 
 def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
@@ -103,6 +128,8 @@ def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
         raise from_end(event, order.blame, is_status=True)
     if not isinstance(event, Whole):
         raise UpstreamError("The engine's answer could not be read.")
+    if event.status == 404 and order.route.is_loadable:
+        raise ModelLoading(retry_after_ms=RETRY_MS)  # it was loaded, and went at once
     if event.status != 200:
         if event.status >= 500:
             serving.counters.engine_failed()

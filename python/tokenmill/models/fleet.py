@@ -43,6 +43,7 @@ class Route(Struct, frozen=True, kw_only=True):
     account_id: int = 0  # dedicated: the only account that sees it
     context_tokens_max: int = 0  # 0: unknown
     parent: str = ""  # an adapter's base model
+    is_loadable: bool = False  # an adapter that control loads where its pool has nobody
 
 
 class AbsentModel(Struct, frozen=True):

@@ -89,6 +89,10 @@ class FleetIndex:
         pool = self.fleet.pools[route.pool]
         return not any(slot in self._parserless for slot in pool)
 
+    def has_engines(self, route: Route) -> bool:
+        """Whether some engine can be asked; of an adapter, one that holds it."""
+        return bool(self.fleet.pools[route.pool])
+
     def can_answer(self) -> bool:
         """Whether some engine serves some model."""
         return bool(self.fleet.routes)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tokenmill.adapters.rules import Adapter, is_same
 from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
 from tokenmill.models.fleet import AbsentModel, Engine, Fleet, Route
 
@@ -79,25 +80,29 @@ def build_fleet(
     aliases: Mapping[str, str],
     previous: Fleet,
     engines_max: int,
+    *,
+    adapters: Mapping[str, Adapter] | None = None,
     lost: Sequence[EngineReport] = (),
 ) -> Fleet:
     """The fleet of these engines, with the generation of the previous one.
 
     `reports` come in the order of preference. Routes of vLLM and named engines stand before those
     of the embedded engine, so `auto` means the embedded engine only where there is no other.
+    `adapters` have a route wherever their base has one, with the engines that hold them.
     `lost`: engines that nobody removed and that are in no list any more.
     """
+    adapters = adapters or {}
     slots = assign_slots([report.name for report in reports], slots_of(previous, engines_max))
     placed = [report for report in reports if report.name in slots]
     ranked = sorted(placed, key=lambda report: report.kind == "embedded")
-    offers = _offers(ranked)
+    offers = _offers(ranked, adapters)
     return Fleet(
         generation=previous.generation,
         engines=tuple(_engine(report, slots[report.name]) for report in placed),
         pools=tuple(tuple(slots[name] for name in offer.engines) for offer in offers),
         routes=tuple(_route(offer, pool) for pool, offer in enumerate(offers)),
         aliases=_aliases(aliases, offers),
-        absent=_absent([*ranked, *lost], aliases, offers),
+        absent=_absent([*ranked, *lost], aliases, adapters, offers),
     )
 
 
@@ -108,21 +113,57 @@ class _Offer(Struct, frozen=True):
     account_id: int
     kind: EngineKind
     engines: list[str]
+    is_loadable: bool = False
 
 
-def _offers(ranked: Sequence[EngineReport]) -> list[_Offer]:
+def _offers(ranked: Sequence[EngineReport], adapters: Mapping[str, Adapter]) -> list[_Offer]:
     offers: dict[tuple[int, str], _Offer] = {}
     for report in ranked:
         if not _takes(report):
             continue
-        for model in report.models:
+        for model in _models(report, adapters):
             key = (report.account_id, model.id)
             first = _Offer(model, report.account_id, report.kind, [])
             offer = offers.setdefault(key, first)
             if report.name not in offer.engines and _is_same(offer, report, model):
                 offer.engines.append(report.name)
                 offers[key] = replace(offer, model=_narrower(offer.model, model))
-    return list(offers.values())
+    return _with_adapters(list(offers.values()), ranked, adapters)
+
+
+def _models(report: EngineReport, adapters: Mapping[str, Adapter]) -> list[ServedModel]:
+    """What an engine offers: nothing by an adapter's name that is not that adapter."""
+    named = ((model, adapters.get(model.id)) for model in report.models)
+    return [
+        model
+        for model, adapter in named
+        if adapter is None or is_same(adapter, model, report.models)
+    ]
+
+
+def _with_adapters(
+    offers: list[_Offer], ranked: Sequence[EngineReport], adapters: Mapping[str, Adapter]
+) -> list[_Offer]:
+    """The offers, with every adapter whose base is offered by engines that load adapters."""
+    if not adapters:
+        return offers
+    kinds = {report.name: report.kind for report in ranked}
+    bases = {
+        (offer.account_id, offer.model.id): offer
+        for offer in offers
+        if not offer.model.parent and any(kinds[name] != "openai" for name in offer.engines)
+    }
+    found = {(offer.account_id, offer.model.id): offer for offer in offers}
+    for adapter in adapters.values():
+        for (account_id, base), offer in bases.items():
+            if base != adapter.base or offer.model.task != "generate":
+                continue
+            model = replace(offer.model, id=adapter.name, parent=base, created=adapter.created)
+            key = (account_id, adapter.name)
+            held = found[key].engines if key in found else []
+            engines = [name for name in held if name in offer.engines]
+            found[key] = _Offer(model, account_id, offer.kind, engines, is_loadable=True)
+    return list(found.values())
 
 
 def _takes(report: EngineReport) -> bool:
@@ -130,20 +171,35 @@ def _takes(report: EngineReport) -> bool:
 
 
 def _absent(
-    ranked: Sequence[EngineReport], aliases: Mapping[str, str], offers: Sequence[_Offer]
+    ranked: Sequence[EngineReport],
+    aliases: Mapping[str, str],
+    adapters: Mapping[str, Adapter],
+    offers: Sequence[_Offer],
 ) -> tuple[AbsentModel, ...]:
     """What would be served if nobody were drained or away, and is not."""
     draining = {report.name for report in ranked if report.state == "serving"}
-    whole = _offers([_as_it_was(report) for report in ranked])
+    whole = _offers([_as_it_was(report) for report in ranked], adapters)
     served = {(offer.account_id, offer.model.id) for offer in offers}
     gone = [
-        AbsentModel(offer.account_id, offer.model.id, not draining.isdisjoint(offer.engines))
+        AbsentModel(
+            offer.account_id, offer.model.id, not draining.isdisjoint(_engines_of(offer, whole))
+        )
         for offer in whole
         if (offer.account_id, offer.model.id) not in served
     ]
+    named = {offer.model.id for offer in whole}
+    gone += [AbsentModel(0, name, is_draining=False) for name in adapters if name not in named]
     public = {each.name: each for each in gone if not each.account_id}
     ends = _aliases(aliases, whole).items()
     return (*gone, *(replace(public[end], name=name) for name, end in ends if end in public))
+
+
+def _engines_of(offer: _Offer, offers: Sequence[_Offer]) -> list[str]:
+    """Who could serve it: of an adapter that is loaded where it is needed, its base's engines."""
+    if not offer.is_loadable:
+        return offer.engines
+    key = (offer.account_id, offer.model.parent)
+    return next(one.engines for one in offers if (one.account_id, one.model.id) == key)
 
 
 def _as_it_was(report: EngineReport) -> EngineReport:
@@ -192,6 +248,7 @@ def _route(offer: _Offer, pool: int) -> Route:
         account_id=offer.account_id,
         context_tokens_max=model.context_tokens_max,
         parent=model.parent,
+        is_loadable=offer.is_loadable,
     )
 
 

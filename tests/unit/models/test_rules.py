@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tokenmill.adapters.rules import Adapter
 from tokenmill.engines.recognition import EngineState, ServedModel
 from tokenmill.models.fleet import AbsentModel, Fleet, Route
 from tokenmill.models.rules import (
@@ -142,10 +143,10 @@ def test_a_model_with_one_engine_away_and_one_that_drains_is_drained() -> None:
 
 def test_the_models_of_a_lost_engine_are_known_and_it_has_no_slot() -> None:
     lost = report("a", state="gone", last_models=(CHAT,))
-    fleet = build_fleet([report("b")], {}, Fleet(), 8, [lost])
+    fleet = build_fleet([report("b")], {}, Fleet(), 8, lost=[lost])
     assert fleet.absent == (AbsentModel(0, "tiny-chat", is_draining=False),)
     assert [engine.name for engine in fleet.engines] == ["b"]
-    assert build_fleet([report("b", CHAT)], {}, Fleet(), 8, [lost]).absent == ()
+    assert build_fleet([report("b", CHAT)], {}, Fleet(), 8, lost=[lost]).absent == ()
 
 
 def test_what_an_engine_served_is_kept_while_it_is_away() -> None:
@@ -207,3 +208,52 @@ def test_a_fleet_gives_back_what_an_engine_serves() -> None:
     slots = {engine.name: engine.slot for engine in fleet.engines}
     assert models_on(fleet, slots["a"]) == (CHAT, ADAPTER)
     assert models_on(fleet, slots["b"]) == (CHAT,)
+
+
+NAMED = Adapter(name="lora-alpha", base="tiny-chat", path="/a", created=9)
+NAMED_BY_NAME = {"lora-alpha": NAMED}
+
+
+def adapted(*reports: EngineReport) -> Fleet:
+    return build_fleet(reports, {}, Fleet(), 8, adapters=NAMED_BY_NAME)
+
+
+def test_a_named_adapter_has_a_route_where_its_base_has_one_whoever_holds_it() -> None:
+    (base, adapter) = adapted(report("a", CHAT), report("b", CHAT)).routes
+    assert (adapter.id, adapter.parent, adapter.created) == ("lora-alpha", "tiny-chat", 9)
+    assert adapter.is_loadable and not base.is_loadable
+    assert adapter.context_tokens_max == CHAT.context_tokens_max
+    assert engines_of(adapted(report("a", CHAT), report("b", CHAT)), adapter) == []
+    held = adapted(report("a", CHAT), report("b", CHAT, replace(ADAPTER, root="/a")))
+    assert engines_of(held, held.routes[1]) == ["b"]
+
+
+def test_another_model_by_an_adapters_name_is_in_no_route() -> None:
+    for other in (replace(ADAPTER, root="/b"), replace(ADAPTER, parent="")):
+        fleet = adapted(report("a", CHAT, other))
+        assert [(route.id, engines_of(fleet, route)) for route in fleet.routes] == [
+            ("tiny-chat", ["a"]),
+            ("lora-alpha", []),
+        ]
+
+
+def test_engines_of_unknown_servers_are_given_no_adapters() -> None:
+    """They may ignore the model that is asked for."""
+    assert [route.id for route in adapted(report("a", CHAT, kind="openai")).routes] == ["tiny-chat"]
+
+
+def test_an_account_has_a_named_adapter_on_its_own_engines() -> None:
+    fleet = adapted(report("a", CHAT, account_id=7))
+    assert [(route.id, route.account_id) for route in fleet.routes] == [
+        ("tiny-chat", 7),
+        ("lora-alpha", 7),
+    ]
+
+
+def test_an_adapter_without_an_engine_of_its_base_is_known() -> None:
+    unseen = AbsentModel(0, "lora-alpha", is_draining=False)
+    assert adapted().absent == (unseen,)
+    away = report("a", state="gone", last_models=(CHAT,))
+    assert unseen in adapted(away).absent
+    draining = adapted(report("a", CHAT, is_draining=True))
+    assert AbsentModel(0, "lora-alpha", is_draining=True) in draining.absent

@@ -12,6 +12,7 @@ from msgspec import Struct
 from tokenmill.accounts.endpoints import OfAccount
 from tokenmill.accounts.limits import LimitsView
 from tokenmill.accounts.views import AccountList, AccountView, ChangeAccount, CreateAccount
+from tokenmill.adapters.views import AdapterList, AdapterView, AddAdapter, ChosenAdapter
 from tokenmill.billing.endpoints import TransferQuery
 from tokenmill.billing.views import AddFunds, CreditView, RefundFunds, TransferList, WalletView
 from tokenmill.control.dashboard_api import PUBLIC_PATH
@@ -66,7 +67,7 @@ def _write(
     place: str, tag: str, summary: str, answer: type[Struct], wish: type[Struct] | None
 ) -> Operation:
     method, path = place.split()
-    is_made = method == "post" and not path.startswith("/engines")
+    is_made = method == "post" and not path.startswith(("/engines", "/adapters"))
     return Operation(
         method=method,
         path=path,
@@ -123,6 +124,9 @@ OPERATIONS = (
     _write("post /engines/remove", "operators", "Remove an engine", EngineView, ChosenEngine),
     _write("post /engines/drain", "operators", "No new requests", EngineView, ChosenEngine),
     _write("post /engines/undrain", "operators", "New requests again", EngineView, ChosenEngine),
+    _read("/adapters", "operators", "List LoRA adapters", AdapterList),
+    _write("post /adapters", "operators", "Name an adapter", AdapterView, AddAdapter),
+    _write("post /adapters/remove", "operators", "Remove an adapter", AdapterView, ChosenAdapter),
 )
 
 TAGS = [{"name": f"dashboard: {tag}"} for tag in _TAGS]

@@ -1,0 +1,67 @@
+"""Decisions about LoRA adapters, pure: which engine has one, where one is loaded, what makes room.
+
+An adapter is known by its name, belongs to a base model and lies in a folder that engines can read.
+An engine holds a bounded number of them; which it holds is what it lists, never what was asked of
+it. `control/adapter_keeper.py` does what is decided here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from tokenmill.engines.recognition import ServedModel
+
+
+class Adapter(Struct, frozen=True, kw_only=True):
+    """A LoRA adapter; `path` as engines see it, `created` in seconds since the epoch."""
+
+    name: str
+    base: str
+    path: str
+    created: int = 0
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """An engine that serves an adapter's base: what it holds and how busy it is."""
+
+    name: str
+    requests: int
+    held: int  # adapters
+    is_well: bool = True
+
+
+def is_held(adapter: Adapter, served: Sequence[ServedModel]) -> bool:
+    """Whether an engine that lists these models has the adapter: the same files, on its base."""
+    return any(is_same(adapter, model, served) for model in served)
+
+
+def is_same(adapter: Adapter, model: ServedModel, served: Sequence[ServedModel]) -> bool:
+    """Whether a listed model is the adapter, and not another one, or a whole model, of its name.
+
+    A vLLM may serve its model by several names, of which it calls one the parent.
+    """
+    if model.id != adapter.name or not model.parent:
+        return False
+    is_on_base = any(each.id == adapter.base and not each.parent for each in served)
+    return is_on_base and model.root in ("", adapter.path)
+
+
+def in_order(hosts: Iterable[Host], adapter: Adapter, held_max: int) -> list[Host]:
+    """Where to load the adapter, the best first: an engine that is well, has room and little to do.
+    Equals take turns by the adapter, so that not all of them crowd on the first."""
+
+    def rank(host: Host) -> tuple[bool, bool, int, int, bytes]:
+        lot = hashlib.sha256(f"{adapter.name}\0{host.name}".encode()).digest()
+        return (not host.is_well, host.held >= held_max, host.requests, host.held, lot)
+
+    return sorted(hosts, key=rank)
+
+
+def makes_room(
+    held: Iterable[str], running: Iterable[str], last_uses_ms: Mapping[str, int]
+) -> str | None:
+    """The adapter to unload: the one whose last use is longest ago, never one that is in use; None
+    where all are. Only those of `last_uses_ms` are ours to unload."""
+    idle = set(held).difference(running).intersection(last_uses_ms)
+    return min(idle, key=lambda name: (last_uses_ms[name], name), default=None)

@@ -1,0 +1,258 @@
+"""LoRA adapters behind a real house: loaded when they are asked for, once, on an engine of their
+base, moved when it is drained, and never answered by anybody else."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.adapter_engine import BASE, AdapterEngine, adapter_engines
+from tests.support.house import House, run_house
+from tests.support.waiting import eventually
+from tokenmill.adapters.views import AdapterList, AdapterView, AddAdapter, ChosenAdapter
+from tokenmill.control_client import ControlClient, ControlRefused
+from tokenmill.engines.views import ChosenEngine, EngineView
+from tokenmill.state_folder import control_socket
+
+LOAD_MS = 1_500
+ADAPTERS = "/control/dashboard/adapters"
+
+
+class Fleet:
+    """A house before engines that hold adapters."""
+
+    def __init__(self, house: House, engines: list[AdapterEngine]) -> None:
+        self.house = house
+        self.engines = engines
+        self.control = ControlClient(control_socket(house.state))
+
+    def name(self, name: str, path: str = "") -> AdapterView:
+        wish = AddAdapter(name, BASE, path or f"/adapters/{name}")
+        return self.control.post(ADAPTERS, wish, AdapterView)
+
+    def view(self, name: str) -> AdapterView:
+        found = self.control.get(ADAPTERS, AdapterList).data
+        return next(view for view in found if view.name == name)
+
+    def ask(self, model: str, **fields: Any) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": "Who?"}], **fields}
+        with self.house.client() as client:
+            return client.post("/v1/chat/completions", json=body)
+
+    def drain(self, engine: AdapterEngine, what: str = "drain") -> None:
+        self.control.post(f"/control/engines/{what}", ChosenEngine(engine.url), EngineView)
+
+    def holders(self, name: str) -> list[AdapterEngine]:
+        return [engine for engine in self.engines if name in engine.adapters]
+
+
+@contextlib.contextmanager
+def run_fleet(folder: Path, count: int, **settings: int) -> Iterator[Fleet]:
+    environment = {f"TOKENMILL_ADAPTERS_{name.upper()}": str(n) for name, n in settings.items()}
+    with adapter_engines(count) as engines:
+        flags = [flag for engine in engines for flag in ("--engine", engine.url)]
+        with run_house(folder, *flags, command="serve", environment=environment) as house:
+            yield Fleet(house, engines)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three engines, shared: each test has adapters of its own."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with run_fleet(folder, 3, load_ms=LOAD_MS, resident_max=20) as found:
+        yield found
+
+
+def said(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        first = json.loads(answer.text.split("\n\n")[0].removeprefix("data: "))
+        return str(first["choices"][0]["delta"]["content"])
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return answer.status_code, error["code"]
+
+
+def test_an_adapter_is_loaded_by_its_first_request_and_once_for_all(fleet: Fleet) -> None:
+    view = fleet.name("first")
+    assert (view.base, view.engines) == (BASE, ())
+    with fleet.house.client() as client:
+        listed = {each["id"]: each for each in client.get("/v1/models").json()["data"]}
+    assert listed["first"]["parent"] == BASE
+    with ThreadPoolExecutor(12) as clients:
+        asked = [clients.submit(fleet.ask, "first", stream=at % 2 == 0) for at in range(12)]
+        assert {said(one.result()) for one in asked} == {"I am first"}
+    assert sum(engine.loads.count("first") for engine in fleet.engines) == 1
+    (holder,) = fleet.holders("first")
+    assert fleet.view("first").engines == (holder.url.removeprefix("http://"),)
+    assert said(fleet.ask(BASE)) == f"I am {BASE}"
+
+
+def test_an_engine_that_refuses_an_adapter_is_passed_over(fleet: Fleet) -> None:
+    fleet.name("picky")
+    for engine in fleet.engines[:2]:
+        engine.refusal = (400, "its rank is too high, see /secret/path")
+    try:
+        assert said(fleet.ask("picky")) == "I am picky"
+        assert fleet.holders("picky") == [fleet.engines[2]]
+    finally:
+        for engine in fleet.engines:
+            engine.refusal = None
+
+
+def test_an_adapter_that_nobody_can_load_is_an_error_and_never_its_base(fleet: Fleet) -> None:
+    fleet.name("broken")
+    for engine in fleet.engines:
+        engine.refusal = (404, "No adapter found for /secret/path")
+    try:
+        answers = [fleet.ask("broken"), fleet.ask("broken", stream=True)]
+    finally:
+        for engine in fleet.engines:
+            engine.refusal = None
+    for answer in answers:
+        assert error_of(answer) == (502, "adapter_failed")
+        assert answer.headers["x-should-retry"] == "false"
+        assert "/secret/path" not in answer.text
+    # It was not asked again for each request, and operators learn the reason.
+    assert sum(engine.loads.count("broken") for engine in fleet.engines) == 3
+    assert "No adapter found for /secret/path" in fleet.view("broken").detail
+
+
+def test_a_load_that_takes_too_long_is_told_and_serves_the_next_one(fleet: Fleet) -> None:
+    fleet.name("slow")
+    for engine in fleet.engines:
+        engine.before_load = lambda: time.sleep(LOAD_MS / 1000 - 0.3)
+    try:
+        began_s = time.monotonic()
+        answer = fleet.ask("slow")
+        assert said(answer) == "I am slow"
+        fleet.name("slower")
+        for engine in fleet.engines:
+            engine.before_load = lambda: time.sleep(LOAD_MS / 1000 + 1)
+        began_s = time.monotonic()
+        answer = fleet.ask("slower")
+        assert error_of(answer) == (503, "model_loading")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert time.monotonic() - began_s < LOAD_MS / 1000 + 5
+    finally:
+        for engine in fleet.engines:
+            engine.before_load = lambda: None
+    eventually(lambda: fleet.ask("slower").status_code == 200, "it is loaded", within_s=20)
+
+
+def test_an_adapter_moves_when_its_engine_is_drained_and_its_streams_finish(fleet: Fleet) -> None:
+    fleet.name("mover")
+    assert said(fleet.ask("mover")) == "I am mover"
+    (holder,) = fleet.holders("mover")
+    holder.hold.clear()
+    with ThreadPoolExecutor(1) as client:
+        try:
+            stream = client.submit(fleet.ask, "mover", stream=True)
+            eventually(lambda: holder.answered.count("mover") == 2, "the stream runs")
+            fleet.drain(holder)
+            eventually(lambda: len(fleet.holders("mover")) == 2, "it is loaded elsewhere")
+            for _ in range(6):
+                assert said(fleet.ask("mover")) == "I am mover"
+            assert holder.answered.count("mover") == 2
+        finally:
+            holder.hold.set()
+        assert said(stream.result()) == "I am mover"
+    fleet.drain(holder, "undrain")
+
+
+def test_another_model_or_folder_by_an_adapters_name_answers_nothing(fleet: Fleet) -> None:
+    """Somebody has loaded something else by that name: it is replaced before it is asked."""
+    fleet.name("twin", "/adapters/right")
+    for engine in fleet.engines:
+        engine.adapters["twin"] = "/adapters/wrong"
+    time.sleep(0.6)  # a look finds it, and the fleet does not
+    assert fleet.view("twin").engines == ()
+    assert said(fleet.ask("twin")) == "I am twin"
+    asked = [engine for engine in fleet.engines if "twin" in engine.answered]
+    assert [engine.adapters["twin"] for engine in asked] == ["/adapters/right"]
+
+
+def test_names_are_unique_and_a_removed_adapter_is_not_found(fleet: Fleet) -> None:
+    fleet.name("passing")
+    assert said(fleet.ask("passing")) == "I am passing"
+    for name, status in (("passing", 409), (BASE, 400)):
+        with pytest.raises(ControlRefused) as refused:
+            fleet.name(name)
+        assert refused.value.status == status
+    (holder,) = fleet.holders("passing")
+    gone = fleet.control.post(f"{ADAPTERS}/remove", ChosenAdapter("passing"), AdapterView)
+    assert len(gone.engines) == 1
+    assert error_of(fleet.ask("passing")) == (404, "model_not_found")
+    assert holder.unloads[-1] == "passing"
+    with pytest.raises(ControlRefused):
+        fleet.control.post(f"{ADAPTERS}/remove", ChosenAdapter("passing"), AdapterView)
+
+
+def test_the_adapter_used_longest_ago_makes_room_and_never_one_in_use(folder: Path) -> None:
+    with run_fleet(folder, 1, resident_max=2) as fleet:
+        (engine,) = fleet.engines
+        for name in ("a", "b", "c", "d"):
+            fleet.name(name)
+        for name in ("a", "b", "a"):
+            assert said(fleet.ask(name)) == f"I am {name}"
+            time.sleep(0.1)  # uses are told with the ledger's next flush
+        assert said(fleet.ask("c")) == "I am c"
+        assert sorted(engine.adapters) == ["a", "c"]
+        assert engine.answered == ["a", "b", "a", "c"]
+        engine.hold.clear()
+        with ThreadPoolExecutor(2) as clients:
+            try:
+                running = [clients.submit(fleet.ask, name) for name in ("a", "c")]
+                eventually(lambda: sorted(engine.answered[4:]) == ["a", "c"], "both run")
+                answer = fleet.ask("d")
+                assert error_of(answer) == (503, "overloaded")
+                assert answer.headers["retry-after"]
+                assert sorted(engine.adapters) == ["a", "c"]
+            finally:
+                engine.hold.set()
+            assert [said(one.result()) for one in running] == ["I am a", "I am c"]
+        assert said(fleet.ask("d")) == "I am d"
+
+
+def test_requests_outlive_the_engine_that_held_their_adapter(folder: Path) -> None:
+    """It dies while it loads, while it holds, and comes back without what it held."""
+    with run_fleet(folder, 2) as fleet:
+        fleet.name("tough")
+        doomed = threading.Lock()
+
+        def die() -> None:
+            if doomed.acquire(blocking=False):
+                victim = next(one for one in fleet.engines if one.loads == ["tough"])
+                threading.Thread(target=victim.die).start()
+                time.sleep(0.5)
+
+        for engine in fleet.engines:
+            engine.before_load = die
+        assert said(fleet.ask("tough")) == "I am tough"
+        dead = next(one for one in fleet.engines if "tough" not in one.adapters)
+        again = dead.restart()
+        fleet.engines[fleet.engines.index(dead)] = again
+        eventually(lambda: set(fleet.house.standings().values()) <= {"serving", "warming"}, "back")
+        (holder,) = fleet.holders("tough")
+        holder.die()  # which nobody has noticed when it is asked
+        assert [said(fleet.ask("tough", stream=stream)) for stream in (True, False)] == [
+            "I am tough"
+        ] * 2
+        # One that holds it no more and does not say so yet.
+        again.adapters.clear()
+        assert said(fleet.ask("tough")) == "I am tough"
+        again.die()
+        answer = fleet.ask("tough")
+        assert error_of(answer) == (503, "no_engine")
+        assert answer.headers["retry-after"]
