@@ -1,16 +1,16 @@
 //! Complete deterministic automata over characters: product, complement, minimisation.
 //!
-//! Each automaton has its own partition of the characters into classes; state 0 is the start.
+//! Each automaton has its own alphabet of classes of characters; state 0 is the start.
 
-use super::charset::{CharSet, LAST, code_of};
+use super::alphabet::Alphabet;
+use super::charset::{CharSet, code_of};
 use super::hash::Map;
 use super::minimisation::equivalent;
 
 /// A set of texts, decided one character at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Automaton {
-    /// First code of each class, rising from 0.
-    starts: Vec<u32>,
+    alphabet: Alphabet,
     /// The next state, by `state * classes + class`.
     next: Vec<u32>,
     accepts: Vec<bool>,
@@ -21,10 +21,10 @@ pub struct Automaton {
 pub struct TooManyStates;
 
 impl Automaton {
-    /// From its parts; `next` has `starts.len()` entries for each state.
-    pub fn from_parts(starts: Vec<u32>, next: Vec<u32>, accepts: Vec<bool>) -> Self {
+    /// From its parts; `next` has an entry for each class of each state.
+    pub fn from_parts(alphabet: Alphabet, next: Vec<u32>, accepts: Vec<bool>) -> Self {
         Self {
-            starts,
+            alphabet,
             next,
             accepts,
         }
@@ -32,11 +32,7 @@ impl Automaton {
 
     /// All texts, or none.
     pub fn constant(accepts: bool) -> Self {
-        Self {
-            starts: vec![0],
-            next: vec![0],
-            accepts: vec![accepts],
-        }
+        Self::from_parts(Alphabet::of_starts(vec![0]), vec![0], vec![accepts])
     }
 
     /// Texts of `min..=max` characters.
@@ -50,11 +46,7 @@ impl Automaton {
         } else {
             next[last as usize] = last;
         }
-        Self {
-            starts: vec![0],
-            next,
-            accepts,
-        }
+        Self::from_parts(Alphabet::of_starts(vec![0]), next, accepts)
     }
 
     /// Exactly these texts.
@@ -63,15 +55,17 @@ impl Automaton {
             .into_iter()
             .map(|text| text.chars().map(code_of).collect())
             .collect();
-        let used = texts.iter().flatten().map(|&code| (code, code));
-        let starts = partition(used);
-        let classes = starts.len();
+        let mut codes: Vec<u32> = texts.iter().flatten().copied().collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let alphabet = Alphabet::of_codes(&codes);
+        let classes = alphabet.classes();
         let mut next = vec![1; classes * 2];
         let mut accepts = vec![false, false];
         for text in &texts {
             let mut state = 0;
             for &code in text {
-                let slot = state * classes + class_of(&starts, code);
+                let slot = state * classes + alphabet.class_of(code);
                 if next[slot] == 1 {
                     next[slot] = u32::try_from(accepts.len()).unwrap_or(u32::MAX);
                     accepts.push(false);
@@ -81,11 +75,7 @@ impl Automaton {
             }
             accepts[state] = true;
         }
-        Self {
-            starts,
-            next,
-            accepts,
-        }
+        Self::from_parts(alphabet, next, accepts)
     }
 
     /// How many states there are.
@@ -103,9 +93,15 @@ impl Automaton {
         self.accepts[state as usize]
     }
 
+    /// Where each class leads from a state.
+    fn row(&self, state: u32) -> &[u32] {
+        let classes = self.alphabet.classes();
+        &self.next[state as usize * classes..][..classes]
+    }
+
     /// Where a character leads.
     pub fn step(&self, state: u32, code: u32) -> u32 {
-        self.next[state as usize * self.starts.len() + class_of(&self.starts, code)]
+        self.row(state)[self.alphabet.class_of(code)]
     }
 
     /// Whether a text is in the set.
@@ -118,11 +114,10 @@ impl Automaton {
 
     /// The edges of a state, grouped by target, in order of their first character.
     pub fn edges(&self, state: u32) -> Vec<(CharSet, u32)> {
-        let row = &self.next[state as usize * self.starts.len()..][..self.starts.len()];
+        let row = self.row(state);
         let mut groups: Vec<(Vec<(u32, u32)>, u32)> = Vec::new();
-        for (class, &target) in row.iter().enumerate() {
-            let end = self.starts.get(class + 1).map_or(LAST, |&start| start - 1);
-            let range = (self.starts[class], end);
+        for (range, class) in self.alphabet.runs() {
+            let target = row[class];
             match groups.iter_mut().find(|group| group.1 == target) {
                 Some(group) => group.0.push(range),
                 None => groups.push((vec![range], target)),
@@ -132,6 +127,11 @@ impl Automaton {
             .into_iter()
             .map(|(ranges, target)| (CharSet::from_codes(ranges), target))
             .collect()
+    }
+
+    /// The states that one character leads to.
+    pub fn targets(&self, state: u32) -> &[u32] {
+        self.row(state)
     }
 
     /// The texts that are not in the set.
@@ -159,21 +159,16 @@ impl Automaton {
     /// # Errors
     /// [`TooManyStates`] past `states_max` pairs.
     pub fn intersection(&self, other: &Self, states_max: usize) -> Result<Self, TooManyStates> {
-        let starts = merged(&self.starts, &other.starts);
-        let ours: Vec<usize> = starts.iter().map(|&s| class_of(&self.starts, s)).collect();
-        let theirs: Vec<usize> = starts.iter().map(|&s| class_of(&other.starts, s)).collect();
+        let (alphabet, classes) = self.alphabet.both(&other.alphabet);
         let mut ids = Map::from_iter([((0, 0), 0)]);
         let mut pairs = vec![(0_u32, 0_u32)];
         let mut next = Vec::new();
         let mut at = 0;
         while at < pairs.len() {
-            let (left, right) = pairs[at];
+            let (left, right) = (self.row(pairs[at].0), other.row(pairs[at].1));
             at += 1;
-            for class in 0..starts.len() {
-                let pair = (
-                    self.next[left as usize * self.starts.len() + ours[class]],
-                    other.next[right as usize * other.starts.len() + theirs[class]],
-                );
+            for &(ours, theirs) in &classes {
+                let pair = (left[ours], right[theirs]);
                 let fresh = u32::try_from(pairs.len()).map_err(|_| TooManyStates)?;
                 let id = *ids.entry(pair).or_insert_with(|| {
                     pairs.push(pair);
@@ -188,68 +183,72 @@ impl Automaton {
         let accepts = pairs
             .iter()
             .map(|&(l, r)| self.accepts_at(l) && other.accepts_at(r));
-        Ok(Self {
-            starts,
-            next,
-            accepts: accepts.collect(),
-        }
-        .minimal())
+        Ok(Self::from_parts(alphabet, next, accepts.collect()).minimal())
     }
 
     /// The smallest automaton of the same set, with states numbered breadth-first.
     #[must_use]
     pub fn minimal(&self) -> Self {
-        self.collapsed(&equivalent(&self.next, &self.accepts, self.starts.len()))
+        self.collapsed(&equivalent(
+            &self.next,
+            &self.accepts,
+            self.alphabet.classes(),
+        ))
     }
 
     /// One state for each block, breadth-first from the start, with equal columns merged.
     fn collapsed(&self, block: &[u32]) -> Self {
-        let classes = self.starts.len();
-        let mut place = Map::from_iter([(block[0], 0_u32)]);
-        let mut order = vec![0_usize];
+        let mut place = vec![u32::MAX; self.len()];
+        place[block[0] as usize] = 0;
+        let mut order = vec![0_u32];
         let mut next: Vec<u32> = Vec::new();
         let mut at = 0;
         while at < order.len() {
-            let row = &self.next[order[at] * classes..][..classes];
+            let row = self.row(order[at]);
             at += 1;
             for &target in row {
-                let fresh = u32::try_from(order.len()).unwrap_or(u32::MAX);
-                let id = *place.entry(block[target as usize]).or_insert_with(|| {
-                    order.push(target as usize);
-                    fresh
-                });
-                next.push(id);
+                let place = &mut place[block[target as usize] as usize];
+                if *place == u32::MAX {
+                    *place = u32::try_from(order.len()).unwrap_or(u32::MAX);
+                    order.push(target);
+                }
+                next.push(*place);
             }
         }
-        let accepts: Vec<bool> = order.iter().map(|&state| self.accepts[state]).collect();
-        let same = |a: usize, b: usize| {
-            (0..accepts.len()).all(|state| next[state * classes + a] == next[state * classes + b])
-        };
-        let kept: Vec<usize> = (0..classes)
-            .filter(|&class| class == 0 || !same(class - 1, class))
-            .collect();
-        let starts = kept.iter().map(|&class| self.starts[class]).collect();
+        let accepts = order.iter().map(|&state| self.accepts_at(state)).collect();
+        self.with_columns_merged(&next, accepts)
+    }
+
+    fn with_columns_merged(&self, next: &[u32], accepts: Vec<bool>) -> Self {
+        let classes = self.alphabet.classes();
+        let mut known: Map<Vec<u32>, u32> = Map::default();
+        let mut kept: Vec<usize> = Vec::new();
+        let mut merged = Vec::with_capacity(classes);
+        for class in 0..classes {
+            let column = next.iter().skip(class).step_by(classes).copied().collect();
+            let fresh = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+            merged.push(*known.entry(column).or_insert_with(|| {
+                kept.push(class);
+                fresh
+            }));
+        }
         let table = (0..accepts.len())
             .flat_map(|state| kept.iter().map(move |&class| state * classes + class))
             .map(|slot| next[slot])
             .collect();
-        Self {
-            starts,
-            next: table,
-            accepts,
-        }
+        Self::from_parts(self.alphabet.renamed(&merged), table, accepts)
     }
 
     /// For each state, whether some text leads from it into the set.
     pub fn live(&self) -> Vec<bool> {
-        let classes = self.starts.len();
         let mut live = self.accepts.clone();
+        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
         loop {
             let mut changed = false;
-            for state in (0..self.len()).rev() {
-                let row = &self.next[state * classes..][..classes];
-                if !live[state] && row.iter().any(|&target| live[target as usize]) {
-                    live[state] = true;
+            for state in (0..count).rev() {
+                let is_live = |&target: &u32| live[target as usize];
+                if !live[state as usize] && self.row(state).iter().any(is_live) {
+                    live[state as usize] = true;
                     changed = true;
                 }
             }
@@ -294,30 +293,4 @@ impl Automaton {
         found.sort_unstable();
         Some(found)
     }
-}
-
-/// The class starts that tell all these ranges apart.
-pub fn partition(ranges: impl IntoIterator<Item = (u32, u32)>) -> Vec<u32> {
-    let mut starts = vec![0];
-    for (low, high) in ranges {
-        starts.push(low);
-        if high < LAST {
-            starts.push(high + 1);
-        }
-    }
-    starts.sort_unstable();
-    starts.dedup();
-    starts
-}
-
-/// The class of a code.
-pub fn class_of(starts: &[u32], code: u32) -> usize {
-    starts.partition_point(|&start| start <= code) - 1
-}
-
-fn merged(left: &[u32], right: &[u32]) -> Vec<u32> {
-    let mut starts: Vec<u32> = left.iter().chain(right).copied().collect();
-    starts.sort_unstable();
-    starts.dedup();
-    starts
 }

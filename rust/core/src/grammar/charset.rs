@@ -118,7 +118,19 @@ impl CharSet {
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.complement().union(&other.complement()).complement()
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(&&(a, b)), Some(&&(c, d))) = (left.peek(), right.peek()) {
+            if a.max(c) <= b.min(d) {
+                both.push((a.max(c), b.min(d)));
+            }
+            if b < d {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        Self(both)
     }
 
     /// The set with the other case of its ASCII letters; for formats that ignore case.

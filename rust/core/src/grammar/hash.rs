@@ -25,7 +25,7 @@ impl Hasher for Fast {
     fn write(&mut self, bytes: &[u8]) {
         let mut words = bytes.chunks_exact(8);
         for word in &mut words {
-            self.add(word.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
+            self.add(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         }
         let rest = words.remainder();
         if !rest.is_empty() {

@@ -5,6 +5,7 @@
 //! (schema expressions to typed normal forms) → [`emission`] (forms to rules) → text in
 //! xgrammar's dialect of EBNF. Pure and deterministic: the same schema gives the same bytes.
 
+mod alphabet;
 mod applicators;
 mod array_rules;
 mod array_shapes;

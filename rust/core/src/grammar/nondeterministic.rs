@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use super::automaton::{Automaton, TooManyStates, class_of, partition};
+use super::alphabet::Alphabet;
+use super::automaton::{Automaton, TooManyStates};
 use super::charset::CharSet;
 use super::hash::Map;
 
@@ -167,25 +168,24 @@ impl Machine {
         Ok(())
     }
 
-    fn close(&self, states: &mut Vec<u32>, seen: &mut [bool]) {
+    /// The states that are reached from one in silence and do something, itself included.
+    fn closed(&self, state: u32, end: u32, seen: &mut [bool]) -> Rc<[u32]> {
+        let mut all = vec![state];
+        seen[state as usize] = true;
         let mut at = 0;
-        for &state in states.iter() {
-            seen[state as usize] = true;
-        }
-        while at < states.len() {
-            for &target in &self.states[states[at] as usize].silent {
-                if !seen[target as usize] {
-                    seen[target as usize] = true;
-                    states.push(target);
+        while at < all.len() {
+            for &target in &self.states[all[at] as usize].silent {
+                if !std::mem::replace(&mut seen[target as usize], true) {
+                    all.push(target);
                 }
             }
             at += 1;
         }
-        for &state in states.iter() {
+        for &state in &all {
             seen[state as usize] = false;
         }
-        // Only states that do something tell two sets apart.
-        states.sort_unstable();
+        all.retain(|&state| state == end || !self.states[state as usize].edges.is_empty());
+        all.into()
     }
 
     fn determined(
@@ -194,49 +194,88 @@ impl Machine {
         end: u32,
         states_max: usize,
     ) -> Result<Automaton, TooManyStates> {
-        let edges = self.states.iter().flat_map(|state| &state.edges);
-        let starts = partition(edges.flat_map(|(set, _)| set.ranges().iter().copied()));
-        let mut seen = vec![false; self.states.len()];
-        let mut first = vec![start];
-        self.close(&mut first, &mut seen);
-        let mut sets = vec![first.clone()];
-        let mut ids = Map::from_iter([(first, 0_u32)]);
+        let mut sets: Map<&CharSet, Vec<u32>> = Map::default();
+        for (set, _) in self.states.iter().flat_map(|state| &state.edges) {
+            sets.entry(set).or_default();
+        }
+        let mut order: Vec<&CharSet> = sets.keys().copied().collect();
+        order.sort_unstable_by_key(|set| set.ranges());
+        let alphabet = Alphabet::of(order.into_iter());
+        for (set, classes) in &mut sets {
+            *classes = alphabet.classes_of(set);
+        }
+        let edges: Vec<Vec<(&[u32], u32)>> = self
+            .states
+            .iter()
+            .map(|state| {
+                let edges = state.edges.iter();
+                edges.map(|(set, target)| (&*sets[set], *target)).collect()
+            })
+            .collect();
+        let mut subsets = Subsets {
+            machine: self,
+            end,
+            seen: vec![false; self.states.len()],
+            closed: vec![None; self.states.len()],
+            all: Vec::new(),
+            ids: Map::default(),
+        };
+        subsets.id(&[start]);
         let mut next = Vec::new();
         let mut at = 0;
-        let mut targets: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
-        while at < sets.len() {
+        let mut targets: Vec<Vec<u32>> = vec![Vec::new(); alphabet.classes()];
+        while at < subsets.all.len() {
             targets.iter_mut().for_each(Vec::clear);
-            for &state in &sets[at] {
-                for (set, target) in &self.states[state as usize].edges {
-                    for &(low, high) in set.ranges() {
-                        let classes = class_of(&starts, low)..=class_of(&starts, high);
-                        for reached in &mut targets[classes] {
-                            reached.push(*target);
-                        }
+            for &state in subsets.all[at].iter() {
+                for &(classes, target) in &edges[state as usize] {
+                    for &class in classes {
+                        targets[class as usize].push(target);
                     }
                 }
             }
             at += 1;
-            for reached in &targets {
-                let mut reached = reached.clone();
-                reached.sort_unstable();
-                reached.dedup();
-                self.close(&mut reached, &mut seen);
-                let fresh = u32::try_from(sets.len()).map_err(|_| TooManyStates)?;
-                let id = *ids.entry(reached).or_insert_with_key(|key| {
-                    sets.push(key.clone());
-                    fresh
-                });
-                next.push(id);
-            }
-            if sets.len() > states_max {
+            next.extend(targets.iter().map(|reached| subsets.id(reached)));
+            if subsets.all.len() > states_max {
                 return Err(TooManyStates);
             }
         }
-        let accepts = sets
+        let accepts = subsets
+            .all
             .iter()
-            .map(|set| set.binary_search(&end).is_ok())
-            .collect();
-        Ok(Automaton::from_parts(starts, next, accepts).minimal())
+            .map(|set| set.binary_search(&end).is_ok());
+        let accepts = accepts.collect();
+        Ok(Automaton::from_parts(alphabet, next, accepts).minimal())
+    }
+}
+
+/// The sets of states that texts lead to.
+struct Subsets<'m> {
+    machine: &'m Machine,
+    end: u32,
+    seen: Vec<bool>,
+    closed: Vec<Option<Rc<[u32]>>>,
+    all: Vec<Rc<[u32]>>,
+    ids: Map<Rc<[u32]>, u32>,
+}
+
+impl Subsets<'_> {
+    /// The number of the set that these states and silence lead to.
+    fn id(&mut self, reached: &[u32]) -> u32 {
+        let mut set = Vec::new();
+        for &state in reached {
+            let closed = self.closed[state as usize]
+                .get_or_insert_with(|| self.machine.closed(state, self.end, &mut self.seen));
+            set.extend_from_slice(closed);
+        }
+        set.sort_unstable();
+        set.dedup();
+        if let Some(&known) = self.ids.get(&*set) {
+            return known;
+        }
+        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let set: Rc<[u32]> = set.into();
+        self.all.push(Rc::clone(&set));
+        self.ids.insert(set, id);
+        id
     }
 }

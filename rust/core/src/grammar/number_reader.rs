@@ -1,5 +1,6 @@
 //! The texts of numbers as an automaton: digits read one by one against bounds and multiples.
 
+use super::alphabet::Alphabet;
 use super::automaton::Automaton;
 use super::decimal::Decimal;
 use super::digits::{Compared, Divided, Limit};
@@ -152,7 +153,8 @@ impl Reader {
             at += 1;
         }
         let accepts = all.iter().map(|reading| self.accepts(reading)).collect();
-        Ok(Automaton::from_parts(starts, next, accepts).minimal())
+        let alphabet = Alphabet::of_starts(starts);
+        Ok(Automaton::from_parts(alphabet, next, accepts).minimal())
     }
 
     fn step(&self, from: &Reading, class: usize) -> Reading {

@@ -319,15 +319,11 @@ fn longest(automaton: &Automaton) -> Option<usize> {
     let mut stack = vec![(0_u32, false)];
     while let Some((state, leaving)) = stack.pop() {
         let at = state as usize;
-        let targets: Rc<[u32]> = automaton
-            .edges(state)
-            .iter()
-            .map(|e| e.1)
-            .filter(|&t| live[t as usize])
-            .collect();
+        let targets = automaton.targets(state).iter().copied();
+        let targets = targets.filter(|&target| live[target as usize]);
         if leaving {
             let mut best = 0;
-            for &target in targets.iter() {
+            for target in targets {
                 // A target without a length is still open: a loop.
                 best = best.max(length[target as usize]? + 1);
             }
@@ -335,7 +331,7 @@ fn longest(automaton: &Automaton) -> Option<usize> {
         } else if !begun[at] {
             begun[at] = true;
             stack.push((state, true));
-            stack.extend(targets.iter().map(|&target| (target, false)));
+            stack.extend(targets.map(|target| (target, false)));
         } else if length[at].is_none() {
             return None;
         }
