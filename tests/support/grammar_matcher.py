@@ -57,6 +57,18 @@ def _xgrammar() -> tuple[Any, Any]:
     return xgrammar, xgrammar.GrammarCompiler(tokens, max_threads=1, cache_enabled=False)
 
 
+def token_matcher(grammar: str, tokens: list[bytes]) -> tuple[Any, np.ndarray]:
+    """A matcher of a grammar over these tokens, and a mask for what it offers."""
+    module, _ = _xgrammar()
+    vocabulary = module.TokenizerInfo(
+        [*tokens, b"</s>"], vocab_type=module.VocabType.RAW, stop_token_ids=[len(tokens)]
+    )
+    compiler = module.GrammarCompiler(vocabulary, max_threads=1, cache_enabled=False)
+    compiled = compiler.compile_grammar(module.Grammar.from_ebnf(grammar))
+    mask = np.full((1, len(tokens) // 32 + 1), -1, dtype=np.int32)
+    return module.GrammarMatcher(compiled), mask
+
+
 class GrammarMatcher:
     """The texts of one grammar."""
 

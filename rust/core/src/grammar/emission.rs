@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::array_rules;
 use super::charset::CharSet;
+use super::counted_strings::Counters;
 use super::form::{ExprId, Form};
 use super::hash::Map;
 use super::limits::Whitespace;
@@ -35,8 +36,9 @@ pub struct Emission<'l, 'd> {
     pub(super) plain_tail: Option<RuleId>,
     pub(super) escapes: Option<RuleId>,
     pub(super) some_escapes: Map<CharSet, RuleId>,
-    pub(super) countdown: Vec<RuleId>,
-    pub(super) chunk: Option<RuleId>,
+    pub(super) escaped: Option<RuleId>,
+    pub(super) close: Option<RuleId>,
+    pub(super) counters: Counters,
     blank_before: Map<RuleId, RuleId>,
     expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
@@ -55,8 +57,9 @@ impl<'l, 'd> Emission<'l, 'd> {
             plain_tail: None,
             escapes: None,
             some_escapes: Map::default(),
-            countdown: Vec::new(),
-            chunk: None,
+            escaped: None,
+            close: None,
+            counters: Counters::default(),
             blank_before: Map::default(),
             expr_rules: Map::default(),
             open: VecDeque::new(),

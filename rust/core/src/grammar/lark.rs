@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::rule_text::CLOSED;
+use super::rule_text::{ALONE, CLOSED};
 use super::string_rules::quoted;
 use super::text_tokens::{Token, tokens};
 
@@ -22,9 +22,10 @@ pub fn lark(ebnf: &str) -> String {
 }
 
 fn rule(name: &str, body: &str, out: &mut String) {
-    let hinted = body
-        .strip_prefix('(')
-        .and_then(|body| body.strip_suffix(CLOSED));
+    let hinted = body.strip_prefix('(').and_then(|body| {
+        let closing = body.strip_suffix(CLOSED);
+        closing.or_else(|| body.strip_suffix(ALONE))
+    });
     let name = translated_name(name);
     let mut alternatives: Vec<Vec<String>> = vec![Vec::new()];
     let mut depth = 0_usize;

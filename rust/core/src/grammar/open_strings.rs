@@ -83,10 +83,13 @@ impl Emission<'_, '_> {
         }
         groups.sort_unstable();
         let mut literals = Vec::with_capacity(groups.len());
+        let close = self.close()?;
         for (excluded_by, words) in groups {
-            let all = words
-                .iter()
-                .map(|word| vec![Piece::Text(quoted(word)[1..].to_owned().into())]);
+            let all = words.iter().map(|word| {
+                let written = quoted(word);
+                let inner = written[1..written.len() - 1].to_owned();
+                vec![Piece::Text(inner.into()), Piece::Rule(close)]
+            });
             literals.push((excluded_by, self.rules.add(all.collect())?));
         }
         for (number, (_, rule)) in (0_u32..).zip(sets) {

@@ -235,6 +235,7 @@ fn print(tokens: &[Token], kind: Kind, same: &[RuleId]) -> u64 {
     let seed = match kind {
         Kind::Plain => 1,
         Kind::Closing => 2,
+        Kind::Alone => 3,
         Kind::Verbatim(text) => text.as_ptr() as u64,
     };
     tokens.iter().fold(seed, |all, token| {

@@ -11,6 +11,9 @@ const RULE_BYTES: usize = 48;
 /// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
 /// the end of a string: they need not be tried each time.
 pub(super) const CLOSED: &str = ") (= [:,}\\]])";
+/// Says that what no text of JSON may hold comes next, so that an engine offers no token that goes
+/// on beyond the rule. Engines read texts without regard to hints.
+pub(super) const ALONE: &str = ") (= [\\u0001])";
 
 /// Writes the rules of one grammar.
 pub(super) struct Writer<'r> {
@@ -64,10 +67,11 @@ impl<'r> Writer<'r> {
         match body.kind {
             Kind::Verbatim(text) => self.out.push_str(text),
             Kind::Plain => self.choices(tokens),
-            Kind::Closing => {
+            Kind::Closing | Kind::Alone => {
                 self.out.push('(');
                 self.choices(tokens);
-                self.out.push_str(CLOSED);
+                let is_alone = body.kind == Kind::Alone;
+                self.out.push_str(if is_alone { ALONE } else { CLOSED });
             }
         }
         self.out.push('\n');

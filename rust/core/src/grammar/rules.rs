@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Plain,
     /// The same, where they end a string: a punctuation mark of JSON follows, if anything does.
     Closing,
+    /// The same, where an engine should offer no token that goes beyond them.
+    Alone,
     /// An expression of the dialect that names no rule and derives something.
     Verbatim(&'static str),
 }
@@ -102,6 +104,11 @@ impl Rules {
     /// The same for a rule that ends a string.
     pub fn define_closing(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
         self.keep(id, alternatives, Kind::Closing);
+    }
+
+    /// The same for a rule beyond whose end no token should be offered.
+    pub fn define_alone(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+        self.keep(id, alternatives, Kind::Alone);
     }
 
     /// A new rule with these alternatives.

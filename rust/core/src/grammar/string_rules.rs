@@ -172,6 +172,31 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
+    /// The mark that ends a string. A rule that names another one is not written where it is used
+    /// by an engine, which would try all that follows its first letters there too.
+    pub(super) fn close(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.close {
+            return Ok(rule);
+        }
+        let rule = self.rules.reserve()?;
+        let mark = vec![vec![Piece::Text("\"".into())]];
+        self.rules.define_closing(rule, mark);
+        self.close = Some(rule);
+        Ok(rule)
+    }
+
+    /// What follows the mark of an escape; for an engine no token goes beyond it.
+    pub(super) fn escaped(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.escaped {
+            return Ok(rule);
+        }
+        let rule = self
+            .rules
+            .verbatim(r#"([\u0022\\bfnrt] | "u00" [01] [0-9a-f]) (= [\u0001])"#)?;
+        self.escaped = Some(rule);
+        Ok(rule)
+    }
+
     pub(super) fn escapes(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.escapes {
             return Ok(rule);
