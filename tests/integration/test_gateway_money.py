@@ -23,6 +23,7 @@ from tests.support.gateway import (
     OPENING_NANOS,
     OTHER_ACCOUNT,
     OTHER_SECRET,
+    USAGE_SECRET,
     Gateway,
     running_gateway,
 )
@@ -368,6 +369,27 @@ async def test_a_key_sees_its_own_limits_and_wallet(gateway: Gateway) -> None:
         assert seen["limits"]["tokens_per_min"] is None
         assert seen["wallet"]["available"] == "0.0000123"
         assert (seen["tier"], seen["account_id"]) == ("internal", ACCOUNT)
+
+
+async def test_every_answer_to_a_key_tells_what_is_left_of_its_limits(gateway: Gateway) -> None:
+    gateway.put_account(requests_per_min=3, tokens_per_min=90)
+    usage_key = {"authorization": f"Bearer {USAGE_SECRET}"}
+    chat, key = "/v1/chat/completions", "/v1/key"
+    asked = [
+        ("GET", key, BEARER, 200),
+        ("GET", key, usage_key, 200),
+        ("POST", chat, usage_key, 403),
+        ("POST", chat, BEARER, 415),
+    ]
+    if gateway.purses is None:
+        asked += [("GET", "/v1/models", BEARER, 200), ("GET", "/v1/models/none", BEARER, 404)]
+    for method, path, headers, status in asked:
+        answer = await gateway.client.request(method, path, headers=headers)
+        assert answer.status_code == status, path
+        if gateway.purses is None or path == key:
+            assert answer.headers["x-ratelimit-limit"] == "3", path
+            assert answer.headers["x-ratelimit-remaining-tokens"] == "90", path
+    assert (await gateway.client.get(key)).headers.get("x-ratelimit-limit") is None
 
 
 @pytest.mark.parametrize(

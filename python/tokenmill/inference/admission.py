@@ -87,10 +87,8 @@ async def start_paid(exchange: Exchange, serving: Serving, order: "Order") -> Re
 async def take_request(exchange: Exchange, serving: Serving, key: KeyEntry) -> None:
     """Takes the key's permit for one request. Raises: ApiError."""
     segment, account_id = serving.segment, key.account_id
-    exchange.account_id = account_id
     if serving.purses is None:
         refused = segment.take_request(account_id)
-        exchange.limited_by = segment
     else:
         refused = await take_shared(exchange, serving, serving.purses, key)
     if refused is None:

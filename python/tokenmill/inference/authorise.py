@@ -15,13 +15,16 @@ _NO_REFERRER = (b"referrer-policy", b"no-referrer")  # a page must not tell wher
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _MISSING = "No API key provided. Send `Authorization: Bearer pk_live_…`."
 _INVALID = "Invalid API key provided"
+_NO_INFERENCE = "This key may not be used for inference."
 _SECRET_BYTES_MAX = 256
 _INFERENCE = int(Scope.INFERENCE)  # flags of an enum cost a microsecond to compare
 
 
-def authorise(exchange: Exchange, serving: Serving) -> KeyEntry:
-    """The key of the request. Cost: some microseconds, the same for all that are no keys.
+def authorise(exchange: Exchange, serving: Serving, *, needs: int = _INFERENCE) -> KeyEntry:
+    """The key of the request, with the scopes that it `needs`. From here on answers tell what is
+    left of its account's limits; where houses share those, from when the purse was asked.
 
+    Cost: some microseconds, the same for all that are no keys.
     Raises: InvalidApiKey, PermissionDenied.
     """
     secret = _secret(exchange, serving)
@@ -31,9 +34,12 @@ def authorise(exchange: Exchange, serving: Serving) -> KeyEntry:
         raise _refused(serving, "malformed", _INVALID)
     found = serving.segment.find_key(secret, wall_s())
     if isinstance(found, KeyEntry):
-        if not found.scopes & _INFERENCE:
+        exchange.account_id = found.account_id
+        if serving.purses is None:
+            exchange.limited_by = serving.segment
+        if found.scopes & needs != needs:
             serving.counters.key_refused("scope")
-            raise PermissionDenied("This key may not be used for inference.")
+            raise PermissionDenied(_NO_INFERENCE, code="permission_denied")
         exchange.key_ns = monotonic_ns()
         return found
     if found == KeyRefusal.REVOKED:

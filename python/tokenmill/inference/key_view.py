@@ -9,7 +9,7 @@ from tokenmill.inference.authorise import authorise
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.refusing import dollars
 from tokenmill.inference.serving import Serving
-from tokenmill.inference.shared_limits import limits_of, look_shared
+from tokenmill.inference.shared_limits import Levels, limits_of, look_shared
 from tokenmill.keys.rules import scope_names
 from tokenmill.protocol.keys import KeyInfo, KeyLimit, KeyLimits, KeyWallet
 from tokenmill.purses.values import Look, Terms
@@ -35,12 +35,14 @@ Standing = AccountView | Shared
 
 
 async def key_view(exchange: Exchange, serving: Serving) -> None:
-    """Answers with the key's own view. Costs no permit. Raises: ApiError."""
-    key = authorise(exchange, serving)
+    """Answers with the key's own view, whatever its scopes. Costs no permit. Raises: ApiError."""
+    key = authorise(exchange, serving, needs=0)
     view: Standing | None = serving.segment.account(key.account_id)
     if serving.purses is not None:
         look = await look_shared(serving, serving.purses, key.account_id)
-        view = _shared(limits_of(serving, key.account_id), look)
+        limits = limits_of(serving, key.account_id)
+        exchange.limited_by = Levels(limits, look.levels)
+        view = _shared(limits, look)
     info = KeyInfo(
         object="key",
         key_id=key.key_id,

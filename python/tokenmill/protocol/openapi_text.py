@@ -105,7 +105,7 @@ ERRORS: dict[int, tuple[str, str, str, str]] = {
     403: (
         "The key may not do this.",
         "permission_error",
-        "model_not_allowed",
+        "permission_denied",
         "This key may not be used for inference.",
     ),
     404: (
