@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,7 @@ class Engine:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.down: list[tuple[float, float]] = []
+        self.is_up = True
         self._start = start
         self._process = start(self.port)
 
@@ -94,6 +96,24 @@ class Engine:
         self._process = self._start(self.port)
         self.wait_up()
         self.down.append((began_s, time.monotonic()))
+        self.is_up = True
+
+
+def kill_on_and_on(engines: list[Engine]) -> list[Future[None]]:
+    """Every KILL_S seconds one of those that are up is killed, in turn; the starts go on."""
+    began_s = time.monotonic()
+    starts = []
+    pool = ThreadPoolExecutor(len(engines))
+    for number in range(KILLS):
+        time.sleep(max(0.0, began_s + number * KILL_S - time.monotonic()))
+        turns = [engines[(number + step) % len(engines)] for step in range(len(engines))]
+        eventually(lambda: any(one.is_up for one in engines), "one is up", within_s=UP_S_MAX)
+        victim = next(one for one in turns if one.is_up)
+        victim.is_up = False
+        starts.append(pool.submit(victim.kill_and_start))
+    time.sleep(KILL_S)
+    pool.shutdown(wait=False)
+    return starts
 
 
 def start_embedded(port: int) -> subprocess.Popen[bytes]:
@@ -192,12 +212,11 @@ def test_engines_that_are_killed_cost_the_streams_they_had_and_nothing_else(fold
         load = Load(house, [engine.model for engine in engines])
         with load.running():
             eventually(lambda: len(load.seen) > 2 * STREAMS, "streams run", within_s=120)
-            for number in range(KILLS):
-                began_s = time.monotonic()
-                engines[number % 3].kill_and_start()
-                time.sleep(max(0.0, began_s + KILL_S - time.monotonic()))
+            starts = kill_on_and_on(engines)
+        for start in starts:
+            start.result(UP_S_MAX)
         fates = Counter((seen.model, fate(seen)) for seen in load.seen)
-        print(dict(fates))
+        print(dict(fates), [(engine.model, len(engine.down)) for engine in engines])
         for seen in load.seen:
             assert not seen.broke, seen
             assert seen.status != 200 or seen.is_done != bool(seen.error), f"silent: {seen}"
