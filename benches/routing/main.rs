@@ -1,5 +1,6 @@
 //! All traces over fleets of several sizes under our policies and others'; how it is run stands in
-//! `benches/README.md`. `--engines=8,32`: fleets of these sizes alone.
+//! `benches/README.md`. `--engines=8,32`: fleets of these sizes alone. `--seed=7`: other requests of the
+//! same kinds.
 
 mod simulation;
 
@@ -19,10 +20,10 @@ const WORDS: usize = 8 * 32_768;
 
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let given = arguments
-        .iter()
-        .find_map(|each| each.strip_prefix("--engines="));
-    let sizes: Vec<usize> = given
+    let given = |name: &str| arguments.iter().find_map(|each| each.strip_prefix(name));
+    let seed = given("--seed=").and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or(SEED);
+    let sizes: Vec<usize> = given("--engines=")
         .unwrap_or("8,32,128,1000")
         .split(',')
         .filter_map(|size| size.parse().ok())
@@ -37,7 +38,7 @@ fn main() -> std::io::Result<()> {
                     seconds: seconds(trace, *engines),
                     ..*trace
                 };
-                let figures = Race::new(&trace, *engines, SEED).run(picker.as_mut());
+                let figures = Race::new(&trace, *engines, seed).run(picker.as_mut());
                 print(&mut out, policy, &figures)?;
                 rows.push(row(trace.name, *engines, policy, &figures));
             }

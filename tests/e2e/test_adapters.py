@@ -16,6 +16,7 @@ import pytest
 from tests.support.adapter_engine import BASE, AdapterEngine, adapter_engines
 from tests.support.house import House, run_house
 from tests.support.waiting import eventually
+from tokenmill.adapters.rules import BUSY_REQUESTS
 from tokenmill.adapters.views import AdapterList, AdapterView, AddAdapter, ChosenAdapter
 from tokenmill.control_client import ControlClient, ControlRefused
 from tokenmill.engines.views import ChosenEngine, EngineView
@@ -169,6 +170,23 @@ def test_an_adapter_moves_when_its_engine_is_drained_and_its_streams_finish(flee
             holder.hold.set()
         assert said(stream.result()) == "I am mover"
     fleet.drain(holder, "undrain")
+
+
+def test_an_adapter_whose_engine_has_a_queue_comes_to_another_one(fleet: Fleet) -> None:
+    fleet.name("wanted")
+    assert said(fleet.ask("wanted")) == "I am wanted"
+    (holder,) = fleet.holders("wanted")
+    holder.hold.clear()
+    with ThreadPoolExecutor(2 * BUSY_REQUESTS) as clients:
+        try:
+            asked = [clients.submit(fleet.ask, "wanted") for _ in range(BUSY_REQUESTS + 1)]
+            eventually(lambda: len(fleet.holders("wanted")) == 2, "another holds it", within_s=20)
+            asked.append(clients.submit(fleet.ask, "wanted"))
+            other = next(one for one in fleet.holders("wanted") if one is not holder)
+            eventually(lambda: "wanted" in other.answered, "the next request goes there")
+        finally:
+            holder.hold.set()
+        assert {said(one.result()) for one in asked} == {"I am wanted"}
 
 
 def test_another_model_or_folder_by_an_adapters_name_answers_nothing(fleet: Fleet) -> None:

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from tokenmill.engines.recognition import ServedModel
 
+BUSY_REQUESTS = 8
+"""A handful of requests is no queue: as in the choice of an engine for a prompt's sake."""
+
 
 class Adapter(Struct, frozen=True, kw_only=True):
     """A LoRA adapter; `path` as engines see it, `created` in seconds since the epoch."""
@@ -56,6 +59,13 @@ def in_order(hosts: Iterable[Host], adapter: Adapter, held_max: int) -> list[Hos
         return (not host.is_well, host.held >= held_max, host.requests, host.held, lot)
 
     return sorted(hosts, key=rank)
+
+
+def wants_another(holders: Iterable[int], others: Iterable[int]) -> bool:
+    """Whether an adapter should be on one more engine, by the requests that those who hold it have,
+    and those who could: each holder has a queue, and somebody has far less to do."""
+    least = min(holders, default=0)
+    return least >= BUSY_REQUESTS and any(2 * other <= least for other in others)
 
 
 def makes_room(

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
-from tokenmill.adapters.rules import Adapter, Host, in_order, is_held, is_same, makes_room
+from tokenmill.adapters.rules import (
+    Adapter,
+    Host,
+    in_order,
+    is_held,
+    is_same,
+    makes_room,
+    wants_another,
+)
 from tokenmill.adapters.views import Held, LoadWish
 from tokenmill.clock import monotonic_ms
 from tokenmill.control.keeper import Keeper, Known
@@ -37,6 +45,9 @@ LOOK_S = 0.5
 ENGINES_TRIED_MAX = 3
 FAILED_MS = 10_000
 """How long an engine that refused an adapter is not asked to load it again."""
+
+WANTED_MS = 60_000
+"""An adapter that nobody has asked for so long is not brought to more engines."""
 
 TURNS_MAX = 1_024
 LEAVE_S = 0.25
@@ -132,6 +143,7 @@ class AdapterKeeper:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.move()
+                await self.spread()
             except ApiError as error:
                 logger.warning("an adapter could not be moved: %s", error.message)
             except Exception:  # a worker loop: it must not end before control does
@@ -141,6 +153,38 @@ class AdapterKeeper:
         """Loads elsewhere what only engines hold that get no new requests. Raises: ApiError."""
         for name, account_id in self._stranded():
             await self.ensure(LoadWish(name, account_id))
+
+    async def spread(self) -> None:
+        """Loads on one more engine what is asked for and whose engines are all busy, if another has
+        room and far less to do."""
+        fleet, now_ms = self._keeper.fleet, self._now_ms()
+        wanted = [
+            (self._keeper.adapters[route.id], route.account_id)
+            for route in fleet.routes
+            if route.is_loadable and fleet.pools[route.pool] and route.id in self._keeper.adapters
+            if now_ms - self._used_ms(route.id) < WANTED_MS
+        ]
+        for adapter, account_id in wanted:
+            hosts = self._hosts(adapter, account_id, "")
+            holders = [known for known in hosts if self._holds(known, adapter)]
+            others = [known for known in hosts if self._may_hold_too(known, adapter)]
+            if not wants_another(map(self._load_of, holders), map(self._load_of, others)):
+                continue
+            host = self._in_order(others, adapter)[0]
+            known = self._keeper.find(host.name)
+            if known is not None:
+                async with self._turn(host.name):
+                    await self._load_on(known, adapter)
+
+    def _may_hold_too(self, known: Known, adapter: Adapter) -> bool:
+        has_room = len(_held(known)) < self._settings.resident_max
+        is_free = not self._holds(known, adapter) and not self._has_failed(known, adapter)
+        return has_room and is_free
+
+    def _load_of(self, known: Known) -> int:
+        """Requests that the engine has, of this house and, where it tells, of all."""
+        told = known.load.running + known.load.waiting if known.load is not None else 0
+        return max(told, self._requests(known.target.name))
 
     def _stranded(self) -> list[tuple[str, int]]:
         fleet, adapters = self._keeper.fleet, self._keeper.adapters
@@ -298,7 +342,7 @@ class AdapterKeeper:
         found = [
             Host(
                 name=known.target.name,
-                requests=self._requests(known.target.name),
+                requests=self._load_of(known),
                 held=len(_held(known)),
             )
             for known in hosts

@@ -4,7 +4,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tokenmill.adapters.rules import Adapter, Host, in_order, is_held, makes_room
+from tokenmill.adapters.rules import (
+    BUSY_REQUESTS,
+    Adapter,
+    Host,
+    in_order,
+    is_held,
+    makes_room,
+    wants_another,
+)
 from tokenmill.engines.recognition import ServedModel
 
 BASE = ServedModel("base")
@@ -61,3 +69,13 @@ def test_the_one_used_longest_ago_makes_room() -> None:
     assert makes_room(["new", "old"], ["old"], uses) == "new"
     assert makes_room(["new", "old"], ["old", "new"], uses) is None
     assert makes_room(["a stranger's"], [], uses) is None
+
+
+def test_an_adapter_comes_to_one_more_engine_when_all_of_its_own_have_a_queue() -> None:
+    many = BUSY_REQUESTS
+    assert wants_another([many, 3 * many], [many, many // 2])
+    assert not wants_another([many, 1], [0])  # one of its own has little to do
+    assert not wants_another([many - 1], [0])  # that is no queue
+    assert not wants_another([many], [many // 2 + 1])
+    assert not wants_another([many], [])
+    assert not wants_another([], [0])
