@@ -85,6 +85,7 @@ class AdapterKeeper:
         self._turns: dict[str, asyncio.Lock] = {}  # by engine
         self._failures: dict[tuple[str, str], Failure] = {}  # by engine and adapter
         self._asked_ms: dict[str, int] = {}
+        self._moved_ms: dict[tuple[str, int], int] = {}
 
     async def ensure(self, wish: LoadWish) -> Held:
         """An engine of the adapter's route that holds it, and is known to the workers to.
@@ -151,8 +152,12 @@ class AdapterKeeper:
 
     async def move(self) -> None:
         """Loads elsewhere what only engines hold that get no new requests. Raises: ApiError."""
-        for name, account_id in self._stranded():
-            await self.ensure(LoadWish(name, account_id))
+        since_ms = self._now_ms() - FAILED_MS
+        self._moved_ms = {one: at_ms for one, at_ms in self._moved_ms.items() if at_ms > since_ms}
+        for one in self._stranded():
+            if one not in self._moved_ms:
+                self._moved_ms[one] = self._now_ms()
+                await self.ensure(LoadWish(*one))
 
     async def spread(self) -> None:
         """Loads on one more engine what is asked for and whose engines are all busy, if another has
