@@ -1,6 +1,6 @@
 //! All traces over fleets of several sizes under our policies and others'; how it is run stands in
-//! `benches/README.md`. `--engines=8,32`: fleets of these sizes alone. `--seed=7`: other requests of the
-//! same kinds.
+//! `benches/README.md`. `--engines=8,32`: fleets of these sizes alone. `--seed=7`: other
+//! requests of the same kinds.
 
 mod simulation;
 
