@@ -128,20 +128,25 @@ def knows(house: House, *secrets: str) -> bool:
 
 
 def check_one_bucket(houses: list[House], secret: str, limit: int) -> None:
-    """All houses together give what one bucket gives: exactly."""
+    """All houses together give what one bucket gives: exactly, from when it was empty on. Before
+    that it may be full again where requests are slow to come."""
+
+    def ask_one(number: int) -> tuple[int, float]:
+        answer = chat(houses[number % len(houses)], secret).status_code
+        return answer, time.monotonic()
+
     began = time.monotonic()
-    found = statuses(houses, secret, 1)
-    first = time.monotonic()
-    found += statuses(houses, secret, 3 * limit)
-    last = time.monotonic()
-    while (answer := chat(houses[0], secret).status_code) == 200:
-        found.append(answer)
-        last = time.monotonic()
-    found.append(answer)
+    with ThreadPoolExecutor(24) as pool:
+        found = list(pool.map(ask_one, range(3 * limit)))
+    found.append(ask_one(0))
+    while found[-1][0] == 200:
+        found.append(ask_one(0))
     ended = time.monotonic()
-    assert set(found) == {200, 429}
-    least, most = limit + limit * (last - first) / 60, limit + limit * (ended - began) / 60
-    assert least - 1 <= found.count(200) <= most
+    assert {answer for answer, _ in found} == {200, 429}
+    empty = min(at for answer, at in found if answer == 429)
+    last = max(at for answer, at in found if answer == 200)
+    least, most = limit + limit * (last - empty) / 60, limit + limit * (ended - began) / 60
+    assert least - 1 <= sum(answer == 200 for answer, _ in found) <= most
     seen = httpx.get(f"{houses[1].url}/v1/key", headers=bearer(secret)).json()
     assert seen["limits"]["requests_per_min"]["limit"] == limit
 
