@@ -50,3 +50,22 @@ def test_no_token_is_offered_that_ends_too_late(least: int, greatest: int) -> No
             return
         assert matcher.accept_token(1 if is_open else 0)
         length, is_open = length + int(is_open), True
+
+
+PATTERNS = [
+    (r"^[^\s]{1,40}$", ["a", "é" * 40], ["", "a b", "a" * 41]),
+    (r"^(?:\S+\s+){0,9}\S+$", ["a", "ab " * 9 + "c"], ["", " a", "a ", "ab " * 10 + "c"]),
+    (r"^[A-Za-z][^<>]{0,30}\.[a-z]{2,9}$", ["a.de", 'A"\\\n.' + "z" * 9], ["a.d", "1.de", "a<.de"]),
+    (r"^x.{20,30}y$", ["x" + "-" * 20 + "y"], ["x" + "-" * 19 + "y", "x" + "-" * 31 + "y"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "good", "bad"), PATTERNS)
+def test_patterns_that_count_are_exact(pattern: str, good: list[str], bad: list[str]) -> None:
+    made = grammar.compile({"type": "string", "pattern": pattern})
+    if isinstance(made, grammar.SchemaRefusal):
+        pytest.fail(f"refused: {made}")
+    matcher = GrammarMatcher(made.text)
+    for value in [*good, *bad]:
+        text = json.dumps(value, ensure_ascii=False).encode()
+        assert matcher.accepts(text) == (value in good), value

@@ -39,6 +39,9 @@ pub struct Emission<'l, 'd> {
     pub(super) escaped: Option<RuleId>,
     pub(super) close: Option<RuleId>,
     pub(super) counters: Counters,
+    /// One character of a set, and nothing beyond it.
+    pub(super) single: Map<CharSet, RuleId>,
+    pub(super) never: Option<RuleId>,
     blank_before: Map<RuleId, RuleId>,
     expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
@@ -60,6 +63,8 @@ impl<'l, 'd> Emission<'l, 'd> {
             escaped: None,
             close: None,
             counters: Counters::default(),
+            single: Map::default(),
+            never: None,
             blank_before: Map::default(),
             expr_rules: Map::default(),
             open: VecDeque::new(),

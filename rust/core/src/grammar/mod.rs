@@ -38,6 +38,7 @@ mod number_rules;
 pub mod numbers;
 mod object_rules;
 mod object_shapes;
+mod offered_states;
 mod open_strings;
 mod partition;
 pub mod pattern;

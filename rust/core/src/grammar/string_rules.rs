@@ -211,6 +211,11 @@ impl Emission<'_, '_> {
     /// The rule of an automaton's start, with one rule for each state that lives.
     pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
         let live = automaton.live();
+        if ending == Ending::Quote
+            && let Some(rule) = self.offered_states(automaton, &live)?
+        {
+            return Ok(rule);
+        }
         let mut rules: Map<u32, RuleId> = Map::default();
         let mut open = vec![0];
         rules.insert(0, self.rules.reserve()?);
@@ -299,7 +304,7 @@ impl Emission<'_, '_> {
 }
 
 /// The alternatives for the escapes of these characters.
-fn escapes_of(escaped: &CharSet) -> Vec<Vec<Piece>> {
+pub(super) fn escapes_of(escaped: &CharSet) -> Vec<Vec<Piece>> {
     let codes = || escaped.ranges().iter().flat_map(|&(low, high)| low..=high);
     let mut all = Vec::new();
     let short: String = codes()

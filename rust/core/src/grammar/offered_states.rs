@@ -1,0 +1,305 @@
+//! The states of a pattern as rules, where an engine would pay too much for each.
+//!
+//! As in [`super::counted_strings`], what is exact is apart from what is offered. A state's exact
+//! rule names a rule for one character of each edge, beyond which no token is offered. Beside it
+//! stands a rule that says which longer tokens may come. States that no text of so many characters
+//! tells apart share one: those of a long counted run do, but near its end. Where there are too
+//! many, the ones with the fewest states offer shorter tokens, or single characters alone.
+
+use super::automaton::Automaton;
+use super::charset::CharSet;
+use super::emission::Emission;
+use super::hash::Map;
+use super::refusal::Result;
+use super::rules::{Piece, RuleId};
+use super::string_rules::{escapes_of, special};
+
+/// How far tokens may reach, and what trying a vocabulary so far costs, in sixteenths.
+const REACHES: [(usize, u32); 4] = [(16, 16), (8, 11), (4, 4), (2, 1)];
+/// The weight of a state in which any character may come.
+const WIDE: u32 = 125;
+/// An automaton that weighs less is written as it is.
+const LIGHT: u32 = 8 * WIDE;
+/// What the rules that offer tokens may weigh, for one automaton: half as much, for an engine needs
+/// up to twice the time for each.
+const BUDGET: u32 = 4 * WIDE;
+/// States beyond which offering is not tried.
+const STATES_MAX: usize = 2_000;
+
+/// Which states no text of so many characters tells apart, by the number of characters.
+#[derive(Default)]
+struct Horizons {
+    /// For each state its block; the last list stands for all longer texts.
+    blocks: Vec<Vec<u32>>,
+}
+
+impl Horizons {
+    fn of(automaton: &Automaton, live: &[bool]) -> Self {
+        let states = || (0..).take(automaton.len());
+        let first = states().map(|state: u32| {
+            u32::from(live[state as usize]) + u32::from(automaton.accepts_at(state))
+        });
+        let mut blocks: Vec<Vec<u32>> = vec![first.collect()];
+        let mut count = 0;
+        while blocks.len() <= REACHES[0].0 {
+            let last = &blocks[blocks.len() - 1];
+            let mut known: Map<Vec<u32>, u32> = Map::default();
+            let next: Vec<u32> = states()
+                .map(|state: u32| {
+                    let targets = automaton.targets(state).iter();
+                    let mut key: Vec<u32> = targets.map(|&to| last[to as usize]).collect();
+                    key.push(last[state as usize]);
+                    let fresh = u32::try_from(known.len()).unwrap_or(u32::MAX);
+                    *known.entry(key).or_insert(fresh)
+                })
+                .collect();
+            let is_stable = known.len() == count;
+            count = known.len();
+            blocks.push(next);
+            if is_stable {
+                break;
+            }
+        }
+        Self { blocks }
+    }
+
+    fn block(&self, state: u32, reach: usize) -> u32 {
+        self.blocks[reach.min(self.blocks.len() - 1)][state as usize]
+    }
+}
+
+/// The rules of one automaton in the making.
+struct Offered<'a> {
+    automaton: &'a Automaton,
+    /// The edges of each state to states that live.
+    edges: Vec<Vec<(CharSet, u32)>>,
+    horizons: Horizons,
+    /// By block and reach: texts of so many characters at most, or what is before their end.
+    within: Map<(u32, usize), RuleId>,
+    open: Vec<(u32, usize, RuleId)>,
+}
+
+impl Emission<'_, '_> {
+    /// The rule of an automaton's start, or none where its states are written as they are.
+    pub(super) fn offered_states(
+        &mut self,
+        automaton: &Automaton,
+        live: &[bool],
+    ) -> Result<Option<RuleId>> {
+        if self.lowering.options.deterministic || automaton.len() > STATES_MAX {
+            return Ok(None);
+        }
+        let mut offered = Offered::of(automaton, live);
+        let sum = offered.edges.iter().map(|edges| weight(edges)).sum::<u32>();
+        if sum <= LIGHT {
+            return Ok(None);
+        }
+        offered.horizons = Horizons::of(automaton, live);
+        let reaches = offered.reaches(live);
+        let mut fast: Map<(u32, usize), RuleId> = Map::default();
+        let mut rules = Vec::with_capacity(automaton.len());
+        for _ in 0..automaton.len() {
+            rules.push(self.rules.reserve()?);
+        }
+        for (state, &rule) in (0..).zip(&rules) {
+            if offered.is_free(state) {
+                let tail = self.any_tail()?;
+                self.rules.define(rule, vec![vec![Piece::Rule(tail)]]);
+                continue;
+            }
+            let mut all = self.exact_state(&offered, state, &rules)?;
+            if let Some(reach) = reaches[state as usize] {
+                let key = (offered.horizons.block(state, reach), reach);
+                let known = fast.get(&key).copied();
+                let made = known.map_or_else(|| self.fast_state(&mut offered, state, reach), Ok)?;
+                fast.insert(key, made);
+                all.push(vec![Piece::Rule(made)]);
+            }
+            self.rules.define(rule, all);
+        }
+        self.finish_offered(&mut offered)?;
+        Ok(Some(rules[0]))
+    }
+
+    /// The end, or one character and what is exact after it.
+    fn exact_state(
+        &mut self,
+        offered: &Offered,
+        state: u32,
+        rules: &[RuleId],
+    ) -> Result<Vec<Vec<Piece>>> {
+        let mut all = Vec::new();
+        if offered.automaton.accepts_at(state) {
+            all.push(vec![Piece::Rule(self.close()?)]);
+        }
+        for (set, target) in &offered.edges[state as usize] {
+            let one = self.one_of(set)?;
+            all.push(vec![Piece::Rule(one), Piece::Rule(rules[*target as usize])]);
+        }
+        Ok(all)
+    }
+
+    /// The texts from a state that have so many characters at most, one at least.
+    fn fast_state(&mut self, offered: &mut Offered, state: u32, reach: usize) -> Result<RuleId> {
+        let rule = self.rules.reserve()?;
+        let mut all = Vec::new();
+        for (set, target) in offered.edges[state as usize].clone() {
+            let rest = self.within(offered, target, reach - 1)?;
+            for mut pieces in self.ways_of(&set)? {
+                pieces.push(Piece::Rule(rest));
+                all.push(pieces);
+            }
+        }
+        self.rules.define_closing(rule, all);
+        Ok(rule)
+    }
+
+    fn within(&mut self, offered: &mut Offered, state: u32, reach: usize) -> Result<RuleId> {
+        let key = (offered.horizons.block(state, reach), reach);
+        if let Some(&rule) = offered.within.get(&key) {
+            return Ok(rule);
+        }
+        let rule = self.rules.reserve()?;
+        offered.within.insert(key, rule);
+        offered.open.push((state, reach, rule));
+        Ok(rule)
+    }
+
+    fn finish_offered(&mut self, offered: &mut Offered) -> Result<()> {
+        let (close, never) = (self.close()?, self.never()?);
+        while let Some((state, reach, rule)) = offered.open.pop() {
+            let mut all = Vec::new();
+            if offered.automaton.accepts_at(state) {
+                all.push(vec![Piece::Rule(close)]);
+            }
+            if reach == 0 {
+                // More may come in truth, which is for the exact rules to say.
+                all.push(vec![Piece::Rule(never)]);
+            } else {
+                for (set, target) in offered.edges[state as usize].clone() {
+                    let rest = self.within(offered, target, reach - 1)?;
+                    let one = self.one_of(&set)?;
+                    all.push(vec![Piece::Rule(one), Piece::Rule(rest)]);
+                }
+            }
+            self.rules.define(rule, all);
+        }
+        Ok(())
+    }
+
+    /// One character of a set, and for an engine no token that has more. It names another rule, so
+    /// that engines do not write it where it is used.
+    fn one_of(&mut self, set: &CharSet) -> Result<RuleId> {
+        if let Some(&known) = self.single.get(set) {
+            return Ok(known);
+        }
+        let mut all = self.ways_of(set)?;
+        all.push(vec![Piece::Rule(self.never()?)]);
+        let rule = self.rules.reserve()?;
+        self.rules.define_alone(rule, all);
+        self.single.insert(set.clone(), rule);
+        Ok(rule)
+    }
+
+    /// The ways to write a character of a set.
+    fn ways_of(&mut self, set: &CharSet) -> Result<Vec<Vec<Piece>>> {
+        let mut all = Vec::new();
+        let special = special();
+        let raw = set.intersection(&special.complement());
+        if !raw.is_empty() {
+            all.push(vec![Piece::Class(raw)]);
+        }
+        let forced = set.intersection(&special);
+        if forced == special {
+            let escaped = self.escaped()?;
+            all.push(vec![Piece::Text("\\".into()), Piece::Rule(escaped)]);
+        } else if !forced.is_empty() {
+            let rule = if let Some(&known) = self.some_escapes.get(&forced) {
+                known
+            } else {
+                let made = self.rules.add(escapes_of(&forced))?;
+                self.some_escapes.insert(forced, made);
+                made
+            };
+            all.push(vec![Piece::Rule(rule)]);
+        }
+        Ok(all)
+    }
+
+    /// What no text is: an end that never comes.
+    fn never(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.never {
+            return Ok(rule);
+        }
+        let rule = self.rules.verbatim("[]")?;
+        self.never = Some(rule);
+        Ok(rule)
+    }
+}
+
+impl<'a> Offered<'a> {
+    fn of(automaton: &'a Automaton, live: &[bool]) -> Self {
+        let edges = |state| {
+            let edges = automaton.edges(state).into_iter();
+            edges.filter(|edge| live[edge.1 as usize]).collect()
+        };
+        Self {
+            automaton,
+            edges: (0..).take(automaton.len()).map(edges).collect(),
+            horizons: Horizons::default(),
+            within: Map::default(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Whether any text may follow a state.
+    fn is_free(&self, state: u32) -> bool {
+        let all = self.automaton.targets(state).iter();
+        self.automaton.accepts_at(state) && all.copied().all(|target| target == state)
+    }
+
+    /// For each state how far tokens may reach that are offered there; none: single characters.
+    fn reaches(&self, live: &[bool]) -> Vec<Option<usize>> {
+        let mut reaches = vec![None; self.automaton.len()];
+        let mut left = BUDGET;
+        for (reach, sixteenths) in REACHES {
+            let mut blocks: Map<u32, Vec<u32>> = Map::default();
+            for state in (0..).take(self.automaton.len()) {
+                let at = state as usize;
+                if live[at] && reaches[at].is_none() && !self.edges[at].is_empty() {
+                    let block = self.horizons.block(state, reach);
+                    blocks.entry(block).or_default().push(state);
+                }
+            }
+            let mut blocks: Vec<Vec<u32>> = blocks.into_values().collect();
+            blocks.sort_unstable_by_key(|states| (usize::MAX - states.len(), states[0]));
+            for states in blocks {
+                let weight = weight(&self.edges[states[0] as usize]) * sixteenths / 16;
+                if weight <= left {
+                    left -= weight;
+                    for state in states {
+                        reaches[state as usize] = Some(reach);
+                    }
+                }
+            }
+        }
+        reaches
+    }
+}
+
+/// What trying a vocabulary in a state costs: the printable characters of ASCII that may come, and
+/// as much as thirty for all others.
+fn weight(edges: &[(CharSet, u32)]) -> u32 {
+    let ascii = CharSet::from_codes(vec![(0x20, 0x7e)]);
+    let one = |set: &CharSet| {
+        let plain = set.intersection(&ascii);
+        let plain: u32 = plain
+            .ranges()
+            .iter()
+            .map(|range| range.1 - range.0 + 1)
+            .sum();
+        let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);
+        plain + if others { 30 } else { 0 }
+    };
+    edges.iter().map(|edge| one(&edge.0)).sum()
+}
