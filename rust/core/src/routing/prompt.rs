@@ -75,14 +75,14 @@ impl Beginnings {
         found
     }
 
-    /// The beginnings of the prompt in an engine's JSON request. Templates render tools before all
-    /// messages, wherever they stand in the request: prompts of other tools have nothing in common.
+    /// The beginnings of the prompt in an engine's JSON request. What an engine computed for one
+    /// adapter is nothing to another one. Templates render tools before all messages, wherever they
+    /// stand in the request: prompts of other tools have nothing in common.
     pub fn of_request(body: &[u8], seed: u64) -> Self {
         let prompt = prompt_of(body);
-        match tools_behind(prompt) {
-            Some(tools) => Self::of(prompt, FixedState::with_seed(seed).hash_one(tools)),
-            None => Self::of(prompt, seed),
-        }
+        let model = model_of(&body[..body.len() - prompt.len()]);
+        let tools = tools_behind(prompt);
+        Self::of(prompt, FixedState::with_seed(seed).hash_one((model, tools)))
     }
 
     /// Of a prompt of which only the length is known.
@@ -118,6 +118,12 @@ fn prompt_of(body: &[u8]) -> &[u8] {
         .map(|messages| memmem::find(&body[..messages], b"\"tools\":[").unwrap_or(messages))
         .or_else(|| memmem::find(body, b"\"prompt\":"));
     &body[begin.unwrap_or(0)..]
+}
+
+/// The model that is asked for, where it stands before the prompt.
+fn model_of(before: &[u8]) -> Option<&[u8]> {
+    let name = memmem::find(before, b"\"model\":\"")? + b"\"model\":\"".len();
+    before[name..].split(|byte| *byte == b'"').next()
 }
 
 /// The tools of a prompt in whose request they stand behind the messages, and what is between them
@@ -157,6 +163,20 @@ mod tests {
         let quoted = r#"{"stop":"\"messages\":[","prompt":"\"messages\":["}"#;
         assert_eq!(of(quoted), r#""prompt":"\"messages\":["}"#);
         assert_eq!(of("{}"), "{}");
+    }
+
+    #[test]
+    fn prompts_for_other_adapters_have_nothing_in_common() {
+        let of = |model: &str| {
+            let said = "x".repeat(2_000);
+            let body =
+                format!(r#"{{"model":"{model}","n":1,"messages":[{{"content":"{said}"}}]}}"#);
+            Beginnings::of_request(body.as_bytes(), 7).hashes().to_vec()
+        };
+        let (one, other) = (of("lora-1"), of("lora-2"));
+        assert!(one.len() > 6);
+        assert!(one.iter().zip(&other).all(|(one, other)| one != other));
+        assert_eq!(one, of("lora-1"));
     }
 
     #[test]
