@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::document::{Node, NodeId};
 use super::draft::Draft;
 use super::form::{ANY, ExprId, Form, NOTHING, ObjectShape};
-use super::hash::Set;
+use super::hash::{Map, Set};
 use super::keywords::Place;
 use super::lowering::Lowering;
 use super::refusal::{Refusal, Result};
@@ -327,26 +327,51 @@ fn with_objects(shape: ObjectShape) -> Form {
     }
 }
 
-/// Lets all branches write names in one order: that of the first branch that declares them.
+/// Lets all branches write names in one order; a branch that declares them in another keeps its
+/// own, with the names of the others in between.
 fn align(forms: &mut [Form]) {
     let mut order: Vec<Rc<str>> = Vec::new();
-    let mut known: Set<Rc<str>> = Set::default();
-    let mut lists = 0;
+    let mut lists: Vec<&Rc<[Rc<str>]>> = Vec::new();
     for shape in forms.iter().flat_map(|form| &form.objects) {
-        lists += usize::from(!shape.order.is_empty());
-        order.extend(
-            shape
-                .order
-                .iter()
-                .filter(|name| known.insert(Rc::clone(name)))
-                .cloned(),
-        );
+        if !shape.order.is_empty() && !lists.iter().any(|list| Rc::ptr_eq(list, &shape.order)) {
+            lists.push(&shape.order);
+        }
     }
-    if lists < 2 {
+    if lists.len() < 2 {
         return;
     }
+    let mut known: Set<Rc<str>> = Set::default();
+    for list in lists {
+        merge_order(&mut order, &mut known, list);
+    }
+    let places: Map<Rc<str>, usize> = order.iter().cloned().zip(0..).collect();
     let order: Rc<[Rc<str>]> = order.into();
     for shape in forms.iter_mut().flat_map(|form| &mut form.objects) {
-        Rc::make_mut(shape).order = Rc::clone(&order);
+        let is_kept = shape.order.is_sorted_by_key(|name| places.get(name));
+        Rc::make_mut(shape).order = if is_kept {
+            Rc::clone(&order)
+        } else {
+            let (mut own, mut known) = (shape.order.to_vec(), Set::default());
+            known.extend(own.iter().cloned());
+            merge_order(&mut own, &mut known, &order);
+            own.into()
+        };
     }
+}
+
+/// Puts names that are new before the known one that follows them, or else at the end.
+fn merge_order(order: &mut Vec<Rc<str>>, known: &mut Set<Rc<str>>, list: &[Rc<str>]) {
+    let mut fresh: Vec<Rc<str>> = Vec::new();
+    for name in list {
+        if !known.contains(name) {
+            fresh.push(Rc::clone(name));
+        } else if !fresh.is_empty()
+            && let Some(at) = order.iter().position(|one| one == name)
+        {
+            known.extend(fresh.iter().cloned());
+            order.splice(at..at, fresh.drain(..));
+        }
+    }
+    known.extend(fresh.iter().cloned());
+    order.extend(fresh);
 }

@@ -88,6 +88,26 @@ impl Automaton {
         self.accepts.is_empty()
     }
 
+    /// First codes of the runs of characters that are treated alike, rising from 0.
+    pub fn starts(&self) -> impl Iterator<Item = u32> {
+        self.alphabet.runs().map(|(range, _)| range.0)
+    }
+
+    /// The texts that lead from a state into the set.
+    #[must_use]
+    pub fn from_state(&self, state: u32) -> Self {
+        let swapped = |one: u32| match one {
+            0 => state,
+            one if one == state => 0,
+            one => one,
+        };
+        let states = (0..).take(self.accepts.len());
+        let rows = (states.clone()).flat_map(|place| self.row(swapped(place)));
+        let next = rows.map(|&to| swapped(to)).collect();
+        let accepts = states.map(|place| self.accepts_at(swapped(place)));
+        Self::from_parts(self.alphabet.clone(), next, accepts.collect()).minimal()
+    }
+
     /// Whether a state ends a text of the set.
     pub fn accepts_at(&self, state: u32) -> bool {
         self.accepts[state as usize]

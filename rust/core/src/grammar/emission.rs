@@ -4,12 +4,14 @@
 //! objects have their own files.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::array_rules;
 use super::charset::CharSet;
 use super::counted_strings::Counters;
 use super::form::{ExprId, Form};
 use super::hash::Map;
+use super::item_kinds::TextClass;
 use super::limits::Whitespace;
 use super::lowering::Lowering;
 use super::numbers::Numbers;
@@ -17,6 +19,7 @@ use super::object_rules;
 use super::open_strings::OpenStrings;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId, Rules};
+use super::text_classes::Feature;
 use super::texts::{self, TextsId};
 
 /// Ways on that are written twice, behind each spelling of the comma, rather than given a rule of
@@ -31,6 +34,9 @@ pub struct Emission<'l, 'd> {
     /// The rules so far.
     pub rules: Rules,
     pub(super) text_rules: Map<TextsId, RuleId>,
+    pub(super) text_classes: Map<(TextsId, Feature), Option<Rc<[TextClass]>>>,
+    pub(super) classed_names: usize,
+    pub(super) foreign_names: usize,
     pub(super) number_rules: Map<Numbers, RuleId>,
     pub(super) open_strings: OpenStrings,
     pub(super) plain_tail: Option<RuleId>,
@@ -42,6 +48,7 @@ pub struct Emission<'l, 'd> {
     /// One character of a set, and nothing beyond it.
     pub(super) single: Map<CharSet, RuleId>,
     pub(super) never: Option<RuleId>,
+    pub(super) character_runs: Map<(CharSet, u32), RuleId>,
     blank_before: Map<RuleId, RuleId>,
     expr_rules: Map<ExprId, RuleId>,
     open: VecDeque<ExprId>,
@@ -55,6 +62,9 @@ impl<'l, 'd> Emission<'l, 'd> {
             lowering,
             rules,
             text_rules: Map::default(),
+            text_classes: Map::default(),
+            classed_names: 0,
+            foreign_names: 0,
             number_rules: Map::default(),
             open_strings: OpenStrings::default(),
             plain_tail: None,
@@ -65,6 +75,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             counters: Counters::default(),
             single: Map::default(),
             never: None,
+            character_runs: Map::default(),
             blank_before: Map::default(),
             expr_rules: Map::default(),
             open: VecDeque::new(),

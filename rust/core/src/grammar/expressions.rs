@@ -67,6 +67,11 @@ impl Expressions {
         self.intern(Expr::Values(nodes.into()))
     }
 
+    /// A finished form, by its number.
+    pub fn part(&mut self, number: u32) -> ExprId {
+        self.intern(Expr::Part(number))
+    }
+
     /// Outside of it.
     pub fn not(&mut self, id: ExprId) -> ExprId {
         match self.get(id) {

@@ -34,6 +34,8 @@ pub enum Expr {
     And(Rc<[ExprId]>),
     /// In one of them at least.
     Or(Rc<[ExprId]>),
+    /// A finished form, by its number.
+    Part(u32),
 }
 
 /// How many items of an array fit a schema.

@@ -228,12 +228,29 @@ fn uri_template() -> String {
     format!(r"({literal}|\{{[+#./;?&]?{name}(,{name})*\}})*")
 }
 
-/// Regular expressions of one level of groups.
+/// Regular expressions with groups in groups, as every dialect of ECMA-262 reads them: nothing that
+/// only some take, such as a bare `}`, `\\-` outside of a class, or an empty alternative.
 fn regex() -> String {
-    let plain =
-        r"[A-Za-z0-9 _:;,<>=!@#%&~'/-]|\\[dDwWsSnrt.^$|?*+()\[\]{}\\/]|\.|\[[A-Za-z0-9_ .]+\]";
-    let many = format!("(({plain})[*+?]?)");
-    format!(r"\^?({many}|\({many}+(\|{many}+)*\)[*+?]?|{many}\|{many})*\$?")
+    let single = r"[A-Za-z0-9 _.,:;<>=!@#%~'/$*+?()\u00a0-\uffff]";
+    let range = "([a-y]-z|[A-Y]-Z|[0-8]-9|a-[b-y]|A-[B-Y]|0-[1-8])";
+    let escape = r"\\([dDwWsSnrtfv.^$|?*+()\[\]{}\\/]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})";
+    let class = format!(r"\[\^?(({single}|{range}|{escape}|\\-)+-?|-)\]");
+    let plain = r#"[A-Za-z0-9 _:;,<>=!@#%&~'"/.\u00a0-\uffff-]"#;
+    let rising = "0,[1-9]|1,[1-9]|2,[2-9]|[3-9],9|[0-9],[1-9][0-9]{1,2}|[1-9][0-9],[1-9][0-9]{2}";
+    let count = format!(r"\{{([0-9]{{1,3}},?|{rising})\}}");
+    let times = format!(r"([*+?]|{count})\??");
+    let mark = r"[\^$]|\\[bB]";
+    let mut inner = String::new();
+    for _ in 0..3 {
+        let group = if inner.is_empty() {
+            String::new()
+        } else {
+            format!(r"|\((\?:)?{inner}\)")
+        };
+        let part = format!("(({plain}|{escape}|{class}{group})({times})?|{mark})");
+        inner = format!(r"{part}(\|?{part})*");
+    }
+    format!("({inner})?")
 }
 
 #[cfg(test)]
@@ -306,5 +323,33 @@ mod tests {
         assert!(!fits("uri", "//a/b") && !fits("uri", "http://a b"));
         assert!(fits("uri-reference", "//a/b") && fits("uri-reference", "a/b?c"));
         assert!(fits("uri-template", "/a/{b}/c{?d,e*}"));
+    }
+
+    #[test]
+    fn regular_expressions_are_those_of_every_dialect() {
+        for text in [
+            "",
+            "^[a-zA-Z0-9_]{3,16}$",
+            r"^$|(^(?:\S+\s+){0,99}\S+$)",
+            r"[\w.-]+@\w+\.(com|org)",
+            r"^[^\]a-f]*?\b$",
+        ] {
+            assert!(fits("regex", text), "{text}");
+        }
+        for text in [
+            "(",
+            "a)",
+            "*a",
+            "a**",
+            "[z-a]",
+            "a{3,2}",
+            r"\",
+            "[",
+            "^*",
+            "a{1,2}{3}",
+            "(?<a",
+        ] {
+            assert!(!fits("regex", text), "{text}");
+        }
     }
 }

@@ -49,6 +49,7 @@ pub struct Lowering<'d> {
     /// Words of the schema that were taken as annotations, such as unknown formats.
     pub annotations: Vec<(String, String)>,
     forms: Map<ExprId, Rc<Form>>,
+    parts: Vec<Form>,
     busy: Vec<ExprId>,
     emptiness: Map<(ExprId, u32), bool>,
     scopes: Vec<Rc<[NodeId]>>,
@@ -72,6 +73,7 @@ impl<'d> Lowering<'d> {
             tracks_evaluation: tracks || options.closed_objects,
             annotations: Vec::new(),
             forms: Map::default(),
+            parts: Vec::new(),
             busy: Vec::new(),
             emptiness: Map::default(),
             scopes: vec![Rc::from([])],
@@ -186,6 +188,7 @@ impl<'d> Lowering<'d> {
                 .schema_form(node, scope)
                 .map_err(|fault| fault.at(&self.document.pointer(node))),
             Expr::Values(nodes) => Ok(self.values_form(&nodes)),
+            Expr::Part(number) => Ok(self.parts[number as usize].clone()),
             Expr::Not(inner) => {
                 let inner = self.form(inner)?;
                 self.complement(&inner)
@@ -206,6 +209,13 @@ impl<'d> Lowering<'d> {
                 Ok(all)
             }
         }
+    }
+
+    /// The expression of a finished form.
+    pub fn part(&mut self, form: Form) -> ExprId {
+        let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        self.parts.push(form);
+        self.expressions.part(number)
     }
 
     /// Whether an expression's form is being made just now.

@@ -20,6 +20,12 @@ use super::texts::{self, TextsId};
 
 /// Runs of optional names up to this are skipped in one rule; longer ones step by step.
 const SKIPPED_MAX: usize = 10;
+/// Names that only other branches declare; of more than these none keeps a place of its own.
+const FOREIGN_MAX: usize = 12;
+/// Names of all branches together up to which that is worth its rules.
+const ALIGNED_MAX: usize = 48;
+/// The same of a whole grammar.
+const FOREIGN_TOTAL: usize = 500;
 /// Existence demands that are told apart.
 const DEMANDS_MAX: usize = 16;
 /// Kinds of open names.
@@ -86,10 +92,20 @@ struct Plan {
 
 impl Plan {
     fn of(emission: &mut Emission, shape: &ObjectShape) -> Result<Self> {
-        let names = ordered_names(shape);
+        let foreign = if emission.foreign_names < FOREIGN_TOTAL {
+            FOREIGN_MAX
+        } else {
+            0
+        };
+        let names = ordered_names(shape, foreign);
         let mut members = Vec::with_capacity(names.len());
         for name in &names {
-            let value = shape.property(name).unwrap_or(ANY);
+            let value = if let Some(value) = shape.property(name) {
+                value
+            } else {
+                emission.foreign_names += 1;
+                ruled(emission, shape, name)
+            };
             if value != NOTHING {
                 let required = shape.requires(name);
                 members.push(Member {
@@ -396,14 +412,30 @@ impl Table {
     }
 }
 
-/// Declared names in their order, then those that are only demanded or ruled.
-fn ordered_names(shape: &ObjectShape) -> Vec<Rc<str>> {
+/// What the rules of patterns make of a property that is not declared.
+fn ruled(emission: &mut Emission, shape: &ObjectShape, name: &str) -> ExprId {
+    let lowering = &mut *emission.lowering;
+    shape.rules.iter().fold(ANY, |value, &(names, expr)| {
+        if lowering.texts.contains(names, name) {
+            lowering.both(value, expr)
+        } else {
+            value
+        }
+    })
+}
+
+/// Declared names in their order, then those that are only demanded or ruled. What is declared
+/// beside this shape, by another branch of an `anyOf`, keeps its place in the order too.
+fn ordered_names(shape: &ObjectShape, foreign: usize) -> Vec<Rc<str>> {
     let mut known: Set<Rc<str>> = shape
         .properties
         .iter()
         .map(|one| Rc::clone(&one.0))
         .collect();
     known.extend(shape.required.iter().cloned());
+    if shape.order.len() <= (known.len() + foreign).min(ALIGNED_MAX) {
+        known.extend(shape.order.iter().cloned());
+    }
     let all = shape
         .order
         .iter()

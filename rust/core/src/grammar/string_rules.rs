@@ -102,8 +102,12 @@ impl Emission<'_, '_> {
                     vec![vec![mark(), Piece::Rule(self.counted(min, max)?)]]
                 }
                 _ => {
-                    let automaton = self.automaton_of(set)?;
-                    let inner = self.states(&automaton, Ending::Quote)?;
+                    let inner = if let Some(rule) = self.long_bounded(set)? {
+                        rule
+                    } else {
+                        let automaton = self.automaton_of(set)?;
+                        self.states(&automaton, Ending::Quote)?
+                    };
                     vec![vec![mark(), Piece::Rule(inner)]]
                 }
             }
@@ -115,7 +119,21 @@ impl Emission<'_, '_> {
 
     /// The automaton of a set; a greatest length is left out where no text is longer anyway, and
     /// lowered where counting up to it would take too many states.
-    fn automaton_of(&mut self, set: TextsId) -> Result<Arc<Automaton>> {
+    pub(super) fn automaton_of(&mut self, set: TextsId) -> Result<Arc<Automaton>> {
+        let (rest, bound) = self.without_bound(set);
+        let automaton = self.lowering.texts.automaton(rest)?;
+        let Some(max) = bound.filter(|&max| exceeds(&automaton, max)) else {
+            return Ok(automaton);
+        };
+        let affordable = COUNTED_STATES_MAX / automaton.len();
+        let max = max.min(u32::try_from(affordable.max(COUNTED_MAX as usize)).unwrap_or(max));
+        let length = self.lowering.texts.length(0, Some(max));
+        let bounded = self.lowering.texts.and(rest, length);
+        self.lowering.texts.automaton(bounded)
+    }
+
+    /// A set without its greatest length, and that.
+    fn without_bound(&mut self, set: TextsId) -> (TextsId, Option<u32>) {
         let parts = match self.lowering.texts.get(set) {
             TextSet::Both(parts) => parts.to_vec(),
             _ => vec![set],
@@ -131,18 +149,19 @@ impl Emission<'_, '_> {
             };
             rest = self.lowering.texts.and(rest, part);
         }
-        let automaton = self.lowering.texts.automaton(rest)?;
-        let Some(max) = bound else {
-            return Ok(automaton);
+        (rest, bound)
+    }
+
+    /// The rule of a set behind the opening mark, where its greatest length is too long to count.
+    fn long_bounded(&mut self, set: TextsId) -> Result<Option<RuleId>> {
+        let (rest, Some(max)) = self.without_bound(set) else {
+            return Ok(None);
         };
-        if longest(&automaton).is_some_and(|longest| longest <= max as usize) {
-            return Ok(automaton);
+        let automaton = self.lowering.texts.automaton(rest)?;
+        if automaton.len() * max as usize <= COUNTED_STATES_MAX || !exceeds(&automaton, max) {
+            return Ok(None);
         }
-        let affordable = COUNTED_STATES_MAX / automaton.len();
-        let max = max.min(u32::try_from(affordable.max(COUNTED_MAX as usize)).unwrap_or(max));
-        let length = self.lowering.texts.length(0, Some(max));
-        let bounded = self.lowering.texts.and(rest, length);
-        self.lowering.texts.automaton(bounded)
+        self.bounded_runs(&automaton, max)
     }
 
     /// The rule for the rest of a free string, closing mark included.
@@ -210,15 +229,28 @@ impl Emission<'_, '_> {
 
     /// The rule of an automaton's start, with one rule for each state that lives.
     pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
-        let live = automaton.live();
         if ending == Ending::Quote
-            && let Some(rule) = self.offered_states(automaton, &live)?
+            && let Some(rule) = self.offered_states(automaton, &automaton.live())?
         {
             return Ok(rule);
         }
+        Ok(self.states_from(automaton, 1, ending)?[0])
+    }
+
+    /// The rules of the first states as starts; what they lead to is shared.
+    pub(super) fn states_from(
+        &mut self,
+        automaton: &Automaton,
+        starts: u8,
+        ending: Ending,
+    ) -> Result<Vec<RuleId>> {
+        let live = automaton.live();
         let mut rules: Map<u32, RuleId> = Map::default();
-        let mut open = vec![0];
-        rules.insert(0, self.rules.reserve()?);
+        let mut open: Vec<u32> = (0..u32::from(starts)).collect();
+        for &start in &open {
+            rules.insert(start, self.rules.reserve()?);
+        }
+        let made = open.iter().map(|start| rules[start]).collect();
         while let Some(state) = open.pop() {
             let mut all = Vec::new();
             if automaton.accepts_at(state) {
@@ -253,7 +285,7 @@ impl Emission<'_, '_> {
                 Ending::Plain => self.rules.define(rules[&state], all),
             }
         }
-        Ok(rules[&0])
+        Ok(made)
     }
 
     /// The alternatives for one character of a set and what follows.
@@ -338,6 +370,11 @@ pub(super) fn escapes_of(escaped: &CharSet) -> Vec<Vec<Piece>> {
 
 fn loops_only(edges: &[(CharSet, u32)], state: u32) -> bool {
     matches!(edges, [(_, target)] if *target == state)
+}
+
+/// Whether some text of a set is longer than that.
+fn exceeds(automaton: &Automaton, max: u32) -> bool {
+    longest(automaton).is_none_or(|longest| longest > max as usize)
 }
 
 /// The length of the longest text; none where there is no longest.

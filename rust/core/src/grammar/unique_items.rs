@@ -1,28 +1,21 @@
 //! `uniqueItems` as rules: no value can be chosen twice.
 //!
-//! A grammar cannot compare two items. Where the items are a few constants, the rule remembers
-//! those that are used; where they are many, it takes them in their order; where they are open,
-//! it splits them into kinds that no value shares and takes each kind at most once. All of these
-//! are sound; the latter two leave some valid arrays out.
-
-use std::collections::VecDeque;
+//! A grammar cannot compare two items. Its rules remember which kinds of items are used: constants,
+//! or, where the items are open, classes that no value shares ([`super::item_kinds`]). As long as
+//! the sets of used kinds are few, items come in any order; after that in the order of their kinds.
+//! All of this is sound, and leaves some valid arrays out.
 
 use super::array_rules::text;
 use super::emission::Emission;
-use super::form::{ArrayShape, Form, NOTHING};
+use super::form::{ArrayShape, NOTHING};
 use super::hash::Map;
-use super::partition::Side;
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
-use super::string_rules::quoted;
-use super::texts::{self, TextSet};
+use super::text_classes::Feature;
 
-/// Kinds of which any order is allowed; the states are their subsets.
-const FREE_MAX: usize = 8;
-/// Kinds at all.
-const KINDS_MAX: usize = 2_000;
-/// Kinds into which open strings are cut.
-const OPEN_KINDS: usize = 7;
+/// Sets of used kinds that are remembered, and ways on from all of them.
+const SETS_MAX: usize = 256;
+const WAYS_MAX: usize = 2_400;
 
 /// Items and the closing bracket, each item another value.
 pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
@@ -35,168 +28,151 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
     if shape.rest == NOTHING {
         return emission.rules.add(vec![vec![text("]")]]);
     }
-    let form = emission.lowering.form(shape.rest)?;
-    let first = sided(emission, shape, &form, Side::First)?;
-    if matches!(
-        emission.lowering.texts.get(form.strings),
-        TextSet::Finite(_)
-    ) {
-        return Ok(first);
+    // What one way to tell values apart leaves out, another may take.
+    let mut ways = Vec::new();
+    for features in [
+        &[Feature::Sum, Feature::Weighed, Feature::First][..],
+        &[Feature::First, Feature::Second],
+    ] {
+        for &feature in features {
+            let Some(kinds) = emission.item_kinds(shape.rest, feature)? else {
+                break;
+            };
+            ways.extend(told_apart(emission, shape, &kinds.all)?.map(|way| vec![Piece::Rule(way)]));
+            if !kinds.by_feature {
+                break;
+            }
+        }
+        if !ways.is_empty() {
+            return emission.rules.add(ways);
+        }
     }
-    // What one way to tell open strings apart leaves out, the other may take.
-    let last = sided(emission, shape, &form, Side::Last)?;
-    emission
-        .rules
-        .add(vec![vec![Piece::Rule(first)], vec![Piece::Rule(last)]])
+    let reason = "so many different items cannot be told apart";
+    Err(Refusal::unsupported("uniqueItems", reason)
+        .hint("list the items in an `enum`, or ask for fewer"))
 }
 
-fn sided(emission: &mut Emission, shape: &ArrayShape, form: &Form, side: Side) -> Result<RuleId> {
-    let kinds = kinds(emission, form, side)?;
+/// The items by their kinds; none where the kinds are too few.
+fn told_apart(
+    emission: &mut Emission,
+    shape: &ArrayShape,
+    kinds: &[Vec<Piece>],
+) -> Result<Option<RuleId>> {
     let min = shape.min as usize;
     if min > kinds.len() {
-        let reason = "so many different items cannot be told apart";
-        return Err(Refusal::unsupported("uniqueItems", reason)
-            .hint("list the items in an `enum`, or ask for fewer"));
+        return Ok(None);
     }
-    let max = shape
-        .max
-        .map_or(usize::MAX, |max| max as usize)
-        .min(kinds.len());
-    if kinds.len() <= FREE_MAX {
-        subsets(emission, &kinds, min, max)
-    } else {
-        rising(emission, &kinds, min, max)
+    let max = (shape.max).map_or(usize::MAX, |max| max as usize);
+    let bounds = (min, max.min(kinds.len()));
+    let rising = Rising::of(emission, kinds, bounds)?;
+    let free = free_items(kinds.len());
+    if free < 2 {
+        return Ok(Some(rising.rule(0, 0)));
     }
+    let sets = Sets {
+        kinds,
+        bounds,
+        rising,
+        free: u32::try_from(free).unwrap_or(u32::MAX),
+    };
+    sets.rule(emission, &mut Map::default(), 0).map(Some)
 }
 
-/// Alternatives for items such that no value is in two of them.
-fn kinds(emission: &mut Emission, form: &Form, side: Side) -> Result<Vec<Vec<Piece>>> {
-    let mut kinds: Vec<Vec<Piece>> = Vec::new();
-    let word = |word: &str| vec![text(word)];
-    if form.null {
-        kinds.push(word("null"));
+/// How many items may come in any order before their kinds have to rise.
+fn free_items(kinds: usize) -> usize {
+    let (mut sets, mut all) = (1, 1);
+    for count in 1..=kinds {
+        // Here are `sets` sets of one kind less, and `all` up to them.
+        if all > SETS_MAX || all * (kinds + 1 - count) > WAYS_MAX {
+            return count - 1;
+        }
+        sets = sets * (kinds + 1 - count) / count;
+        all += sets;
     }
-    if form.bools & 1 != 0 {
-        kinds.push(word("false"));
-    }
-    if form.bools & 2 != 0 {
-        kinds.push(word("true"));
-    }
-    let mut points: Vec<String> = form
-        .numbers
-        .0
-        .iter()
-        .filter_map(|cell| Some(cell.single()?.text()))
-        .collect();
-    if points.len() == form.numbers.0.len() {
-        points.sort_unstable();
-        points.dedup();
-        kinds.extend(points.iter().map(|point| word(point)));
-    } else {
-        kinds.extend(emission.numbers(&form.numbers)?.into_iter().take(1));
-    }
-    if let TextSet::Finite(all) = emission.lowering.texts.get(form.strings) {
-        kinds.extend(all.iter().map(|one| word(&quoted(one))));
-    } else {
-        open_strings(emission, form, side, &mut kinds)?;
-    }
-    if let Some(shape) = form.arrays.first() {
-        kinds.push(vec![Piece::Rule(super::array_rules::array(
-            emission, shape,
-        )?)]);
-    }
-    if let Some(shape) = form.objects.first() {
-        kinds.push(vec![Piece::Rule(super::object_rules::object(
-            emission, shape,
-        )?)]);
-    }
-    if kinds.len() > KINDS_MAX {
-        return Err(Refusal::too_large("unique_kinds_max", KINDS_MAX));
-    }
-    Ok(kinds)
+    kinds
 }
 
-fn open_strings(
-    emission: &mut Emission,
-    form: &Form,
-    side: Side,
-    kinds: &mut Vec<Vec<Piece>>,
-) -> Result<()> {
-    if form.strings == texts::NONE {
-        return Ok(());
-    }
-    for part in emission.parts_of(form.strings, OPEN_KINDS, side)? {
-        kinds.push(vec![Piece::Rule(emission.string_rule(part)?)]);
-    }
-    Ok(())
+/// Any order: a rule for each set of kinds that is used up.
+struct Sets<'k> {
+    kinds: &'k [Vec<Piece>],
+    bounds: (usize, usize),
+    rising: Rising,
+    free: u32,
 }
 
-/// Any order: a rule for each subset that is used up.
-fn subsets(
-    emission: &mut Emission,
-    kinds: &[Vec<Piece>],
-    min: usize,
-    max: usize,
-) -> Result<RuleId> {
-    let mut rules = Map::from_iter([(0_u32, emission.rules.reserve()?)]);
-    let mut open = VecDeque::from([0_u32]);
-    while let Some(used) = open.pop_front() {
+impl Sets<'_> {
+    fn rule(
+        &self,
+        emission: &mut Emission,
+        rules: &mut Map<u64, RuleId>,
+        used: u64,
+    ) -> Result<RuleId> {
+        if let Some(&rule) = rules.get(&used) {
+            return Ok(rule);
+        }
         let count = used.count_ones() as usize;
+        if used.count_ones() >= self.free {
+            let after = u64::BITS - used.leading_zeros();
+            return Ok(self.rising.rule(after as usize, count));
+        }
+        let rule = emission.rules.reserve()?;
+        rules.insert(used, rule);
         let (mut all, mut others) = (Vec::new(), Vec::new());
-        if count >= min {
+        if count >= self.bounds.0 {
             all.push(vec![text("]")]);
         }
-        for (place, kind) in kinds.iter().enumerate() {
+        for (place, kind) in self.kinds.iter().enumerate() {
             let next = used | 1 << place;
-            if next == used || count >= max {
-                continue;
+            if next != used && count < self.bounds.1 {
+                let mut pieces = kind.clone();
+                pieces.push(Piece::Rule(self.rule(emission, rules, next)?));
+                others.push(pieces);
             }
-            let rule = if let Some(&rule) = rules.get(&next) {
-                rule
-            } else {
-                let rule = emission.rules.reserve()?;
-                rules.insert(next, rule);
-                open.push_back(next);
-                rule
-            };
-            let mut pieces = kind.clone();
-            pieces.push(Piece::Rule(rule));
-            others.push(pieces);
         }
         all.extend(emission.next_of(count == 0, others)?);
-        emission.rules.define(rules[&used], all);
+        emission.rules.define(rule, all);
+        Ok(rule)
     }
-    Ok(rules[&0])
 }
 
-/// One order: each kind after the ones before it.
-fn rising(emission: &mut Emission, kinds: &[Vec<Piece>], min: usize, max: usize) -> Result<RuleId> {
-    // A count matters only while there are too few, or where there can be too many.
-    let counted = if max < kinds.len() { max } else { min.max(1) };
-    let mut after: Vec<Option<RuleId>> = vec![None; counted + 1];
-    let mut next = after.clone();
-    for place in (0..=kinds.len()).rev() {
-        for (count, slot) in next.iter_mut().enumerate() {
-            let mut all = Vec::new();
-            if place == kinds.len() && count >= min {
-                all.push(vec![text("]")]);
-            }
-            if let (Some(kind), Some(skip)) = (kinds.get(place), after[count]) {
-                all.push(vec![Piece::Rule(skip)]);
-                let full = max < kinds.len() && count == max;
-                let taken = after[(count + 1).min(counted)];
-                if let (false, Some(taken)) = (full, taken) {
-                    let mut pieces = kind.clone();
-                    pieces.push(Piece::Rule(taken));
-                    all.extend(emission.next_one(count == 0, pieces)?);
+/// One order: each kind after the ones before it, by place and count.
+struct Rising {
+    rules: Vec<Vec<RuleId>>,
+    counted: usize,
+}
+
+impl Rising {
+    fn of(
+        emission: &mut Emission,
+        kinds: &[Vec<Piece>],
+        (min, max): (usize, usize),
+    ) -> Result<Self> {
+        // A count matters only while there are too few, or where there can be too many.
+        let counted = if max < kinds.len() { max } else { min.max(1) };
+        let mut rules: Vec<Vec<RuleId>> = vec![Vec::new(); kinds.len() + 1];
+        for place in (0..=kinds.len()).rev() {
+            let mut row = Vec::with_capacity(counted + 1);
+            for count in 0..=counted {
+                let mut all = Vec::new();
+                if place == kinds.len() && count >= min {
+                    all.push(vec![text("]")]);
                 }
+                if let (Some(kind), Some(after)) = (kinds.get(place), rules.get(place + 1)) {
+                    all.push(vec![Piece::Rule(after[count])]);
+                    if max == kinds.len() || count < max {
+                        let mut pieces = kind.clone();
+                        pieces.push(Piece::Rule(after[(count + 1).min(counted)]));
+                        all.extend(emission.next_one(count == 0, pieces)?);
+                    }
+                }
+                row.push(emission.rules.add(all)?);
             }
-            *slot = Some(emission.rules.add(all)?);
+            rules[place] = row;
         }
-        after.clone_from(&next);
+        Ok(Self { rules, counted })
     }
-    match after[0] {
-        Some(rule) => Ok(rule),
-        None => emission.rules.reserve(),
+
+    fn rule(&self, place: usize, count: usize) -> RuleId {
+        self.rules[place][count.min(self.counted)]
     }
 }

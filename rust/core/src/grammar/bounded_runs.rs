@@ -1,0 +1,179 @@
+//! Patterns of bounded length whose only loops repeat one set of characters, such as "at most a
+//! hundred words": a bound on each run of characters keeps the whole text within its length.
+//!
+//! To count the characters in each state of such a pattern would take the product of both. Here a
+//! run is counted by rules that all states share, and states are left out past which the longest
+//! runs together would be too long. Short runs leave room for more states than long ones, so both
+//! ways are taken; what lies between them is left out, which is sound.
+
+use super::automaton::Automaton;
+use super::charset::{CharSet, code_of};
+use super::emission::Emission;
+use super::refusal::Result;
+use super::rules::{Piece, RuleId};
+use super::string_rules::Ending;
+
+/// Longest runs of letters; words are rarely longer than the last.
+const RUNS: [u32; 3] = [32, 16, 8];
+/// Longest runs of what holds no letters, such as blanks between words.
+const SHORT_RUN: u32 = 1;
+
+/// A state whose only way back is to itself.
+struct Stop {
+    state: u32,
+    /// What it repeats.
+    repeated: Option<CharSet>,
+    /// Where else it leads; only to stops that come later.
+    ways: Vec<(CharSet, u32)>,
+}
+
+impl Emission<'_, '_> {
+    /// The rule of a set of at most `max` characters, behind the opening mark; none where the
+    /// automaton has other loops.
+    pub(super) fn bounded_runs(&mut self, texts: &Automaton, max: u32) -> Result<Option<RuleId>> {
+        let Some(stops) = stops(texts) else {
+            return Ok(None);
+        };
+        let mut ways = Vec::new();
+        for run in RUNS {
+            let within = within(&stops, texts.len(), run, max);
+            if stops
+                .first()
+                .is_none_or(|start| !within[start.state as usize])
+            {
+                continue;
+            }
+            ways.push(vec![Piece::Rule(self.stops(texts, &stops, run, &within)?)]);
+            if stops.iter().all(|stop| within[stop.state as usize]) {
+                break;
+            }
+        }
+        if ways.is_empty() {
+            return Ok(None);
+        }
+        self.rules.add(ways).map(Some)
+    }
+
+    fn stops(
+        &mut self,
+        texts: &Automaton,
+        stops: &[Stop],
+        run: u32,
+        within: &[bool],
+    ) -> Result<RuleId> {
+        let mut rules: Vec<Option<RuleId>> = vec![None; texts.len()];
+        let mut start = None;
+        for stop in stops.iter().rev() {
+            if !within[stop.state as usize] {
+                continue;
+            }
+            let mut all = Vec::new();
+            if texts.accepts_at(stop.state) {
+                all.push(vec![Piece::Text("\"".into())]);
+            }
+            for (set, target) in &stop.ways {
+                if let Some(next) = rules[*target as usize] {
+                    self.edge(set, next, Ending::Quote, &mut all)?;
+                }
+            }
+            let leave = self.rules.reserve()?;
+            self.rules.define_closing(leave, all);
+            let rule = match &stop.repeated {
+                Some(set) => {
+                    let many = self.run_of(set, longest_run(set, run))?;
+                    self.rules
+                        .add(vec![vec![Piece::Rule(many), Piece::Rule(leave)]])?
+                }
+                None => leave,
+            };
+            rules[stop.state as usize] = Some(rule);
+            start = Some(rule);
+        }
+        match start {
+            Some(rule) => Ok(rule),
+            None => self.rules.reserve(),
+        }
+    }
+
+    /// At most so many characters of a set.
+    fn run_of(&mut self, set: &CharSet, most: u32) -> Result<RuleId> {
+        if let Some(&rule) = self.character_runs.get(&(set.clone(), most)) {
+            return Ok(rule);
+        }
+        let mut all = vec![Vec::new()];
+        if most > 0 {
+            let less = self.run_of(set, most - 1)?;
+            self.edge(set, less, Ending::Quote, &mut all)?;
+        }
+        let rule = self.rules.add(all)?;
+        self.character_runs.insert((set.clone(), most), rule);
+        Ok(rule)
+    }
+}
+
+/// The live states, each before those it leads to; none where some loop has more than one state.
+fn stops(texts: &Automaton) -> Option<Vec<Stop>> {
+    let live = texts.live();
+    let mut found = Vec::new();
+    // Of each state: not seen, begun, done.
+    let mut seen = vec![0_u8; texts.len()];
+    let mut open = vec![(0_u32, false)];
+    while let Some((state, leaving)) = open.pop() {
+        let at = state as usize;
+        let edges = texts
+            .edges(state)
+            .into_iter()
+            .filter(|edge| live[edge.1 as usize]);
+        let (own, ways): (Vec<_>, Vec<_>) = edges.partition(|edge| edge.1 == state);
+        if leaving {
+            seen[at] = 2;
+            let repeated = own.into_iter().next().map(|edge| edge.0);
+            found.push(Stop {
+                state,
+                repeated,
+                ways,
+            });
+        } else if seen[at] == 0 && live[at] {
+            seen[at] = 1;
+            open.push((state, true));
+            for way in &ways {
+                match seen[way.1 as usize] {
+                    0 => open.push((way.1, false)),
+                    1 => return None,
+                    _ => {}
+                }
+            }
+        }
+    }
+    found.reverse();
+    Some(found)
+}
+
+fn longest_run(set: &CharSet, run: u32) -> u32 {
+    if set.contains(code_of('e')) {
+        run
+    } else {
+        SHORT_RUN
+    }
+}
+
+/// For each state, whether every text that ends in it is short enough.
+fn within(stops: &[Stop], states: usize, run: u32, max: u32) -> Vec<bool> {
+    let cost = |stop: &Stop| {
+        1 + stop
+            .repeated
+            .as_ref()
+            .map_or(0, |set| longest_run(set, run))
+    };
+    let mut before = vec![0_u32; states];
+    let mut within = vec![false; states];
+    for stop in stops {
+        let length = before[stop.state as usize] + cost(stop);
+        within[stop.state as usize] = length <= max;
+        for way in &stop.ways {
+            let known = &mut before[way.1 as usize];
+            *known = (*known).max(length);
+        }
+    }
+    within
+}

@@ -1,0 +1,366 @@
+//! The items of an array with `uniqueItems` by kinds that share no value.
+//!
+//! Constants are a kind each. Open strings and numbers are told apart by classes of their texts,
+//! objects by the class of one of their properties; arrays are one kind.
+
+use std::rc::Rc;
+
+use super::automaton::Automaton;
+use super::decimal::Decimal;
+use super::emission::Emission;
+use super::form::{Expr, ExprId, Form, NOTHING, ObjectShape};
+use super::number_reader::texts_of;
+use super::numbers::{Cell, Numbers};
+use super::refusal::{Refusal, Result};
+use super::rules::{Piece, RuleId};
+use super::string_rules::{Ending, quoted};
+use super::text_classes::{CLASSES, Feature};
+use super::texts::{self, TextSet, TextsId};
+use super::{array_rules, object_rules};
+
+/// Kinds at all.
+const KINDS_MAX: usize = 2_000;
+/// States of all classes of a set together: each may cost an engine a pass over its vocabulary.
+const CLASSED_STATES_MAX: usize = 350;
+/// Names of objects that are written once for each class.
+const CLASSED_NAMES_MAX: usize = 40;
+/// The same of a whole grammar, for all features together.
+const CLASSED_NAMES_TOTAL: usize = 120;
+/// Bounds between the classes of numbers, and whether each is of the lower class.
+const NUMBER_BOUNDS: [(u64, bool); CLASSES as usize - 1] = [
+    (1, false),
+    (1, true),
+    (2, false),
+    (2, true),
+    (5, false),
+    (50, false),
+];
+
+/// A class of strings, its set and its rule.
+pub(super) type TextClass = (u8, TextsId, RuleId);
+
+/// Alternatives such that no value is in two of them.
+pub(super) struct Kinds {
+    pub(super) all: Vec<Vec<Piece>>,
+    /// Whether another feature would tell other values apart.
+    pub(super) by_feature: bool,
+}
+
+impl Emission<'_, '_> {
+    /// The kinds of items of an expression; none where the feature needs too many states.
+    pub(super) fn item_kinds(&mut self, items: ExprId, feature: Feature) -> Result<Option<Kinds>> {
+        let form = self.lowering.form(items)?;
+        let mut kinds = Kinds {
+            all: Vec::new(),
+            by_feature: false,
+        };
+        let words = [(form.null, "null"), (form.bools & 1 != 0, "false")];
+        let words = words.into_iter().chain([(form.bools & 2 != 0, "true")]);
+        let words = words.filter(|word| word.0);
+        kinds
+            .all
+            .extend(words.map(|word| vec![array_rules::text(word.1)]));
+        self.number_kinds(&form, feature, &mut kinds)?;
+        if let TextSet::Finite(_) = self.lowering.texts.get(form.strings) {
+            let all = self.declared_strings(items, form.strings);
+            kinds
+                .all
+                .extend(all.iter().map(|one| vec![array_rules::text(&quoted(one))]));
+        } else if form.strings != texts::NONE {
+            let Some(classes) = self.string_classes(form.strings, feature)? else {
+                return Ok(None);
+            };
+            kinds.by_feature = true;
+            kinds
+                .all
+                .extend(classes.iter().map(|class| vec![Piece::Rule(class.2)]));
+        }
+        let mut arrays = Vec::with_capacity(form.arrays.len());
+        for shape in &form.arrays {
+            arrays.push(vec![Piece::Rule(array_rules::array(self, shape)?)]);
+        }
+        self.push_kind(arrays, &mut kinds)?;
+        for group in self.object_kinds(&form.objects, feature, &mut kinds)? {
+            let mut objects = Vec::with_capacity(group.len());
+            for shape in &group {
+                objects.push(vec![Piece::Rule(object_rules::object(self, shape)?)]);
+            }
+            self.push_kind(objects, &mut kinds)?;
+        }
+        if kinds.all.len() > KINDS_MAX {
+            return Err(Refusal::too_large("unique_kinds_max", KINDS_MAX));
+        }
+        Ok(Some(kinds))
+    }
+
+    fn push_kind(&mut self, ways: Vec<Vec<Piece>>, kinds: &mut Kinds) -> Result<()> {
+        if !ways.is_empty() {
+            kinds.all.push(vec![Piece::Rule(self.rules.add(ways)?)]);
+        }
+        Ok(())
+    }
+
+    /// The strings of a finite set, as the schema lists them where it does.
+    fn declared_strings(&self, items: ExprId, set: TextsId) -> Vec<Rc<str>> {
+        let lowering = &self.lowering;
+        let TextSet::Finite(all) = lowering.texts.get(set) else {
+            return Vec::new();
+        };
+        let Expr::Values(nodes) = lowering.expressions.get(items) else {
+            return all.to_vec();
+        };
+        let listed = nodes
+            .iter()
+            .filter_map(|&node| lowering.document.string(node));
+        listed.map(Rc::from).collect()
+    }
+
+    fn number_kinds(&mut self, form: &Form, feature: Feature, kinds: &mut Kinds) -> Result<()> {
+        let numbers = &form.numbers;
+        let mut points: Vec<String> = (numbers.0.iter())
+            .filter_map(|cell| Some(cell.single()?.text()))
+            .collect();
+        if points.len() == numbers.0.len() {
+            points.sort_unstable();
+            points.dedup();
+            kinds
+                .all
+                .extend(points.iter().map(|one| vec![array_rules::text(one)]));
+            return Ok(());
+        }
+        let mut ways: Vec<Vec<Vec<Piece>>> = vec![Vec::new(); usize::from(CLASSES)];
+        if let Some(texts) = Self::whole_number_texts(numbers) {
+            kinds.by_feature = true;
+            for one in &texts {
+                let starts = self.states_from(&feature.classed(one), CLASSES, Ending::Plain)?;
+                for (way, rule) in ways.iter_mut().zip(starts) {
+                    way.push(vec![Piece::Rule(rule)]);
+                }
+            }
+        } else {
+            for (way, class) in ways.iter_mut().zip(number_classes()) {
+                *way = self.numbers(&numbers.intersection(&class)?)?;
+            }
+        }
+        for way in ways {
+            self.push_kind(way, kinds)?;
+        }
+        Ok(())
+    }
+
+    /// The texts of whole numbers, which have one spelling each, so that their digits tell them
+    /// apart; none where there are others.
+    fn whole_number_texts(numbers: &Numbers) -> Option<Vec<Automaton>> {
+        let texts = |cell: &Cell| {
+            let step = cell.step.as_ref()?;
+            let texts = texts_of(cell, CLASSED_STATES_MAX / usize::from(CLASSES));
+            step.is_integer().then_some(texts)?.ok()
+        };
+        numbers.0.iter().map(texts).collect()
+    }
+
+    /// The set and the rule of each class of open strings; none where that takes too many states.
+    fn string_classes(
+        &mut self,
+        set: TextsId,
+        feature: Feature,
+    ) -> Result<Option<Rc<[TextClass]>>> {
+        if let Some(known) = self.text_classes.get(&(set, feature)) {
+            return Ok(known.clone());
+        }
+        let texts = self.automaton_of(set)?;
+        let is_long = texts.len() * usize::from(CLASSES) > CLASSED_STATES_MAX;
+        let by_all = matches!(feature, Feature::Sum | Feature::Weighed);
+        let made = if is_long && by_all {
+            None
+        } else {
+            let machine = feature.classed(&texts);
+            let starts = self.states_from(&machine, CLASSES, Ending::Quote)?;
+            let live = machine.live();
+            let mut classes = Vec::with_capacity(starts.len());
+            for (class, start) in (0..CLASSES).zip(starts) {
+                if live[usize::from(class)] {
+                    let one = machine.from_state(u32::from(class));
+                    let one = self.lowering.texts.ready(one);
+                    let mark = vec![array_rules::text("\""), Piece::Rule(start)];
+                    let rule = self.rules.add(vec![mark])?;
+                    self.text_rules.insert(one, rule);
+                    classes.push((class, one, rule));
+                }
+            }
+            Some(classes.into())
+        };
+        self.text_classes.insert((set, feature), made.clone());
+        Ok(made)
+    }
+
+    /// Groups of shapes such that no object is of two groups.
+    fn object_kinds(
+        &mut self,
+        shapes: &[Rc<ObjectShape>],
+        feature: Feature,
+        kinds: &mut Kinds,
+    ) -> Result<Vec<Vec<Rc<ObjectShape>>>> {
+        let names: usize = shapes.iter().map(|shape| 1 + shape.properties.len()).sum();
+        if names <= CLASSED_NAMES_MAX
+            && self.classed_names + names <= CLASSED_NAMES_TOTAL
+            && let Some(name) = self.telling_name(shapes)?
+            && let Some(groups) = self.classed_objects(shapes, &name, feature)?
+        {
+            kinds.by_feature = true;
+            self.classed_names += names;
+            return Ok(groups);
+        }
+        Ok(vec![shapes.to_vec()])
+    }
+
+    /// A name whose values tell objects apart: required if possible, with open strings if possible.
+    fn telling_name(&mut self, shapes: &[Rc<ObjectShape>]) -> Result<Option<Rc<str>>> {
+        let Some(first) = shapes.first() else {
+            return Ok(None);
+        };
+        let mut best: Option<((bool, bool), Rc<str>)> = None;
+        for (name, _) in &first.properties {
+            let mut rank = (true, true);
+            for shape in shapes {
+                let Some(value) = shape.property(name) else {
+                    rank = (false, false);
+                    continue;
+                };
+                if value == NOTHING || self.lowering.is_busy(value) {
+                    rank = (false, false);
+                    continue;
+                }
+                let form = self.lowering.form(value)?;
+                let is_open = !matches!(
+                    self.lowering.texts.get(form.strings),
+                    TextSet::Finite(all) if all.len() < 2
+                );
+                rank = (rank.0 && shape.requires(name), rank.1 && is_open);
+            }
+            if best.as_ref().is_none_or(|best| rank > best.0) {
+                best = Some((rank, Rc::clone(name)));
+            }
+        }
+        Ok(best.map(|best| best.1))
+    }
+
+    fn classed_objects(
+        &mut self,
+        shapes: &[Rc<ObjectShape>],
+        name: &Rc<str>,
+        feature: Feature,
+    ) -> Result<Option<Vec<Vec<Rc<ObjectShape>>>>> {
+        if let Some(groups) = self.objects_by_constant(shapes, name)? {
+            return Ok(Some(groups));
+        }
+        // The last group is of the objects without the property.
+        let mut groups = vec![Vec::new(); usize::from(CLASSES) + 1];
+        for shape in shapes {
+            let at = shape.properties.iter().position(|one| one.0 == *name);
+            let mut shape = (**shape).clone();
+            let at = match at {
+                Some(at) => at,
+                // Undeclared: whatever its rules allow, they stay with the group without it.
+                None if shape.requires(name) => return Ok(None),
+                None => {
+                    shape.properties.push((Rc::clone(name), NOTHING));
+                    groups[usize::from(CLASSES)].push(Rc::new(shape));
+                    continue;
+                }
+            };
+            let form = self.lowering.form(shape.properties[at].1)?;
+            let Some(parts) = self.form_classes(&form, feature)? else {
+                return Ok(None);
+            };
+            if !shape.requires(name) {
+                let mut without = shape.clone();
+                without.properties[at].1 = NOTHING;
+                groups[usize::from(CLASSES)].push(Rc::new(without));
+                shape.required.push(Rc::clone(name));
+            }
+            for (group, part) in groups.iter_mut().zip(parts) {
+                if !part.is_nothing() {
+                    shape.properties[at].1 = self.lowering.part(part);
+                    group.push(Rc::new(shape.clone()));
+                }
+            }
+        }
+        groups.retain(|group| !group.is_empty());
+        Ok(Some(groups))
+    }
+
+    /// A group for each constant of a property that tells variants apart.
+    fn objects_by_constant(
+        &mut self,
+        shapes: &[Rc<ObjectShape>],
+        name: &Rc<str>,
+    ) -> Result<Option<Vec<Vec<Rc<ObjectShape>>>>> {
+        let mut groups: Vec<(TextsId, Vec<Rc<ObjectShape>>)> = Vec::new();
+        for shape in shapes {
+            let Some(value) = shape.property(name).filter(|_| shape.requires(name)) else {
+                return Ok(None);
+            };
+            let form = self.lowering.form(value)?;
+            let only_strings = Form {
+                strings: form.strings,
+                ..Form::nothing()
+            };
+            let is_constant = match self.lowering.texts.get(form.strings) {
+                TextSet::Finite(all) => all.len() == 1,
+                _ => false,
+            };
+            if !is_constant || *form != only_strings {
+                return Ok(None);
+            }
+            match groups.iter_mut().find(|group| group.0 == form.strings) {
+                Some(group) => group.1.push(Rc::clone(shape)),
+                None => groups.push((form.strings, vec![Rc::clone(shape)])),
+            }
+        }
+        Ok(Some(groups.into_iter().map(|group| group.1).collect()))
+    }
+
+    /// A form cut by classes; a value's class does not depend on the form.
+    fn form_classes(&mut self, form: &Form, feature: Feature) -> Result<Option<Vec<Form>>> {
+        let mut parts = vec![Form::nothing(); usize::from(CLASSES)];
+        parts[0].null = form.null;
+        parts[1].bools = form.bools & 1;
+        parts[2].bools = form.bools & 2;
+        parts[3].arrays.clone_from(&form.arrays);
+        parts[4].objects.clone_from(&form.objects);
+        for (part, class) in parts.iter_mut().zip(number_classes()) {
+            part.numbers = form.numbers.intersection(&class)?;
+        }
+        if let TextSet::Finite(all) = self.lowering.texts.get(form.strings).clone() {
+            for (class, part) in (0..CLASSES).zip(&mut parts) {
+                let mine = all.iter().filter(|one| feature.of(one) == class);
+                part.strings = self.lowering.texts.finite(mine.cloned().collect());
+            }
+        } else {
+            let Some(classes) = self.string_classes(form.strings, feature)? else {
+                return Ok(None);
+            };
+            for &(class, set, _) in classes.iter() {
+                parts[usize::from(class)].strings = set;
+            }
+        }
+        Ok(Some(parts))
+    }
+}
+
+/// The numbers of each class.
+fn number_classes() -> impl Iterator<Item = Numbers> {
+    let bound = |at: usize| {
+        let bound = NUMBER_BOUNDS.get(at);
+        bound.map(|&(value, is_lower)| (Decimal::from_integer(value), is_lower))
+    };
+    (0..usize::from(CLASSES)).map(move |class| {
+        let low = class.checked_sub(1).and_then(bound);
+        Numbers(vec![Cell {
+            low: low.map(|(low, is_lower)| (low, !is_lower)),
+            high: bound(class),
+            ..Cell::default()
+        }])
+    })
+}
