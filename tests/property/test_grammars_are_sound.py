@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.grammar_matcher import GrammarMatcher
@@ -73,6 +73,7 @@ schemas = st.recursive(st.booleans() | st.just({}), keywords, max_leaves=8)
 @pytest.mark.timeout(300)
 @settings(max_examples=300, deadline=None)
 @given(schemas, st.integers(0, 2**32))
+@example({"contains": {"const": None}, "maxContains": 0}, 0)  # one is demanded and none allowed
 def test_derived_texts_validate(schema: Any, seed: int) -> None:
     text = json.dumps(schema).encode()
     made = grammar.compile(text)

@@ -50,6 +50,7 @@ impl Lowering<'_> {
     pub(super) fn tidy_array(&mut self, mut shape: ArrayShape) -> Option<ArrayShape> {
         for tally in std::mem::take(&mut shape.tallies) {
             match (tally.expr, tally.max) {
+                (_, Some(max)) if max < tally.min => return None,
                 (_, None) if tally.min == 0 => {}
                 (NOTHING, _) if tally.min > 0 => return None,
                 (NOTHING, _) => {}
@@ -70,7 +71,6 @@ impl Lowering<'_> {
                     }
                     shape.rest = self.both(shape.rest, other);
                 }
-                (_, Some(max)) if max < tally.min => return None,
                 _ => shape.tallies.push(tally),
             }
         }
