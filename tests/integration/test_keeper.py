@@ -153,7 +153,7 @@ async def test_the_models_of_an_engine_that_is_away_are_known(
         third.add(at)
         third.remove("one")
         assert absent(third) == ["tiny-chat"]
-        monkeypatch.setattr("tokenmill.control.keeper.LOST_MS", 0)
+        monkeypatch.setattr("tokenmill.control.lost_engines.LOST_MS", 0)
         third.publish()
         assert absent(third) == []
         third.add(at)

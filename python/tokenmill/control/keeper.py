@@ -7,6 +7,7 @@ waiting and the writing.
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from tokenmill.adapters.rules import Adapter
 from tokenmill.clock import monotonic_ms
+from tokenmill.control.lost_engines import LostEngines
 from tokenmill.engines.address import Address
 from tokenmill.engines.load_report import LoadReport
 from tokenmill.engines.probe import look, look_at_load
@@ -38,12 +40,6 @@ HASTY_LOOK_MS = 25
 
 LOAD_LOOK_MS = 2_000
 """Between looks at a vLLM's metrics, which are believed for five seconds."""
-
-LOST_MS = 3_600_000
-"""How long the models of an engine are known that went by itself: its successor is on its way, and
-clients are told to come again and not that there is no such model."""
-
-LOST_MAX = 256
 
 FIRST_FLEET_MS_MAX = 3_000
 """A worker lets a request wait 5 s for the first fleet; past this it goes out as it is."""
@@ -89,13 +85,6 @@ class Known(Struct, kw_only=True, eq=False):
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # of looks: the later one counts
 
 
-class Lost(Struct, frozen=True):
-    """An engine that went without being removed: its models may come back on another one."""
-
-    report: EngineReport
-    since_ms: int
-
-
 class Keeper:
     """The state of all targets, and the last fleet that was published."""
 
@@ -118,7 +107,7 @@ class Keeper:
         self.has_published = asyncio.Event()
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
         self._draining: dict[str, frozenset[str]] = {}
-        self._lost: dict[str, Lost] = {}
+        self._lost = LostEngines(now_ms)
         self.adapters: Mapping[str, Adapter] = {}
         self.retired: set[tuple[str, str]] = set()
         """Engines, and adapters there that get no new requests: they are about to be unloaded."""
@@ -144,9 +133,9 @@ class Keeper:
     def remove(self, name: str, *, is_lost: bool = False) -> None:
         """That target is no engine of the house any more. `is_lost`: nobody wants it so, and its
         models stay known for a while."""
-        gone = [known for known in self.known if known.target.name == name]
-        if is_lost:
-            self._remember(gone)
+        gone = self.find(name)
+        if is_lost and gone is not None:
+            self._lost.remember(self.report(gone))
         self.known = [known for known in self.known if known.target.name != name]
         follower = self._followers.pop(name, None)
         if follower is not None:
@@ -186,20 +175,6 @@ class Keeper:
         self._draining[by] = frozenset(urls)
         self.publish()
 
-    def _remember(self, gone: Iterable[Known]) -> None:
-        for known in gone:
-            report = replace(self.report(known), state="gone", is_draining=False, models=())
-            self._lost.pop(report.name, None)
-            if report.last_models:
-                self._lost[report.name] = Lost(report, self._now_ms())
-        while len(self._lost) > LOST_MAX:
-            del self._lost[next(iter(self._lost))]
-
-    def _still_lost(self) -> list[EngineReport]:
-        since_ms = self._now_ms() - LOST_MS
-        self._lost = {name: one for name, one in self._lost.items() if one.since_ms > since_ms}
-        return [one.report for one in self._lost.values()]
-
     def _begin_to_follow(self, known: Known) -> None:
         if self._group is not None:
             task = self._group.create_task(self._follow(known))
@@ -228,7 +203,7 @@ class Keeper:
             self.fleet,
             settings.engines_max,
             adapters=self.adapters,
-            lost=self._still_lost(),
+            lost=self._lost.reports(),
         )
         is_published = self.fleet.generation > 0
         if self._is_holding:
@@ -280,7 +255,8 @@ class Keeper:
             self._looked.set()
             in_haste = self._is_holding and known.target.is_embedded
             pause_ms = HASTY_LOOK_MS if in_haste else self.settings.interval_ms
-            await asyncio.sleep(pause_ms / 1000)
+            # Many houses look at one engine: by chance, so that they do not fall into step.
+            await asyncio.sleep(pause_ms / 1000 * random.uniform(0.8, 1.2))
 
     async def _look(self, known: Known) -> None:
         async with known.turn:
@@ -361,7 +337,7 @@ class Keeper:
     def _last_models(self, known: Known) -> tuple[ServedModel, ...]:
         """What the engine is missed for. One that was merely found is not missed for ever."""
         watched = known.watch
-        is_over = watched.state == "gone" and self._now_ms() - watched.since_ms > LOST_MS
+        is_over = watched.state == "gone" and self._lost.is_over(watched.since_ms)
         return () if is_over and known.target.origin == "found" else watched.last.models
 
 
