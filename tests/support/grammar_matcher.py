@@ -70,11 +70,13 @@ def token_matcher(grammar: str, tokens: list[bytes]) -> tuple[Any, np.ndarray]:
 
 
 class GrammarMatcher:
-    """The texts of one grammar."""
+    """The texts of one grammar: EBNF, or one of xgrammar's."""
 
-    def __init__(self, grammar: str) -> None:
+    def __init__(self, grammar: Any) -> None:
         self._module, compiler = _xgrammar()
-        self._compiled = compiler.compile_grammar(self._module.Grammar.from_ebnf(grammar))
+        if isinstance(grammar, str):
+            grammar = self._module.Grammar.from_ebnf(grammar)
+        self._compiled = compiler.compile_grammar(grammar)
         self._matcher = self._module.GrammarMatcher(
             self._compiled, terminate_without_stop_token=True
         )
