@@ -6,12 +6,12 @@ test, as `paced_engine` does.
 
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.engine_server import EngineHandler, EngineServer
 
 BASE = "base-chat"
 
@@ -36,24 +36,16 @@ class AdapterEngine:
             pass
 
         Handler.engine = engine
-        self._server = _Server(("127.0.0.1", port), Handler)
-        self.port = int(self._server.server_address[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self._server = EngineServer(Handler, port)
+        self.url = self._server.url
 
     def die(self) -> None:
         """As when its process ends: nobody listens, connections break off, what it held is gone."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-        for connection in self._server.connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self._server.leave()
 
     def restart(self) -> "AdapterEngine":
         """Another one at the same address, which holds nothing."""
-        return AdapterEngine(self.port)
+        return AdapterEngine(self._server.port)
 
     @contextlib.contextmanager
     def running(self, model: str) -> Iterator[None]:
@@ -92,35 +84,12 @@ def adapter_engines(count: int) -> Iterator[list[AdapterEngine]]:
                 engine.die()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 1024
-
-    def __init__(self, *arguments: Any) -> None:
-        self.connections: list[socket.socket] = []
-        super().__init__(*arguments)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """The next connection, which is remembered."""
-        connection, address = super().get_request()
-        self.connections.append(connection)
-        return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went is what many of these tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(EngineHandler):
     engine: AdapterEngine
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has
-        """Tests read answers, not this."""
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
-            self._send(200, "text/plain", self.engine.metrics())
+            self.send(200, "text/plain", self.engine.metrics())
             return
         card = {"object": "model", "created": 1, "owned_by": "vllm", "parent": None}
         cards = [card | {"id": BASE, "root": "/base", "max_model_len": 4096}]
@@ -134,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/models": {"object": "list", "data": cards},
         }
         status = 200 if self.path in answers else 405 if "chat" in self.path else 404
-        self._send_json(status, answers.get(self.path, {"detail": "No"}))
+        self.send_json(status, answers.get(self.path, {"detail": "No"}))
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -143,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/unload_lora_adapter":
             self.engine.unloads.append(request["lora_name"])
             found = self.engine.adapters.pop(request["lora_name"], None)
-            self._send_json(200 if found else 404, {})
+            self.send_json(200 if found else 404, {})
         else:
             self._chat(request)
 
@@ -153,21 +122,21 @@ class _Handler(BaseHTTPRequestHandler):
         engine.before_load()
         if engine.refusal is not None:
             status, words = engine.refusal
-            self._send_json(status, {"error": {"message": words, "code": status}})
+            self.send_json(status, {"error": {"message": words, "code": status}})
         elif request["lora_name"] in engine.adapters:
-            self._send_json(400, {"error": {"message": "has already been loaded", "code": 400}})
+            self.send_json(400, {"error": {"message": "has already been loaded", "code": 400}})
         else:
             engine.adapters[request["lora_name"]] = request["lora_path"]
-            self._send(200, "text/plain", b"Success")
+            self.send(200, "text/plain", b"Success")
 
     def _chat(self, request: Any) -> None:
         if not request["messages"]:  # the question of whoever looks for a parser of tools
-            self._send_json(400, {"error": {"message": "no messages", "code": 400}})
+            self.send_json(400, {"error": {"message": "no messages", "code": 400}})
             return
         model = request.get("model", BASE)
         if model != BASE and model not in self.engine.adapters:
             fault = {"message": f"no {model}", "type": "NotFoundError", "param": "model"}
-            self._send_json(404, {"error": fault | {"code": 404}})
+            self.send_json(404, {"error": fault | {"code": 404}})
             return
         with self.engine.running(model):
             self.engine.answered.append(model)
@@ -178,19 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not request.get("stream"):
             message = {"role": "assistant", "content": said}
             choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-            self._send_json(200, {**head, "object": "chat.completion", "choices": [choice]})
+            self.send_json(200, {**head, "object": "chat.completion", "choices": [choice]})
             return
         choice = {"index": 0, "delta": {"content": said}, "finish_reason": "stop"}
         event = {**head, "object": "chat.completion.chunk", "choices": [choice]}
         data = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
-        self._send(200, "text/event-stream", data)
-
-    def _send_json(self, status: int, body: Any) -> None:
-        self._send(status, "application/json", json.dumps(body).encode())
-
-    def _send(self, status: int, content_type: str, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.send(200, "text/event-stream", data)

@@ -6,12 +6,12 @@ is how many words it streams, one each `pause_s`.
 
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.engine_server import EngineHandler, EngineServer
 
 MODEL = "paced-chat"
 _USUAL_WORDS = 5
@@ -37,10 +37,8 @@ class PacedEngine:
             pass
 
         Handler.engine = engine
-        self._server = _Server(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self._server = EngineServer(Handler, port)
+        self.url = self._server.url
 
     def note_request(self) -> None:
         """One more generation has begun."""
@@ -49,16 +47,11 @@ class PacedEngine:
 
     def stop(self) -> None:
         """Nobody listens at the address afterwards."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def leave(self) -> None:
         """As `stop`, and connections that were kept are closed: as when its process ends."""
-        self.stop()
-        for connection in self._server.connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self._server.leave()
 
 
 @contextlib.contextmanager
@@ -71,31 +64,8 @@ def paced_engine(pause_s: float = 0.02, *, port: int = 0) -> Iterator[PacedEngin
         engine.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 1024
-
-    def __init__(self, *arguments: Any) -> None:
-        self.connections: list[socket.socket] = []
-        super().__init__(*arguments)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """The next connection, which is remembered."""
-        connection, address = super().get_request()
-        self.connections.append(connection)
-        return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went is what many of these tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(EngineHandler):
     engine: PacedEngine
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has
-        """Tests read answers, not this."""
 
     def do_GET(self) -> None:
         card = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm"}
@@ -105,13 +75,13 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/models": {"object": "list", "data": [{**card, "max_model_len": 4096}]},
         }
         if self.path == "/v1/chat/completions":
-            self._send_json(405, {"detail": "Method Not Allowed"})
+            self.send_json(405, {"detail": "Method Not Allowed"})
             return
         if self.path == "/metrics":
-            self._send(200, "text/plain", _METRICS)
+            self.send(200, "text/plain", _METRICS)
             return
         found = answers.get(self.path)
-        self._send_json(404 if found is None else 200, {"detail": "Not Found"} | (found or {}))
+        self.send_json(404 if found is None else 200, {"detail": "Not Found"} | (found or {}))
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -125,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.engine.made[self.headers["x-request-id"] or ""] = count
         message = {"role": "assistant", "content": "word " * count}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        self._send_json(200, {**_head("chat.completion", count), "choices": [choice]})
+        self.send_json(200, {**_head("chat.completion", count), "choices": [choice]})
 
     def _stream(self, count: int) -> None:
         self.send_response(200)
@@ -148,16 +118,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def _send_json(self, status: int, body: dict[str, Any]) -> None:
-        self._send(status, "application/json", json.dumps(body).encode())
-
-    def _send(self, status: int, content_type: str, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
 
 
 def _head(kind: str, made: int) -> dict[str, Any]:

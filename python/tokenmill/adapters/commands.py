@@ -1,16 +1,10 @@
 """`tokenmill adapters list|add|remove`: asks the running tokenmill, as `tokenmill engines` does."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 
 from tokenmill.adapters.views import AdapterList, AdapterView, AddAdapter, ChosenAdapter
 from tokenmill.configuration.command_line import common_options, print_json
-from tokenmill.configuration.files import load
-from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
-from tokenmill.state_folder import control_socket
+from tokenmill.engines.command_line import asked_control
 
 _PATH = "/control/dashboard/adapters"
 
@@ -28,7 +22,7 @@ def adapters() -> None:
 @common_options
 def list_adapters(as_json: bool, config: str | None, state: str | None) -> None:
     """Show the adapters and the engines that hold them."""
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         found = control.get(_PATH, AdapterList).data
     _print(found, as_json)
 
@@ -47,7 +41,7 @@ def add(
     Example:
       tokenmill adapters add support-bot --base meta-llama/Llama-3.1-8B --path /adapters/support
     """
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         _print([control.post(_PATH, AddAdapter(name, base, path), AdapterView)], as_json)
 
 
@@ -56,7 +50,7 @@ def add(
 @common_options
 def remove(name: str, as_json: bool, config: str | None, state: str | None) -> None:
     """Serve the adapter NAME no more; its files stay where they are."""
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         _print([control.post(f"{_PATH}/remove", ChosenAdapter(name), AdapterView)], as_json)
 
 
@@ -67,20 +61,3 @@ def _print(found: list[AdapterView], as_json: bool) -> None:
     from tokenmill.adapters.shown import print_adapters
 
     print_adapters(found)
-
-
-@contextmanager
-def _control(config: str | None, state: str | None) -> Iterator[ControlClient]:
-    """Control of the state folder; what goes wrong ends the command with words."""
-    folder = load(config, {"state": state}).settings.state
-    try:
-        yield ControlClient(control_socket(folder))
-    except ControlAway:
-        _fail(f"no tokenmill runs on {folder}; start one with `tokenmill up`")
-    except ControlRefused as error:
-        _fail(str(error))
-
-
-def _fail(words: str) -> None:
-    click.echo(f"tokenmill: {words}", err=True)
-    sys.exit(1)

@@ -302,8 +302,10 @@ class AdapterKeeper:
                     timeout_ms=self._keeper.settings.look_ms,
                 )
             await self._keeper.look_at(target.name)
+        is_gone = name not in _held(known)
+        if is_gone:
             logger.info("an adapter is unloaded", extra={"engine": target.name, "adapter": name})
-        return name not in _held(known)
+        return is_gone
 
     @contextlib.contextmanager
     def _retired(self, known: Known, name: str) -> Iterator[None]:

@@ -4,20 +4,16 @@ programs.
 Control is asked, for it alone knows what the engines answer now; so the house has to be up.
 """
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import quote
 
 import click
 
 from tokenmill.clock import monotonic_ms
 from tokenmill.configuration.command_line import common_options, print_json
-from tokenmill.configuration.files import load
-from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
+from tokenmill.control_client import ControlClient
+from tokenmill.engines.command_line import asked_control
 from tokenmill.engines.views import AddEngine, Assignment, ChosenEngine, EngineList, EngineView
-from tokenmill.state_folder import control_socket
 
 LOOK_S = 0.1
 """Between looks at an engine that drains."""
@@ -42,7 +38,7 @@ def list_engines(as_json: bool, config: str | None, state: str | None) -> None:
     Example:
       tokenmill engines list
     """
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         found = control.get("/control/engines", EngineList).data
     _print(found, as_json)
 
@@ -67,7 +63,7 @@ def add(
     Example:
       tokenmill engines add http://10.0.0.7:8000
     """
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         wish = AddEngine(url, name, api_key)
         _print([control.post("/control/engines", wish, EngineView)], as_json)
 
@@ -94,14 +90,14 @@ def drain(
       tokenmill engines drain http://10.0.0.7:8000 --wait 600 && systemctl restart vllm
       tokenmill engines undrain http://10.0.0.7:8000
     """
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         changed = control.post("/control/engines/drain", ChosenEngine(engine), EngineView)
         ends_s = monotonic_ms() / 1000 + wait_s
         left = changed.in_flight if wait_s else 0
         while wait_s and (left := _left(control, changed.name)) and monotonic_ms() / 1000 < ends_s:
             time.sleep(LOOK_S)
     if left:
-        _fail(f"{changed.name} still works on {left} requests")
+        raise click.ClickException(f"{changed.name} still works on {left} requests")
     _print([changed], as_json)
 
 
@@ -136,14 +132,14 @@ def assign(
     """
     if (account is None) != everyone:
         raise click.UsageError("name an account, or give --everyone")
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         path = f"/control/engines/{quote(engine, safe='')}/assign"
         changed = control.post(path, Assignment(account), EngineView)
     _print([changed], as_json)
 
 
 def _change(what: str, engine: str, as_json: bool, config: str | None, state: str | None) -> None:
-    with _control(config, state) as control:
+    with asked_control(config, state) as control:
         changed = control.post(f"/control/engines/{what}", ChosenEngine(engine), EngineView)
     _print([changed], as_json)
 
@@ -165,20 +161,3 @@ def _print(found: list[EngineView], as_json: bool) -> None:
     from tokenmill.engines.shown import print_engines
 
     print_engines(found)
-
-
-@contextmanager
-def _control(config: str | None, state: str | None) -> Iterator[ControlClient]:
-    """Control of the state folder; what goes wrong ends the command with words."""
-    folder = load(config, {"state": state}).settings.state
-    try:
-        yield ControlClient(control_socket(folder))
-    except ControlAway:
-        _fail(f"no tokenmill runs on {folder}; start one with `tokenmill up`")
-    except ControlRefused as error:
-        _fail(str(error))
-
-
-def _fail(words: str) -> None:
-    click.echo(f"tokenmill: {words}", err=True)
-    sys.exit(1)

@@ -5,6 +5,7 @@ never answered by its base: where none can be had, the request is refused.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,8 +53,13 @@ class AdapterLoads:
         if task is None:
             task = asyncio.create_task(self._ask(LoadWish(*place), control_pool))
             self._under_way[place] = task
-            task.add_done_callback(lambda _: self._under_way.pop(place, None))
+            task.add_done_callback(partial(self._end, place))
         await asyncio.shield(task)
+
+    def _end(self, place: Place, task: asyncio.Task[None]) -> None:
+        del self._under_way[place]
+        if not task.cancelled():
+            task.exception()  # is looked at: all who waited for it may have gone
 
     async def _ask(self, wish: LoadWish, control_pool: int) -> None:
         body = msgspec.json.encode(wish)
