@@ -99,9 +99,10 @@ fn string_at(body: &[u8], open: usize) -> Option<JsonString> {
         }
         at += 2;
     }
-    // The smallest byte tells of control characters, sixteen at once.
-    let smallest = body[open + 1..at].iter().min();
-    let has_control = smallest.is_some_and(|byte| *byte < b' ');
+    // The smallest byte tells of control characters, many at once: of bytes, as the least of
+    // references is sought one by one.
+    let smallest = body[open + 1..at].iter().copied().min();
+    let has_control = smallest.is_some_and(|byte| byte < b' ');
     (!has_control).then_some(JsonString {
         span: open..at + 1,
         is_spelled_so,
