@@ -6,21 +6,22 @@
 //! free. The gate's lock is never held while anything is dropped or sent: a place that is given
 //! back comes here again.
 
+mod giving;
 mod place;
+mod turned_away;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokenmill_core::fairness::{
-    Ahead, Line, Newcomer, Next, Supply, averaged, expected_wait_ns, is_first, share,
-};
-use tokenmill_core::routing::{Candidate, Standing, UnderWay, pick};
+use tokenmill_core::fairness::{Ahead, Line, Newcomer, Supply, averaged, expected_wait_ns, share};
+use tokenmill_core::routing::UnderWay;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
+use self::giving::hand_over;
 use self::place::Counted;
 pub(super) use self::place::{Place, Waiting, overloaded};
+use self::turned_away::TurnedAway;
 use super::fleet::Engine;
 use super::limits::Limits;
 use crate::clock;
@@ -31,10 +32,6 @@ const LOOK: Duration = Duration::from_millis(2);
 /// This part of the wait is not promised to anyone: accounts of more weight may come later and go
 /// first, and whoever would wait to the very end had better be told at once.
 const MARGIN: u64 = 2;
-/// For how long an account that was turned away is believed to have more requests than get in.
-const PRESSING_MS: u64 = 1_000;
-/// Accounts that are kept before those that were turned away long ago are forgotten.
-const TURNED_AWAY_MAX: usize = 256;
 /// When to come back where nobody can tell how long an engine takes.
 const UNKNOWN_RETRY_MS: u64 = 1_000;
 /// The least and the most that a client is told to wait.
@@ -87,41 +84,13 @@ struct State {
     held_ns: Vec<u64>,
     /// Slots of engines of which the others were told that somebody waits for them.
     told: Vec<usize>,
-    /// When requests of an account were last turned away, in milliseconds.
-    turned_away: BTreeMap<u64, u64>,
-}
-
-impl State {
-    /// An account has more requests than get in.
-    fn note_turned_away(&mut self, account_id: u64, now_ms: u64) {
-        if self.turned_away.len() >= TURNED_AWAY_MAX {
-            let since_ms = now_ms.saturating_sub(PRESSING_MS);
-            self.turned_away.retain(|_, at_ms| *at_ms >= since_ms);
-        }
-        self.turned_away.insert(account_id, now_ms);
-    }
-
-    fn is_pressing(&self, account_id: u64, now_ms: u64) -> bool {
-        let last = self.turned_away.get(&account_id);
-        last.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < PRESSING_MS)
-    }
+    turned_away: TurnedAway,
 }
 
 struct Waiter {
     engines: Vec<Arc<Engine>>,
     seed: u64,
     place: oneshot::Sender<Place>,
-}
-
-/// A place that is on its way to who waited for it.
-type Given = (u64, Option<oneshot::Sender<Place>>, Place);
-
-/// What is known of an engine for one round of giving.
-struct Seen {
-    slot: usize,
-    in_flight: u64,
-    is_full: bool,
-    elsewhere: Option<(u64, usize)>,
 }
 
 impl Gate {
@@ -181,7 +150,7 @@ impl Gate {
             Entered::Placed(given.swap_remove(at).2)
         } else if let Some(retry_after_ms) = refused {
             drop(state.line.remove(account_id, id));
-            state.note_turned_away(account_id, clock::monotonic_ms());
+            state.turned_away.note(account_id, clock::monotonic_ms());
             self.tell(&mut state);
             Entered::Full { retry_after_ms }
         } else {
@@ -270,121 +239,8 @@ impl Gate {
             held_ns: held.max().copied().unwrap_or(0),
         };
         let served = |account_id| self.segment.served(account_id);
-        let pressing = |account_id| state.is_pressing(account_id, now_ms);
+        let pressing = |account_id| state.turned_away.is_pressing(account_id, now_ms);
         state.line.turns_before(newcomer, served, pressing)
-    }
-
-    /// Gives free places to those whose turn it is, while there are any.
-    fn give(self: &Arc<Self>, state: &mut State) -> Vec<Given> {
-        let mut given = Vec::new();
-        if state.line.is_empty() {
-            return given;
-        }
-        let now_ms = clock::monotonic_ms();
-        let mut seen: Vec<Seen> = Vec::new();
-        while let Some(next) = self.next(&state.line, &mut seen, now_ms) {
-            if let Some(place) = self.take(state, next, &mut seen, now_ms) {
-                let waiter = state.line.remove(next.account_id, next.id);
-                given.push((next.id, waiter.map(|waiter| waiter.place), place));
-            }
-        }
-        self.tell(state);
-        given
-    }
-
-    fn next(&self, line: &Line<Waiter>, seen: &mut Vec<Seen>, now_ms: u64) -> Option<Next> {
-        line.next(
-            |account_id| self.segment.served(account_id),
-            |served, waiter| {
-                let mut engines = waiter.engines.iter();
-                engines.any(|engine| self.may_take(engine, served, seen, now_ms))
-            },
-        )
-    }
-
-    fn may_take(&self, engine: &Engine, served: u64, seen: &mut Vec<Seen>, now_ms: u64) -> bool {
-        if engine.places() == 0 {
-            return true;
-        }
-        let slot = engine.slot();
-        let at = seen
-            .iter()
-            .position(|each| each.slot == slot)
-            .unwrap_or_else(|| {
-                let in_flight = self.segment.engine_in_flight(slot);
-                seen.push(Seen {
-                    slot,
-                    in_flight,
-                    is_full: in_flight >= engine.places(),
-                    elsewhere: self.segment.least_elsewhere(self.worker, slot, now_ms),
-                });
-                seen.len() - 1
-            });
-        let known = &seen[at];
-        !known.is_full && is_first((served, self.worker), known.elsewhere)
-    }
-
-    /// Takes a place for whoever is next, of the least busy engine that has one.
-    fn take(
-        self: &Arc<Self>,
-        state: &State,
-        next: Next,
-        seen: &mut Vec<Seen>,
-        now_ms: u64,
-    ) -> Option<Place> {
-        let waiter = state.line.get(next)?;
-        let free = waiter.engines.iter();
-        let free: Vec<_> = free
-            .filter(|engine| self.may_take(engine, next.served, seen, now_ms))
-            .map(|engine| self.candidate(engine, now_ms))
-            .collect();
-        // The first one is who should have it, by the pool's policy.
-        let first = waiter.engines.first()?.slot();
-        let slot = if free.iter().any(|each| each.engine == first) {
-            first
-        } else {
-            pick(&free, waiter.seed)?
-        };
-        let engine = waiter.engines.iter().find(|engine| engine.slot() == slot)?;
-        let places = engine.places();
-        if places == 0 {
-            self.segment.engine_in_flight_add(self.worker, slot, 1);
-        } else {
-            let known = seen.iter_mut().find(|each| each.slot == slot)?;
-            if !self.segment.take_place(self.worker, slot, places) {
-                known.is_full = true;
-                return None;
-            }
-            known.in_flight += 1;
-            known.is_full = known.in_flight >= places;
-        }
-        let others = state.line.has_others(next.account_id)
-            || seen
-                .iter()
-                .any(|each| each.slot == slot && each.elsewhere.is_some());
-        let counted = (others && places > 0).then(|| self.count(state, next, slot));
-        Some(self.place(engine, counted))
-    }
-
-    /// Counts a place at what it will probably be held for.
-    fn count(&self, state: &State, next: Next, slot: usize) -> Counted {
-        self.segment.raise_floor(slot, next.served);
-        let estimate = share(state.held_ns[slot], next.weight);
-        self.segment
-            .add_served(next.account_id, estimate.cast_signed());
-        Counted {
-            account_id: next.account_id,
-            weight: next.weight,
-            estimate,
-        }
-    }
-
-    fn candidate(&self, engine: &Engine, now_ms: u64) -> Candidate {
-        Candidate {
-            engine: engine.slot(),
-            in_flight: self.segment.engine_in_flight(engine.slot()),
-            is_suspect: self.segment.engine_standing(engine.slot(), now_ms) == Standing::Out,
-        }
     }
 
     fn place(self: &Arc<Self>, engine: &Arc<Engine>, counted: Option<Counted>) -> Place {
@@ -438,7 +294,7 @@ impl Gate {
     /// A request waited in vain.
     fn note_late(&self, account_id: u64) {
         let now_ms = clock::monotonic_ms();
-        self.lock().note_turned_away(account_id, now_ms);
+        self.lock().turned_away.note(account_id, now_ms);
     }
 
     fn give_back(self: &Arc<Self>, place: &Place) {
@@ -465,14 +321,5 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Without the gate's lock: whoever has left meanwhile gives the place back at once.
-fn hand_over(given: Vec<Given>) {
-    for (_, sender, place) in given {
-        if let Some(sender) = sender {
-            drop(sender.send(place));
-        }
     }
 }
