@@ -15,10 +15,10 @@
 
 use super::array_rules::Runs;
 use super::emission::Emission;
+use super::escapes::special;
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::special;
 
 /// Characters of the longest token that is offered: one in a thousand is longer.
 const LONGEST: u32 = 16;

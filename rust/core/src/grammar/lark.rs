@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
+use super::escapes::quoted;
 use super::rule_text::{ALONE, CLOSED};
-use super::string_rules::quoted;
 use super::text_tokens::{Token, tokens};
 
 /// The grammar as Lark; its start rule is `start`. Cost: O(text).

@@ -9,10 +9,10 @@
 use super::automaton::Automaton;
 use super::charset::CharSet;
 use super::emission::Emission;
+use super::escapes::{escapes_of, special};
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::{escapes_of, special};
 
 /// How far tokens may reach, and what trying a vocabulary so far costs, in sixteenths.
 const REACHES: [(usize, u32); 4] = [(16, 16), (8, 11), (4, 4), (2, 1)];

@@ -11,10 +11,11 @@ use std::rc::Rc;
 
 use super::charset::{CharSet, char_of, code_of};
 use super::emission::Emission;
+use super::escapes::quoted;
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::{Ending, quoted};
+use super::string_rules::Ending;
 use super::suffixes::{State, Suffixes};
 
 /// The mark before the start of each word; no character has this code.

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use super::charset::CharSet;
+use super::escapes::quoted;
 use super::hash::Map;
 use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
 use super::rule_text::{self, Writer};
-use super::string_rules::quoted;
 
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;

@@ -1,0 +1,174 @@
+//! The names of an object: which are declared and in what order, how open ones fall into kinds.
+
+use std::rc::Rc;
+
+use super::emission::Emission;
+use super::form::{ANY, ExprId, NOTHING, ObjectShape};
+use super::hash::Set;
+use super::partition::Side;
+use super::refusal::{Refusal, Result};
+use super::texts::{self, TextsId};
+
+/// Names that only other branches declare; of more than these none keeps a place of its own.
+const FOREIGN_MAX: usize = 12;
+/// Names of all branches together up to which that is worth its rules.
+const ALIGNED_MAX: usize = 48;
+/// The same of a whole grammar.
+const FOREIGN_TOTAL: usize = 500;
+/// Existence demands that are told apart.
+const DEMANDS_MAX: usize = 16;
+/// Kinds of open names.
+const KINDS_MAX: usize = 24;
+
+/// A declared name that may be written.
+pub(super) struct Member {
+    pub name: Rc<str>,
+    pub value: ExprId,
+    pub required: bool,
+}
+
+/// Open names that are treated alike.
+pub(super) struct Kind {
+    pub names: TextsId,
+    pub value: ExprId,
+}
+
+/// What there is to write.
+pub(super) struct Plan {
+    pub members: Vec<Member>,
+    pub kinds: Vec<Kind>,
+    pub exists: Vec<(TextsId, ExprId)>,
+    pub min: u32,
+    pub max: Option<u32>,
+}
+
+impl Plan {
+    /// The names of one shape.
+    ///
+    /// # Errors
+    /// More than can be told apart, or a bound.
+    pub fn of(emission: &mut Emission, shape: &ObjectShape) -> Result<Self> {
+        let foreign = if emission.foreign_names < FOREIGN_TOTAL {
+            FOREIGN_MAX
+        } else {
+            0
+        };
+        let names = ordered_names(shape, foreign);
+        let mut members = Vec::with_capacity(names.len());
+        for name in &names {
+            let value = if let Some(value) = shape.property(name) {
+                value
+            } else {
+                emission.foreign_names += 1;
+                ruled(emission, shape, name)
+            };
+            if value != NOTHING {
+                let required = shape.requires(name);
+                members.push(Member {
+                    name: Rc::clone(name),
+                    value,
+                    required,
+                });
+            }
+        }
+        if shape.exists.len() > DEMANDS_MAX {
+            return Err(Refusal::too_large("existence_demands_max", DEMANDS_MAX));
+        }
+        let mut plan = Self {
+            members,
+            kinds: kinds(emission, shape, names)?,
+            exists: shape.exists.clone(),
+            min: shape.min,
+            max: shape.max,
+        };
+        plan.spread_kinds(emission)?;
+        Ok(plan)
+    }
+
+    /// Splits open names until enough of them surely differ for `minProperties`.
+    fn spread_kinds(&mut self, emission: &mut Emission) -> Result<()> {
+        let wanted = self.min as usize;
+        let have = self.members.len() + self.kinds.len();
+        if have >= wanted || self.kinds.is_empty() {
+            return Ok(());
+        }
+        let missing = wanted - have;
+        if missing + self.kinds.len() > KINDS_MAX {
+            return Err(Refusal::unsupported(
+                "minProperties",
+                "so many open names cannot be told apart",
+            )
+            .hint("declare the properties, or ask for fewer"));
+        }
+        let whole = self.kinds.remove(0);
+        for names in emission.parts_of(whole.names, missing + 1, Side::First)? {
+            self.kinds.push(Kind {
+                names,
+                value: whole.value,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What the rules of patterns make of a property that is not declared.
+fn ruled(emission: &mut Emission, shape: &ObjectShape, name: &str) -> ExprId {
+    let lowering = &mut *emission.lowering;
+    shape.rules.iter().fold(ANY, |value, &(names, expr)| {
+        if lowering.texts.contains(names, name) {
+            lowering.both(value, expr)
+        } else {
+            value
+        }
+    })
+}
+
+/// Declared names in their order, then those that are only demanded or ruled. What is declared
+/// beside this shape, by another branch of an `anyOf`, keeps its place in the order too.
+fn ordered_names(shape: &ObjectShape, foreign: usize) -> Vec<Rc<str>> {
+    let mut known: Set<Rc<str>> = shape
+        .properties
+        .iter()
+        .map(|one| Rc::clone(&one.0))
+        .collect();
+    known.extend(shape.required.iter().cloned());
+    if shape.order.len() <= (known.len() + foreign).min(ALIGNED_MAX) {
+        known.extend(shape.order.iter().cloned());
+    }
+    let all = shape
+        .order
+        .iter()
+        .chain(shape.properties.iter().map(|one| &one.0))
+        .chain(&shape.required);
+    all.filter(|name| known.remove(*name)).cloned().collect()
+}
+
+/// The open names, split wherever some rule treats them differently.
+fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> Result<Vec<Kind>> {
+    let lowering = &mut *emission.lowering;
+    let open = lowering.texts.all_but(names);
+    let mut kinds = vec![Kind {
+        names: open,
+        value: ANY,
+    }];
+    for &(ruled, expr) in &shape.rules {
+        let mut split = Vec::with_capacity(kinds.len() * 2);
+        let outside = lowering.texts.not(ruled);
+        for kind in kinds {
+            let value = lowering.both(kind.value, expr);
+            let apart = lowering.texts.and(kind.names, outside);
+            let inside = lowering.texts.and(kind.names, ruled);
+            for (names, value) in [(inside, value), (apart, kind.value)] {
+                if value != NOTHING && !lowering.texts.is_empty(names) {
+                    split.push(Kind { names, value });
+                }
+            }
+        }
+        kinds = split;
+        if kinds.len() > KINDS_MAX {
+            return Err(Refusal::too_large("name_kinds_max", KINDS_MAX));
+        }
+    }
+    kinds.retain(|kind| kind.names != texts::NONE);
+    Ok(kinds)
+}
