@@ -18,6 +18,7 @@ import gzip
 import json
 import multiprocessing
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,9 @@ def measured(
         try:
             row = receiver.recv()
         except EOFError:
-            row = {"out_of_time": True}
+            process.join()
+            is_late = process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL)
+            row = {"out_of_time" if is_late else "crashed": True}
         process.join()
         rows.append(row | {"id": case["id"]})
     return rows
@@ -146,6 +149,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "accepted_invalid": [sum(row["accepted_invalid"] for row in made), total["invalid"]],
         "refused_valid": [sum(row["refused_valid"] for row in made), total["valid"]],
         "out_of_time": sum("out_of_time" in row for row in rows),
+        "crashed": sum("crashed" in row for row in rows),
         **{name: quantiles(found) for name, found in times.items() if found},
         "refused": dict(sorted(refused.items(), key=lambda item: -item[1])[:20]),
     }

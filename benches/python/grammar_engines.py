@@ -126,8 +126,8 @@ class Xgrammar:
         """xgrammar's grammar. Raises: Refused."""
         try:
             return self._module.Grammar.from_json_schema(schema, strict_mode=True)
-        except Exception as error:  # of C++: it has no class of its own
-            raise Refused(type(error).__name__) from error
+        except RuntimeError as error:  # C++'s have no class of their own
+            raise Refused("refused") from error
 
     def matcher(self, made: Any) -> Matcher:
         """As `Engine`."""
