@@ -90,6 +90,12 @@ def test_a_wrong_field_is_named(operator: Tenant, path: str, body: Any, param: s
     assert (error["type"], error["param"]) == ("invalid_request", param)
 
 
+def test_a_text_of_the_wrong_form_is_told_the_right_one(operator: Tenant) -> None:
+    error = post(operator, "/adapters", GOOD | {"path": "relative"}, 400)["error"]
+    assert error["message"].startswith("`path` is not of the right form. It must be a string of")
+    assert " that matches ^/" in error["message"]
+
+
 async def test_other_houses_learn_of_it(database: Database, keeper: Keeper) -> None:
     following = asyncio.create_task(register(keeper, database).follow())
     try:

@@ -61,6 +61,8 @@ def _wrong_value(what: str, path: str, model: type) -> InvalidRequest:
         met = f" is '{value}'"
     elif got := _GOT.search(what):
         met = f" is {_JSON_NAMES.get(got['got'], got['got'])}"
+    elif " matching regex " in what:
+        met = " is not of the right form"
     else:
         met = " is out of range"
     demand = f" It must be {allowed}." if allowed else ""
@@ -147,7 +149,8 @@ def _describe_one(kind: shape.Type) -> str:
         word = "an integer" if isinstance(kind, shape.IntType) else "a number"
         return word + _range_of(kind)
     if isinstance(kind, shape.StrType):
-        return "a string" + _length_of(kind, "characters")
+        form = f" that matches {kind.pattern}" if kind.pattern else ""
+        return "a string" + _length_of(kind, "characters") + form
     if isinstance(kind, shape.ListType):
         return "an array" + _length_of(kind, "items")
     if isinstance(kind, shape.BoolType):
