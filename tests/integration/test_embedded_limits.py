@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,9 +61,7 @@ def test_a_stream_whose_client_goes_is_stopped(engine: Engine) -> None:
         assert response.status == 200
         response.readline()
         engine.wait_for("num_requests_running", 1)
-    gone = time.monotonic()
     engine.wait_for("num_requests_running", 0)
-    assert time.monotonic() - gone < 1.0  # one token, and whatever else this machine does
     assert generated(engine) - before < 1_500
     assert_nothing_is_generated(engine)
     assert engine.gauge("kv_cache_usage_perc") == 0

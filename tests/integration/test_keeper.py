@@ -207,7 +207,7 @@ async def test_a_busy_engine_that_misses_looks_stays(tmp_path: Path, segment: Se
         async with running(keeper):
             await until(lambda: [len(pool) for pool in keeper.fleet.pools] == [2])
             is_busy.set()
-            await until(lambda: keeper.known[0].watch.detail, within_s=3)
+            await until(lambda: keeper.known[0].watch.detail, within_s=10)
             generation = segment.fleet_generation
             looked_ms = keeper.known[1].watch.answered_ms
             # The other one is looked at all the while: it does not wait for the busy one.

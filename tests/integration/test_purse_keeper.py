@@ -300,11 +300,10 @@ async def test_a_slow_redis_is_not_waited_for(make_house: MakeHouse, redis: Redi
         [here] = opened(make_house, 1, url=url, settings=settings)
         proxy.delay_s = 0.02
         assert (await here.admit(1, 1))[0] == "ok"
-        proxy.delay_s = 1.0
-        began = time.monotonic()
-        with pytest.raises(PursesAway):
-            await here.admit(1, 1)
-        assert time.monotonic() - began < 2
+        proxy.delay_s = 60.0
+        async with asyncio.timeout(30):
+            with pytest.raises(PursesAway):
+                await here.admit(1, 1)
         here.cells.settle(Request(account_id=1))
         here.ledger.flush_all()  # the ledger does not wait for Redis
 

@@ -174,11 +174,11 @@ def test_an_adapter_appears_answers_and_goes(client: OpenAI, chat_vllm: str) -> 
         return [model.id for model in client.models.list()]
 
     with loaded_adapter(chat_vllm, "lora-alpha"):
-        eventually(lambda: "lora-alpha" in listed(), "the adapter is listed", within_s=3)
+        eventually(lambda: "lora-alpha" in listed(), "the adapter is listed", within_s=10)
         answer = ask(client, model="lora-alpha")
         assert answer.choices[0].message.content == "Alpha speaking: all systems are ready."
         assert answer.model == "lora-alpha"
-    eventually(lambda: "lora-alpha" not in listed(), "the adapter is gone", within_s=3)
+    eventually(lambda: "lora-alpha" not in listed(), "the adapter is gone", within_s=10)
     with pytest.raises(openai.NotFoundError) as refusal:
         ask(client, model="lora-alpha")
     assert refusal.value.code == "model_not_found"
