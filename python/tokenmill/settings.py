@@ -256,6 +256,8 @@ class GrammarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     states_max: Count = 6_000
     rules_max: Count = 60_000
     new_schemas_per_minute_max: Count = 120  # of one account, by one worker
+    # A new one is made ready on the other vLLMs of its pool, once each, by a request of one token.
+    warm_up: bool = True
 
 
 class VllmSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -29,6 +29,7 @@ class PacedEngine:
     def __init__(self, pause_s: float, port: int = 0) -> None:
         self.pause_s = pause_s
         self.begun = 0
+        self.asked: list[tuple[str, dict[str, Any]]] = []  # paths and bodies
         self.made: dict[str, int] = {}  # words of each request, by the id it was asked with
         self._lock = threading.Lock()
         engine = self
@@ -40,10 +41,11 @@ class PacedEngine:
         self._server = EngineServer(Handler, port)
         self.url = self._server.url
 
-    def note_request(self) -> None:
+    def note_request(self, path: str, body: dict[str, Any]) -> None:
         """One more generation has begun."""
         with self._lock:
             self.begun += 1
+            self.asked.append((path, body))
 
     def stop(self) -> None:
         """Nobody listens at the address afterwards."""
@@ -85,7 +87,7 @@ class _Handler(EngineHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.engine.note_request()
+        self.engine.note_request(self.path, request)
         asked = request.get("max_tokens") or request.get("max_completion_tokens")
         count = _USUAL_WORDS if asked in (None, _GATEWAY_DEFAULT) else asked
         if request.get("stream"):

@@ -23,6 +23,8 @@ from tokenmill.control.dashboard_api import DashboardParts, private_router, publ
 from tokenmill.control.documentation.endpoints import DOCUMENTATION_ROUTES
 from tokenmill.control.engine_metrics import EngineCollector
 from tokenmill.control.engine_register import HouseEngines
+from tokenmill.control.grammar_metrics import WarmUpCollector
+from tokenmill.control.grammar_warmer import GrammarWarmer
 from tokenmill.control.house_money import send_for_ever
 from tokenmill.control.joined_engines import JoinedEngines
 from tokenmill.control.keeper import Keeper
@@ -33,7 +35,9 @@ from tokenmill.control.metrics_listener import MetricsListener
 from tokenmill.control.opening import OpenHouse
 from tokenmill.control.status import StatusReader, status_route
 from tokenmill.control.usage_retention import forget_for_ever
+from tokenmill.control.warm_engines import WarmEngines
 from tokenmill.engines.endpoints import engine_routes
+from tokenmill.grammar.endpoints import warm_route
 from tokenmill.keys.endpoints import key_routes
 from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.visitors import VisitorFinder
@@ -52,13 +56,14 @@ logger = logging.getLogger("tokenmill.control")
 
 
 class Registers(Struct, frozen=True):
-    """Who knows engines, keys and adapters."""
+    """Who knows engines, keys and adapters, and who works on engines."""
 
     engines: HouseEngines
     keys: KeyRegistry
     joined: JoinedEngines
     adapters: HouseAdapters
     loader: AdapterKeeper
+    warmer: GrammarWarmer
 
 
 async def serve_control(
@@ -76,10 +81,12 @@ async def serve_control(
         house.database, keys, partial(publish_account, house, keys), house.last_change
     )
     adapters, loader = make_adapters(settings, keeper, segment, house)
-    registers = Registers(engines, keys, joined, adapters, loader)
+    warmer = GrammarWarmer(WarmEngines(keeper, segment), settings.grammar)
+    registers = Registers(engines, keys, joined, adapters, loader, warmer)
     app = make_app(start, keeper, segment, house, registers)
     registry = make_registry(start, keeper, segment, engines)
     registry.register(LedgerCollector(house.money.ledger))
+    registry.register(WarmUpCollector(warmer))
     if house.money.purses is not None:
         registry.register(PurseCollector(house.money.purses))
     houses = follow_other_houses(settings, segment, keeper)
@@ -110,6 +117,7 @@ async def serve_control(
     finally:
         for task in going_on:
             task.cancel()
+        await warmer.close()
         if houses is not None:
             await asyncio.to_thread(houses.stop, settings.redis.answer_ms / 1000)
         await metrics.close()
@@ -155,6 +163,7 @@ def make_app(
         key_routes(keys),
         *engine_routes(engines),
         load_route(registers.loader),
+        warm_route(registers.warmer),
         status_route(status),
         private_router(parts),
         verification_route(house.database, house.money.check_wallets),

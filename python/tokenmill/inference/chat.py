@@ -57,19 +57,20 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = await answered_route(serving, asked, key, "generate")
-    blame, calls = _BLAME, None
+    blame, calls, constraint = _BLAME, None, None
     if request.tools or request.structured_outputs or request.response_format:
         blame = Blame("messages", _schema_field(request))  # before it becomes a grammar
         structurer = Structurer(exchange, serving, route, key.account_id)
         parses = serving.fleet_index().parses_tools(route)
         calls = await structure_chat(structurer, request, engine_parses=parses)
+        constraint = structurer.constraint(request)
     session = serving.session(exchange, route, request.user)
     shaped = serving.isolated(shape_chat(request, terms_of(route)), route, key.account_id)
     demand = _demand(request, key, route, len(body))
     order = Order(route, _TARGET, shaped, blame, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
     order.session = session
-    order.calls = calls
+    order.calls, order.constraint = calls, constraint
     exchange.routed_ns = monotonic_ns()
     return order
 

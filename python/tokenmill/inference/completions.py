@@ -58,13 +58,15 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
     route = await answered_route(serving, asked, key, "generate")
-    await Structurer(exchange, serving, route, key.account_id).enforce_content(request)
+    structurer = Structurer(exchange, serving, route, key.account_id)
+    await structurer.enforce_content(request)
+    constraint = structurer.constraint(request)
     session = serving.session(exchange, route, request.user)
     shaped = serving.isolated(shape_completion(request, terms_of(route)), route, key.account_id)
     demand = _demand(request, key, route, len(body))
     order = Order(route, _TARGET, shaped, _BLAME, demand)
     order.asked_model, order.is_stream, order.usage = asked, is_stream, usage
-    order.session = session
+    order.session, order.constraint = session, constraint
     exchange.routed_ns = monotonic_ns()
     return order
 

@@ -19,12 +19,11 @@ from tokenmill import grammar
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import RateLimited, ServiceUnavailable
 from tokenmill.grammar import CompiledSchema, GrammarOptions, SchemaRefusal
+from tokenmill.grammar.rules import NewSchemaRate
 from tokenmill.inference.kept import Kept
 from tokenmill.protocol.schemas import SentSchema, check_schemas
 from tokenmill.settings import BodyBounds, GrammarSettings
 
-_MINUTE_NS = 60_000_000_000
-_ACCOUNTS_MAX = 4_096
 _ENTRY_BYTES = 256
 """What a kept grammar costs beside its texts, roughly."""
 _OVERLOAD_MS = 1_000
@@ -62,26 +61,6 @@ class NoGrammar(Struct, frozen=True, kw_only=True):
         return f"{where}{keyword}: {self.reason.rstrip('.')}.{hint}"
 
 
-class NewSchemaRate:
-    """How often an account may bring a schema that nobody has compiled yet: a minute's worth at
-    once, and more as time passes. Pure: the time is an argument."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._interval_ns = _MINUTE_NS // per_minute
-        self._full_ns: dict[int, int] = {}  # when an account's bucket will be full again
-
-    def take(self, account_id: int, now_ns: int) -> int:
-        """0 if there is room for one more, else the nanoseconds until there is."""
-        full_ns = max(self._full_ns.get(account_id, 0), now_ns)
-        wait_ns = full_ns + self._interval_ns - _MINUTE_NS - now_ns
-        if wait_ns > 0:
-            return wait_ns
-        if len(self._full_ns) >= _ACCOUNTS_MAX:
-            self._full_ns = {key: value for key, value in self._full_ns.items() if value > now_ns}
-        self._full_ns[account_id] = full_ns + self._interval_ns
-        return 0
-
-
 class Grammars:
     """The grammars of one worker. Used on its event loop only."""
 
@@ -116,6 +95,11 @@ class Grammars:
             await self._away(lambda: check_schemas(fresh, self._bounds))
         for each in fresh:
             self._checked.keep(each.data, True)
+
+    def is_known(self, schema: bytes, shape: Shape) -> bool:
+        """Whether somebody asked for that grammar before."""
+        key = (shape, schema)
+        return key in self._pending or self._kept.find(key) is not None
 
     async def find(self, schema: bytes, account_id: int, shape: Shape) -> str | NoGrammar:
         """The grammar of `schema` in EBNF, or why it has none.

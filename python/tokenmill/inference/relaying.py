@@ -4,6 +4,8 @@ Whatever frames are ready leave as one body part. Until the answer's head is the
 status; afterwards it is the stream's last event, and no `[DONE]` follows.
 """
 
+from typing import TYPE_CHECKING
+
 from tokenmill._native import End, EndReason, Head, Relay, UsageShape, Whole
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import ModelLoading, UpstreamError
@@ -19,6 +21,9 @@ from tokenmill.models.lookup import RETRY_MS
 from tokenmill.protocol.errors import sse_event
 from tokenmill.protocol.generation import StreamOptions
 
+if TYPE_CHECKING:
+    from tokenmill.grammar.views import Constraint
+
 _SSE_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 _ANSWERS = (Head, Whole)
 _COST = b"x-tokenmill-cost-nanos"
@@ -33,6 +38,7 @@ class Order:
         "blame",
         "body",
         "calls",
+        "constraint",
         "demand",
         "is_stream",
         "route",
@@ -51,6 +57,7 @@ class Order:
         self.blame = blame
         self.asked_model: str | None = None
         self.calls: tuple[list[str], int] | None = None  # tools read out of the text, and how many
+        self.constraint: Constraint | None = None  # that no engine may have seen before
         self.is_stream = False
         self.session: str | None = None  # names it, where engines are chosen by that
         self.usage = UsageShape.NONE
@@ -79,6 +86,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         span.routed(order.route.id, order.asked_model, is_stream=order.is_stream)
     if order.route.is_loadable:
         running = await start_paid(exchange, serving, order)
+        serving.warm_ups.offer(serving, order, running)
         failed = await _relay_once(exchange, serving, order, running)
         if failed is None:
             return
@@ -86,6 +94,7 @@ async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
         await serving.loads.load(order.route, serving.control_pool, failed)
         serving.fleet_index()  # which says now who holds it
     running = await start_paid(exchange, serving, order)
+    serving.warm_ups.offer(serving, order, running)
     order.drop_question()  # nothing is tried again
     await _relay_once(exchange, serving, order, running)
 

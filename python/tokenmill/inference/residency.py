@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tokenmill._native import End, EndReason, Forwarder, Head, KeyEntry, Whole
+from tokenmill._native import End, EndReason, Forwarder, KeyEntry, Whole
 from tokenmill.adapters.views import LoadWish
 from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading, ServiceUnavailable
 from tokenmill.inference.client_watch import Event
+from tokenmill.inference.control_asking import Told, ask_control
 from tokenmill.models.fleet import Route
 from tokenmill.models.lookup import RETRY_MS
 from tokenmill.protocol.errors import ErrorEnvelope
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tokenmill.inference.serving import Serving
 
 _TARGET = "/control/adapters/load"
-_HEADERS = [(b"content-type", b"application/json")]
-_ANSWER_BYTES_MAX = 64 * 1024
 _GONE = (
     EndReason.NO_ENGINE,
     EndReason.REFUSED,
@@ -63,25 +62,11 @@ class AdapterLoads:
 
     async def _ask(self, wish: LoadWish, control_pool: int) -> None:
         body = msgspec.json.encode(wish)
-        relay = self._forwarder.start_plain(control_pool, "POST", _TARGET, _HEADERS, body)
-        status, headers, answer = 0, {}, b""
-        try:
-            while True:
-                event = relay.take()
-                if event is None:
-                    await relay
-                elif isinstance(event, Head):
-                    status, headers = event.status, dict(event.headers)
-                elif isinstance(event, bytes):
-                    answer = (answer + event)[:_ANSWER_BYTES_MAX]
-                else:
-                    break
-        finally:
-            relay.close()
-        if not status or not isinstance(event, End) or event.reason != EndReason.COMPLETE:
+        told = await ask_control(self._forwarder, control_pool, _TARGET, body)
+        if told is None:
             raise ModelLoading("The adapter cannot be loaded right now.", retry_after_ms=RETRY_MS)
-        if status != 200:
-            raise _error_of(status, headers, answer)
+        if told.status != 200:
+            raise _error_of(told)
 
 
 async def answered_route(serving: "Serving", asked: str | None, key: KeyEntry, task: Task) -> Route:
@@ -104,19 +89,19 @@ def is_astray(event: Event) -> bool:
     return isinstance(event, End) and event.reason in _GONE and not event.sent_tokens
 
 
-def _error_of(status: int, headers: dict[bytes, bytes], body: bytes) -> ApiError:
+def _error_of(told: Told) -> ApiError:
     """Control's refusal, as it is told to the client."""
     try:
-        detail = msgspec.json.decode(body, type=ErrorEnvelope).error
+        detail = msgspec.json.decode(told.body, type=ErrorEnvelope).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ServiceUnavailable(retry_after_ms=RETRY_MS)
-    after = headers.get(b"retry-after-ms", b"")
+    after = told.headers.get(b"retry-after-ms", b"")
     error = ApiError(
         detail.message,
         param=detail.param,
         code=detail.code,
         retry_after_ms=int(after) if after.isdigit() else None,
-        should_retry=False if headers.get(b"x-should-retry") == b"false" else None,
+        should_retry=False if told.headers.get(b"x-should-retry") == b"false" else None,
     )
-    error.status, error.type = status, detail.type
+    error.status, error.type = told.status, detail.type
     return error

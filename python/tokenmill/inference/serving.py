@@ -19,6 +19,7 @@ from tokenmill.inference.deadlines import Deadlines
 from tokenmill.inference.exchange import Exchange, Receive
 from tokenmill.inference.grammars import Grammars
 from tokenmill.inference.residency import AdapterLoads
+from tokenmill.inference.warm_ups import WarmUps
 from tokenmill.keys.model_lists import ModelLists
 from tokenmill.keys.rules import SOME_MODELS
 from tokenmill.models.fleet import Fleet, Route, decode_fleet, fleet_path
@@ -82,6 +83,7 @@ class Serving:
         self._reader_stall_s = settings.forward.reader_stall_ms / 1000
         self._set_fleet(Fleet())
         self.loads = AdapterLoads(forwarder)
+        self.warm_ups = WarmUps()
         self.is_attached = False
 
     def attach(self) -> None:

@@ -12,6 +12,7 @@ from msgspec import Raw
 from tokenmill._native import choice_text, lark_text
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import InvalidRequest
+from tokenmill.grammar.views import Constraint
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.extras import (
     REGEX_TEXT_BYTES_MAX,
@@ -69,6 +70,7 @@ class Structurer:
         self._exchange = exchange
         self._grammars = serving.grammars
         self._account_id = account_id
+        self._is_new = False  # whether a schema was, of those that were found
 
     @property
     def takes_grammars(self) -> bool:
@@ -134,9 +136,21 @@ class Structurer:
         """The grammar of a schema, with the time it took on the exchange's clock."""
         began_ns = monotonic_ns()
         shape = Shape(closed=closed, deterministic=self.kind == "embedded")
+        self._is_new = self._is_new or not self._grammars.is_known(schema, shape)
         made = await self._grammars.find(schema, self._account_id, shape)
         self._exchange.grammar_ns += monotonic_ns() - began_ns
         return made
+
+    def constraint(self, request: Request) -> Constraint | None:
+        """What a vLLM compiles for the request, if that is new."""
+        wanted = request.structured_outputs
+        if wanted is None or not self._is_new or self.kind != "vllm":
+            return None
+        if wanted.grammar is not None:
+            return Constraint("grammar", wanted.grammar)
+        if wanted.structural_tag is not None:
+            return Constraint("structural_tag", wanted.structural_tag)
+        return None if wanted.regex is None else Constraint("regex", wanted.regex)
 
     def tell(self, how: bytes | NoGrammar) -> None:
         """Says in the answer's header how a schema is kept to."""

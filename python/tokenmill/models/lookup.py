@@ -89,6 +89,11 @@ class FleetIndex:
         pool = self.fleet.pools[route.pool]
         return not any(slot in self._parserless for slot in pool)
 
+    def engine_count(self, route: Route) -> int:
+        """How many engines a route has, which may be of an earlier fleet."""
+        pool = self.pool_now(route)
+        return 0 if pool == NO_POOL else len(self.fleet.pools[pool])
+
     def has_engines(self, route: Route) -> bool:
         """Whether some engine can be asked; of an adapter, one that holds it."""
         return bool(self.fleet.pools[route.pool])

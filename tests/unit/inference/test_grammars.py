@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from tokenmill.errors import InvalidRequest, RateLimited, ServiceUnavailable
-from tokenmill.inference.grammars import Grammars, NewSchemaRate, NoGrammar, Shape
+from tokenmill.grammar.rules import NewSchemaRate
+from tokenmill.inference.grammars import Grammars, NoGrammar, Shape
 from tokenmill.protocol.schemas import SentSchema
 from tokenmill.settings import BodyBounds, GrammarSettings
 
