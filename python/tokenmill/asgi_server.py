@@ -11,9 +11,8 @@ import asyncio
 import logging
 import os
 import resource
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import uvloop
@@ -26,6 +25,7 @@ from msgspec import Struct
 
 from tokenmill.asgi_requests import Arrivals, AsgiApp, Message, Receive, Send
 from tokenmill.listening import BACKLOG
+from tokenmill.stop_signal import StopSignal
 
 __all__ = ["AsgiApp", "AsgiServer", "Message", "Receive", "Send"]
 
@@ -142,45 +142,18 @@ class AsgiServer:
         self._server.end()
 
 
-class StopSignal:
-    """Why and when to leave: SIGTERM, SIGINT or the end of the life pipe; twice means at once."""
-
-    def __init__(self, life_fd: int | None = None) -> None:
-        self.wanted = asyncio.Event()
-        self.urgent = asyncio.Event()
-        self.is_orphaned = False
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._note)
-        if life_fd is not None:
-            loop.add_reader(life_fd, self._note_orphaned, life_fd)
-
-    def _note(self) -> None:
-        if self.wanted.is_set():
-            self.urgent.set()
-        self.wanted.set()
-
-    def _note_orphaned(self, life_fd: int) -> None:
-        asyncio.get_running_loop().remove_reader(life_fd)
-        self.is_orphaned = True
-        self.wanted.set()
-
-
 async def serve(
     app: AsgiApp,
     *,
     listen_fd: int,
-    life_fd: int | None = None,
-    on_stop: Callable[[], Awaitable[None]] | None = None,
+    stop: StopSignal,
     bounds: ServerBounds | None = None,
 ) -> bool:
-    """Serves `app` until SIGTERM, SIGINT or the end of the life pipe; whether all ended by itself.
+    """Serves `app` until it is told to stop; whether all ended by itself.
 
-    Then: `on_stop` (still serving), no new connections, running answers end, at most
-    `bounds.end_s`. A second signal cuts what is left. The caller ends the process after False:
-    connections may still be open.
+    Then: no new connections, running answers end, at most `bounds.end_s`. A second signal cuts what
+    is left. The caller ends the process after False: connections may still be open.
     """
-    stop = StopSignal(life_fd)
     server = AsgiServer(app, listen_fd, bounds)
     running = asyncio.create_task(server.run())
     wanted = asyncio.create_task(stop.wanted.wait())
@@ -189,8 +162,6 @@ async def serve(
         wanted.cancel()
         await running
         return True
-    if on_stop is not None:
-        await on_stop()
     server.stop()
     return await ended(running, stop, server.bounds.end_s)
 

@@ -154,6 +154,23 @@ def test_a_model_that_is_not_there_ends_the_start_with_the_reason(folder: Path) 
     assert str(folder / "nothing") in refused.stderr
 
 
+@pytest.mark.parametrize("after_s", [0.2, 0.5, 0.8, 1.1, 1.4])
+def test_told_to_leave_while_it_starts_it_leaves_soon(folder: Path, after_s: float) -> None:
+    command = house_command("serve", "--port", "0", "--state", str(folder / "state"))
+    with subprocess.Popen(
+        [*command, "--drain-seconds", "300"],
+        env=house_environment(),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as house:
+        try:
+            time.sleep(after_s)
+            house.send_signal(signal.SIGTERM)
+            assert house.wait(timeout=30) in (0, -signal.SIGTERM)
+        finally:
+            house.kill()
+
+
 def test_a_strange_home_does_not_matter_when_the_state_folder_is_named(folder: Path) -> None:
     environment = {"HOME": "relative-and-wrong", "TOKENMILL_STATE": str(folder / "state")}
     options: dict[str, Any] = {"environment": environment, "command": "serve"}

@@ -17,10 +17,10 @@ from tokenmill.asgi_server import (
     Receive,
     Send,
     ServerBounds,
-    StopSignal,
     ended,
     run_loop,
 )
+from tokenmill.stop_signal import StopSignal
 
 
 class SampleApp:

@@ -8,16 +8,15 @@ import asyncio
 import importlib
 import logging
 import os
-import signal
 import sys
+from collections.abc import Coroutine
 from functools import partial
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 
 from tokenmill._native import Segment
-from tokenmill.child import ChildStart, read_start, run_child
+from tokenmill.child import ChildStart, leave, read_start, run_child
 from tokenmill.control.engine_entries import take_entries
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.engines.errors import KubernetesUnknown
@@ -27,9 +26,14 @@ from tokenmill.errors import ApiError
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import read_fleet
 from tokenmill.settings import KubernetesSettings
+from tokenmill.stop_signal import StopSignal
 
 if TYPE_CHECKING:  # imports SQLAlchemy
+    from tokenmill.control.joined_engines import JoinedEngines
     from tokenmill.control.kubernetes_engines import KubernetesEngines, SliceFollower
+    from tokenmill.control.opening import OpenHouse
+
+T = TypeVar("T")
 
 FIRST_FLEET_S_MAX = 1.0
 """How long the web framework waits for the first fleet, which is worth more to clients."""
@@ -45,7 +49,6 @@ logger = logging.getLogger("tokenmill.control")
 def main() -> bool:
     """Serves until told to stop; whether all ended by itself."""
     start = read_start(sys.argv[1:], "control")
-    signal.signal(signal.SIGTERM, _leave)  # until the server has a better way
     try:
         return uvloop.run(run_control(start))
     except ApiError as error:
@@ -53,18 +56,15 @@ def main() -> bool:
         raise SystemExit(1) from error
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
 async def run_control(start: ChildStart) -> bool:
     """Keeps the fleet and serves the control plane. Raises: ApiError, if the database cannot be
     used or holds too many keys."""
+    stop = StopSignal(start.life_fd)
     segment = Segment.attach(start.child.segment)
     keeper = make_keeper(start, segment)
     beating = asyncio.create_task(_beat(segment))
     keeping = asyncio.create_task(keeper.run())
-    serving = asyncio.create_task(_open_and_serve(start, keeper, segment))
+    serving = asyncio.create_task(_open_and_serve(start, keeper, segment, stop))
     done, _ = await asyncio.wait({keeping, serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()  # the keeper never ends but by an error
@@ -110,7 +110,36 @@ def last_fleet(start: ChildStart, segment: Segment) -> Fleet:
     return fleet if is_in_force else Fleet()
 
 
-async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -> bool:
+async def _open_and_serve(
+    start: ChildStart, keeper: Keeper, segment: Segment, stop: StopSignal
+) -> bool:
+    house, joined, follower = await _unless_told(_open(start, keeper, segment), stop)
+    from tokenmill.control.serving import serve_control
+
+    try:
+        return await serve_control(start, keeper, segment, house, joined, stop=stop)
+    finally:
+        if follower is not None:
+            follower.stop()
+        await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
+        house.database.close()
+
+
+async def _unless_told(opening: Coroutine[None, None, T], stop: StopSignal) -> T:
+    """What `opening` gives. Told to stop before that, this process ends at once: nothing is served
+    yet, and what is half done is as after a kill."""
+    opened = asyncio.create_task(opening)
+    told = asyncio.create_task(stop.wanted.wait())
+    await asyncio.wait({opened, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not opened.done():
+        leave(0)
+    return await opened
+
+
+async def _open(
+    start: ChildStart, keeper: Keeper, segment: Segment
+) -> "tuple[OpenHouse, JoinedEngines, SliceFollower | None]":
     from tokenmill.control.opening import open_house
 
     cluster, follower = find_cluster(start.child.settings.kubernetes, keeper)
@@ -132,15 +161,7 @@ async def _open_and_serve(start: ChildStart, keeper: Keeper, segment: Segment) -
         logger.info("no fleet yet: an engine is still loading")
     # In a thread: the looks at engines that are still on their way up go on meanwhile.
     await asyncio.to_thread(importlib.import_module, "tokenmill.control.serving")
-    from tokenmill.control.serving import serve_control
-
-    try:
-        return await serve_control(start, keeper, segment, house, joined)
-    finally:
-        if follower is not None:
-            follower.stop()
-        await asyncio.to_thread(house.money.stop, LAST_FLUSH_S_MAX)
-        house.database.close()
+    return house, joined, follower
 
 
 def find_cluster(

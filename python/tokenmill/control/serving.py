@@ -43,6 +43,7 @@ from tokenmill.keys.registry import KeyRegistry
 from tokenmill.keys.visitors import VisitorFinder
 from tokenmill.models.numbers import model_number
 from tokenmill.settings import Settings
+from tokenmill.stop_signal import StopSignal
 from tokenmill.usage.reports import UsageReader
 from tokenmill.usage.requests import RequestReader
 
@@ -72,6 +73,8 @@ async def serve_control(
     segment: Segment,
     house: OpenHouse,
     joined: JoinedEngines,
+    *,
+    stop: StopSignal,
 ) -> bool:
     """Serves until told to stop; whether all ended by itself."""
     settings = start.child.settings
@@ -111,7 +114,7 @@ async def serve_control(
         return await serve(
             app,
             listen_fd=start.listen_fd,
-            life_fd=start.life_fd,
+            stop=stop,
             bounds=ServerBounds(header_read_ms=settings.http.header_read_ms, end_s=END_S),
         )
     finally:

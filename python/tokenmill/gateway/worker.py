@@ -19,11 +19,12 @@ import logging
 import sys
 
 from tokenmill._native import Forwarder, ForwardLimits, Segment, WorkerState
-from tokenmill.asgi_server import AsgiServer, ServerBounds, StopSignal, ended, run_loop
+from tokenmill.asgi_server import AsgiServer, ServerBounds, ended, run_loop
 from tokenmill.child import ChildSettings, ChildStart, read_start, run_child
 from tokenmill.clock import monotonic_ms
 from tokenmill.gateway.app import build_app
 from tokenmill.settings import Settings
+from tokenmill.stop_signal import StopSignal
 
 BEAT_S = 1.0
 LAME_S = 2.0

@@ -18,6 +18,7 @@ from msgspec import Struct
 from tokenmill.child import read_start, run_child
 from tokenmill.logs import configure_logging
 from tokenmill.settings import EmbeddedSettings
+from tokenmill.stop_signal import StopSignal
 
 if TYPE_CHECKING:
     from tokenmill.engines.embedded.service import Service
@@ -102,6 +103,7 @@ async def serve_engine(start: Start) -> bool:
     from tokenmill.engines.embedded.server import EngineApp
     from tokenmill.engines.embedded.service import Service
 
+    stop = StopSignal(start.life_fd)
     embedded = start.embedded
     embedder = Embedder(embedded.threads)
     service = Service(Sequences(embedded.sequences_max, embedded.waiting_max), embedder)
@@ -113,9 +115,7 @@ async def serve_engine(start: Start) -> bool:
 
     threading.Thread(target=load, name="load", daemon=True).start()
     bounds = ServerBounds(end_s=start.end_s)
-    return await serve(
-        EngineApp(service), listen_fd=start.listen_fd, life_fd=start.life_fd, bounds=bounds
-    )
+    return await serve(EngineApp(service), listen_fd=start.listen_fd, stop=stop, bounds=bounds)
 
 
 def load_into(service: "Service", start: Start) -> None:
