@@ -328,18 +328,25 @@ fn with_objects(shape: ObjectShape) -> Form {
 }
 
 /// Lets all branches write names in one order; a branch that declares them in another keeps its
-/// own, with the names of the others in between.
+/// own, with the names of the others in between. Beside that, each may write them in the order in
+/// which the branches declare them one after the other.
 fn align(forms: &mut [Form]) {
     let mut order: Vec<Rc<str>> = Vec::new();
     let mut lists: Vec<&Rc<[Rc<str>]>> = Vec::new();
+    let mut met: Vec<&Rc<[Rc<str>]>> = Vec::new();
     for shape in forms.iter().flat_map(|form| &form.objects) {
-        if !shape.order.is_empty() && !lists.iter().any(|list| Rc::ptr_eq(list, &shape.order)) {
-            lists.push(&shape.order);
+        for (lists, list) in [(&mut lists, &shape.order), (&mut met, shape.order_met())] {
+            if !list.is_empty() && !lists.iter().any(|known| Rc::ptr_eq(known, list)) {
+                lists.push(list);
+            }
         }
     }
     if lists.len() < 2 {
         return;
     }
+    let mut known: Set<&Rc<str>> = Set::default();
+    let names = met.iter().flat_map(|list| list.iter());
+    let union_order: Rc<[Rc<str>]> = names.filter(|name| known.insert(name)).cloned().collect();
     let mut known: Set<Rc<str>> = Set::default();
     for list in lists {
         merge_order(&mut order, &mut known, list);
@@ -348,7 +355,9 @@ fn align(forms: &mut [Form]) {
     let order: Rc<[Rc<str>]> = order.into();
     for shape in forms.iter_mut().flat_map(|form| &mut form.objects) {
         let is_kept = shape.order.is_sorted_by_key(|name| places.get(name));
-        Rc::make_mut(shape).order = if is_kept {
+        let shape = Rc::make_mut(shape);
+        shape.union_order = Rc::clone(&union_order);
+        shape.order = if is_kept {
             Rc::clone(&order)
         } else {
             let (mut own, mut known) = (shape.order.to_vec(), Set::default());

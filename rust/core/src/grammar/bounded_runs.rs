@@ -177,3 +177,52 @@ fn within(stops: &[Stop], states: usize, run: u32, max: u32) -> Vec<bool> {
     }
     within
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::recogniser::{allows, drawn};
+
+    /// A few words with blanks between them, and at most two hundred characters.
+    const WORDS: &str = r#"{"type": "string", "maxLength": 200,
+        "pattern": "^[a-zé]+([ \\n]+[a-zé\"]+){0,11}$"}"#;
+
+    #[test]
+    fn texts_of_common_words_are_taken() {
+        let twelve = ["somewhat"; 12].join(" ");
+        let long = "é".repeat(32);
+        for text in ["a", "one two", &twelve, &long, "one t\"wo"] {
+            let written = serde_json::to_string(text).unwrap();
+            assert!(allows(WORDS, &written), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_match_is_not() {
+        let many = ["a"; 13].join(" ");
+        let long = "a".repeat(201);
+        let together = ["abcdefghijklmnopqrst"; 11].join(" ");
+        for text in ["", " ", "one  ", "One", &many, &long, &together] {
+            let written = serde_json::to_string(text).unwrap();
+            assert!(!allows(WORDS, &written), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_is_short_enough_and_matches() {
+        for text in drawn(WORDS, 300) {
+            let text: String = serde_json::from_str(&text).unwrap();
+            let words: Vec<&str> = text
+                .split([' ', '\n'])
+                .filter(|word| !word.is_empty())
+                .collect();
+            assert!((1..=12).contains(&words.len()), "{text:?}");
+            assert!(text.chars().count() <= 200, "{text:?}");
+            let is_letter = |one: char| one.is_ascii_lowercase() || one == 'é' || one == '"';
+            assert!(
+                words.iter().all(|word| word.chars().all(is_letter)),
+                "{text:?}"
+            );
+            assert!(!text.ends_with(char::is_whitespace), "{text:?}");
+        }
+    }
+}

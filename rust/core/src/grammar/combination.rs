@@ -46,6 +46,7 @@ impl Lowering<'_> {
             } else {
                 left.numbers.intersection(&right.numbers)?
             },
+            integers: left.integers || right.integers,
             strings: self.texts.and(left.strings, right.strings),
             arrays,
             objects,
@@ -59,6 +60,8 @@ impl Lowering<'_> {
             null: left.null || right.null,
             bools: left.bools | right.bools,
             numbers: left.numbers.union(&right.numbers),
+            integers: (left.integers || left.numbers.0.is_empty())
+                && (right.integers || right.numbers.0.is_empty()),
             strings: self.texts.or(left.strings, right.strings),
             arrays: merged(&left.arrays, &right.arrays, self.tracks_evaluation),
             objects: merged(&left.objects, &right.objects, self.tracks_evaluation),

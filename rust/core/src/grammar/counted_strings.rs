@@ -28,7 +28,6 @@ const REACHES: [u32; 4] = [LONGEST, 8, 4, 2];
 /// The rules that count characters, shared by all strings of a grammar.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    one: Option<RuleId>,
     /// By least and greatest count: so many characters and the closing mark, one by one.
     exact: Map<(u32, u32), RuleId>,
     /// The same, in one token or more.
@@ -42,7 +41,7 @@ pub(super) struct Counters {
 impl Emission<'_, '_> {
     /// `min..=max` characters and the closing mark.
     pub(super) fn counted(&mut self, min: u32, max: u32) -> Result<RuleId> {
-        let one = self.one_character()?;
+        let one = self.any_character()?;
         let more = max.saturating_sub(min);
         // By the characters that must come yet.
         let mut rules = vec![self.up_to(more)?];
@@ -72,7 +71,7 @@ impl Emission<'_, '_> {
 
     /// At most so many characters and the closing mark.
     fn up_to(&mut self, max: u32) -> Result<RuleId> {
-        let one = self.one_character()?;
+        let one = self.any_character()?;
         if max <= LONGEST {
             return self.up_to_longest(max);
         }
@@ -86,7 +85,7 @@ impl Emission<'_, '_> {
         if let Some(&known) = self.counters.offered.get(&max) {
             return Ok(known);
         }
-        let (one, close) = (self.one_character()?, self.close()?);
+        let (one, close) = (self.any_character()?, self.close()?);
         let mut all = vec![vec![Piece::Rule(close)]];
         if max > 0 {
             let less = self.up_to_longest(max - 1)?;
@@ -119,7 +118,7 @@ impl Emission<'_, '_> {
         if let Some(&known) = self.counters.exact.get(&(min, max)) {
             return Ok(known);
         }
-        let (one, close) = (self.one_character()?, self.close()?);
+        let (one, close) = (self.any_character()?, self.close()?);
         let mut all = Vec::new();
         if min == 0 {
             all.push(vec![Piece::Rule(close)]);
@@ -138,7 +137,7 @@ impl Emission<'_, '_> {
         if let Some(&known) = self.counters.runs.get(&length) {
             return Ok(known);
         }
-        let one = self.one_character()?;
+        let one = self.any_character()?;
         let rest = self.rules.add(vec![
             std::iter::repeat_n(Piece::Rule(one), length as usize - 1).collect(),
         ])?;
@@ -157,20 +156,5 @@ impl Emission<'_, '_> {
             vec![Piece::Class(special().complement()), Piece::Rule(rest)],
             vec![mark, Piece::Rule(escaped), Piece::Rule(rest)],
         ])
-    }
-
-    /// One character, and for an engine no token that has more.
-    fn one_character(&mut self) -> Result<RuleId> {
-        if let Some(rule) = self.counters.one {
-            return Ok(rule);
-        }
-        let escaped = self.escaped()?;
-        let rule = self.rules.reserve()?;
-        let plain = Piece::Class(special().complement());
-        let mark = Piece::Text("\\".into());
-        let all = vec![vec![plain], vec![mark, Piece::Rule(escaped)]];
-        self.rules.define_alone(rule, all);
-        self.counters.one = Some(rule);
-        Ok(rule)
     }
 }

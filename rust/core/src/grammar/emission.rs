@@ -14,7 +14,7 @@ use super::hash::Map;
 use super::item_kinds::TextClass;
 use super::limits::Whitespace;
 use super::lowering::Lowering;
-use super::numbers::Numbers;
+use super::numbers::Cell;
 use super::object_rules;
 use super::open_strings::OpenStrings;
 use super::refusal::Result;
@@ -37,7 +37,8 @@ pub struct Emission<'l, 'd> {
     pub(super) text_classes: Map<(TextsId, Feature), Option<Rc<[TextClass]>>>,
     pub(super) classed_names: usize,
     pub(super) foreign_names: usize,
-    pub(super) number_rules: Map<Numbers, RuleId>,
+    pub(super) reordered_names: usize,
+    pub(super) number_rules: Map<(Cell, bool), RuleId>,
     pub(super) open_strings: OpenStrings,
     pub(super) plain_tail: Option<RuleId>,
     pub(super) escapes: Option<RuleId>,
@@ -65,6 +66,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             text_classes: Map::default(),
             classed_names: 0,
             foreign_names: 0,
+            reordered_names: 0,
             number_rules: Map::default(),
             open_strings: OpenStrings::default(),
             plain_tail: None,
@@ -100,7 +102,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             })?;
             self.rules.define(rule, alternatives);
         }
-        self.finish_open_strings()?;
+        self.finish_words()?;
         Ok(rule)
     }
 
@@ -128,7 +130,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             all.extend(self.strings(form.strings)?);
         }
         if !form.numbers.0.is_empty() {
-            all.extend(self.numbers(&form.numbers)?);
+            all.extend(self.numbers(&form.numbers, form.integers)?);
         }
         if form.bools & 2 != 0 {
             all.push(word("true"));

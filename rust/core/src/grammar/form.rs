@@ -77,6 +77,9 @@ pub struct ArrayShape {
 pub struct ObjectShape {
     /// Names in the order in which they are written.
     pub order: Rc<[Rc<str>]>,
+    /// Another order in which they may be written: that of a whole union, whose branches declare
+    /// them one after the other. Empty outside of unions.
+    pub union_order: Rc<[Rc<str>]>,
     /// What the property of a name must be, if it is there.
     pub properties: Vec<(Rc<str>, ExprId)>,
     /// What every property with such a name must be.
@@ -104,6 +107,8 @@ pub struct Form {
     pub bools: u8,
     /// Numbers.
     pub numbers: Numbers,
+    /// Whether a schema calls them integers: then no fraction is written, not even a zero.
+    pub integers: bool,
     /// Strings.
     pub strings: TextsId,
     /// Arrays: a union.
@@ -140,6 +145,7 @@ impl Default for ObjectShape {
     fn default() -> Self {
         Self {
             order: Rc::from([]),
+            union_order: Rc::from([]),
             properties: Vec::new(),
             rules: Vec::new(),
             exists: Vec::new(),
@@ -161,6 +167,15 @@ impl ObjectShape {
             .map(|one| one.1)
     }
 
+    /// Names in the order in which a reader of the schema meets them.
+    pub fn order_met(&self) -> &Rc<[Rc<str>]> {
+        if self.union_order.is_empty() {
+            &self.order
+        } else {
+            &self.union_order
+        }
+    }
+
     /// Whether a name must be there.
     pub fn requires(&self, name: &str) -> bool {
         self.required.iter().any(|one| &**one == name)
@@ -174,6 +189,7 @@ impl Form {
             null: true,
             bools: 3,
             numbers: Numbers::all(),
+            integers: false,
             strings: texts::ALL,
             arrays: vec![Rc::new(ArrayShape::default())],
             objects: vec![Rc::new(ObjectShape::default())],
@@ -187,6 +203,7 @@ impl Form {
             null: false,
             bools: 0,
             numbers: Numbers::default(),
+            integers: false,
             strings: texts::NONE,
             arrays: Vec::new(),
             objects: Vec::new(),

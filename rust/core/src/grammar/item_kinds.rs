@@ -140,7 +140,7 @@ impl Emission<'_, '_> {
             }
         } else {
             for (way, class) in ways.iter_mut().zip(number_classes()) {
-                *way = self.numbers(&numbers.intersection(&class)?)?;
+                *way = self.numbers(&numbers.intersection(&class)?, true)?;
             }
         }
         for way in ways {
@@ -154,7 +154,7 @@ impl Emission<'_, '_> {
     fn whole_number_texts(numbers: &Numbers) -> Option<Vec<Automaton>> {
         let texts = |cell: &Cell| {
             let step = cell.step.as_ref()?;
-            let texts = texts_of(cell, CLASSED_STATES_MAX / usize::from(CLASSES));
+            let texts = texts_of(cell, true, CLASSED_STATES_MAX / usize::from(CLASSES));
             step.is_integer().then_some(texts)?.ok()
         };
         numbers.0.iter().map(texts).collect()
@@ -364,4 +364,94 @@ fn number_classes() -> impl Iterator<Item = Numbers> {
             ..Cell::default()
         }])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::recogniser::{allows, drawn};
+
+    /// Schemas of items, arrays without repetition that are taken, and arrays with some.
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+
+    const CASES: &[Case] = &[
+        (
+            r#"{"type": "string"}"#,
+            &[
+                "[]",
+                r#"["a"]"#,
+                r#"["b", "a"]"#,
+                r#"["AppProvider","EventProvider"]"#,
+            ],
+            &[r#"["a","a"]"#, r#"["a","b","a"]"#, r#"["", ""]"#],
+        ),
+        (
+            r#"{"enum": ["x", 1, null, [true]]}"#,
+            &[r#"[null,"x"]"#, r#"["x",null,1]"#, "[[true],1]"],
+            &[r#"["x","x"]"#, "[1,1]", "[null,1,null]", "[[true],[true]]"],
+        ),
+        (
+            r#"{"type": "integer"}"#,
+            &["[1,2]", "[20,3,1]", "[-1,1]"],
+            &["[1,1]", "[1,1.0]", "[0,-0]", "[1,2,1]"],
+        ),
+        (
+            r#"{"type": "number"}"#,
+            &["[0.5,1.5]", "[3,-1]"],
+            &["[1,1]", "[1,1.0]", "[1e0,1]", "[0.5,0.50]"],
+        ),
+        (
+            r#"{"properties": {"id": {"type": "string"}, "of": {}}, "required": ["id"],
+                "type": "object"}"#,
+            &[r#"[{"id":"a"},{"id":"b","of":1}]"#],
+            &[
+                r#"[{"id":"a"},{"id":"a"}]"#,
+                r#"[{"id":"a","of":1},{"id":"a", "of":1}]"#,
+            ],
+        ),
+        (
+            r#"{"oneOf": [
+                {"properties": {"kind": {"const": "a"}}, "required": ["kind"]},
+                {"properties": {"kind": {"const": "b"}}, "required": ["kind"]}
+            ], "type": "object"}"#,
+            &[r#"[{"kind":"b"},{"kind":"a"}]"#],
+            &[r#"[{"kind":"a"},{"kind":"a"}]"#],
+        ),
+    ];
+
+    fn unique(items: &str) -> String {
+        format!(r#"{{"type": "array", "uniqueItems": true, "maxItems": 4, "items": {items}}}"#)
+    }
+
+    #[test]
+    fn items_of_different_kinds_are_taken_and_repeated_ones_are_not() {
+        for (items, taken, refused) in CASES {
+            let schema = unique(items);
+            for text in *taken {
+                assert!(allows(&schema, text), "{items} {text}");
+            }
+            for text in *refused {
+                assert!(!allows(&schema, text), "{items} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_array_that_is_drawn_repeats_an_item() {
+        for (items, ..) in CASES {
+            for text in drawn(&unique(items), 200) {
+                let array: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+                for (at, one) in array.iter().enumerate() {
+                    let is_one = |other: &serde_json::Value| match (one.as_f64(), other.as_f64()) {
+                        (Some(one), Some(other)) => (one - other).abs() < f64::MIN_POSITIVE,
+                        _ => one == other,
+                    };
+                    assert!(!array[..at].iter().any(is_one), "{items} {text}");
+                }
+            }
+        }
+    }
 }

@@ -133,6 +133,7 @@ impl Lowering<'_> {
                     Vec::new()
                 };
                 form.numbers = form.numbers.intersection(&Numbers(allowed))?;
+                form.integers = types.integer;
             }
         }
         let has = |keyword: &str| self.document.get(place.node, keyword).is_some();

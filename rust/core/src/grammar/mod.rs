@@ -49,19 +49,21 @@ pub mod pattern;
 pub mod pattern_cost;
 pub mod pattern_search;
 mod pattern_sets;
+#[cfg(test)]
+mod recogniser;
 mod reduction;
 pub mod refusal;
 pub mod rule_text;
 pub mod rules;
 pub mod sample;
 mod string_rules;
-mod suffixes;
 mod text_classes;
 pub mod text_tokens;
 pub mod texts;
 mod unique_items;
 pub mod uri;
 mod values;
+mod word_tries;
 
 use document::Document;
 use emission::Emission;

@@ -47,12 +47,14 @@ struct Reader {
     sides: [Option<[Limit; 2]>; 2],
     steps: Vec<(u64, u32, bool)>,
     places_max: Option<u32>,
+    /// Whether whole numbers may have one place, which is then a zero.
+    may_end_with_zero: bool,
     /// Digits of a number with a fraction: as many as every reader keeps.
     digits_max: u16,
 }
 
-/// The texts of the numbers of a cell.
-pub(super) fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
+/// The texts of the numbers of a cell, which may be called integers.
+pub(super) fn texts_of(cell: &Cell, integers: bool, states_max: usize) -> Result<Automaton> {
     for (bound, _) in cell.low.iter().chain(&cell.high) {
         if bound.point().abs() > BOUND_DIGITS_MAX {
             return Err(Refusal::unsupported(
@@ -76,6 +78,10 @@ pub(super) fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
         }
         steps.push((mantissa, scale, multiple));
     }
+    let may_end_with_zero = !integers && places_max == Some(0);
+    if may_end_with_zero {
+        places_max = Some(1);
+    }
     let bounds = cell
         .low
         .iter()
@@ -89,6 +95,7 @@ pub(super) fn texts_of(cell: &Cell, states_max: usize) -> Result<Automaton> {
         sides: [side(cell, false), side(cell, true)],
         steps,
         places_max,
+        may_end_with_zero,
         digits_max: EXACT_DIGITS.max(longest),
     };
     reader.automaton(states_max)
@@ -167,7 +174,8 @@ impl Reader {
             (Stage::Start | Stage::Minus, 4) => Stage::Zero,
             (Stage::Start | Stage::Minus | Stage::Whole, 4..=13) => Stage::Whole,
             (Stage::Zero | Stage::Whole, 2) if self.places_max != Some(0) => Stage::Point,
-            (Stage::Point | Stage::Fraction, 4..=13) => Stage::Fraction,
+            (Stage::Point, 4) => Stage::Fraction,
+            (Stage::Point | Stage::Fraction, 4..=13) if !self.may_end_with_zero => Stage::Fraction,
             _ => Stage::Dead,
         };
         let side = &self.sides[usize::from(to.negative)];
@@ -246,7 +254,7 @@ mod tests {
             high: Some((number("120"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, 1_000).unwrap();
+        let texts = texts_of(&cell, true, 1_000).unwrap();
         for text in [
             "-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0",
         ] {
@@ -265,7 +273,7 @@ mod tests {
             high: Some((number("3"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, 1_000).unwrap();
+        let texts = texts_of(&cell, true, 1_000).unwrap();
         assert!(texts.contains("2.99999999999999") && !texts.contains("2.999999999999999"));
         assert!(texts.contains("-123456789012345678901234567890"));
     }
@@ -276,7 +284,7 @@ mod tests {
             step: Some(number(step)),
             ..Cell::default()
         };
-        let texts = texts_of(&of("0.25"), 4_000).unwrap();
+        let texts = texts_of(&of("0.25"), true, 4_000).unwrap();
         for (text, fits) in [
             ("1.25", true),
             ("1.5", true),
@@ -285,15 +293,27 @@ mod tests {
         ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), 4_000).unwrap();
+        let texts = texts_of(&of("7"), true, 4_000).unwrap();
         for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
+            assert_eq!(texts.contains(text), fits, "{text}");
+        }
+        let texts = texts_of(&of("7"), false, 4_000).unwrap();
+        for (text, fits) in [
+            ("14", true),
+            ("-700.0", true),
+            ("0.0", true),
+            ("14.00", false),
+            ("14.", false),
+            ("13.0", false),
+            ("14.5", false),
+        ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
         let odd = Cell {
             not_steps: vec![number("1")],
             ..Cell::default()
         };
-        let texts = texts_of(&odd, 4_000).unwrap();
+        let texts = texts_of(&odd, true, 4_000).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
     }
 }

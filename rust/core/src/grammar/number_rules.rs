@@ -1,7 +1,7 @@
 //! Numbers as rules: digits read one by one against bounds and multiples, nothing rounded.
 //!
-//! Free numbers may have a small exponent; bounded ones are written without. Whole numbers are
-//! written without a fraction. Zero has no sign.
+//! Free numbers may have a small exponent; bounded ones are written without. Integers are written
+//! without a fraction; other whole numbers may end with `.0`. Zero has no sign.
 
 use super::decimal::Decimal;
 use super::emission::Emission;
@@ -17,15 +17,18 @@ const ANY_INTEGER: &str = r#""0" | "-"? [1-9] [0-9]*"#;
 const NATURAL: &str = r#""0" | [1-9] [0-9]*"#;
 const POSITIVE: &str = "[1-9] [0-9]*";
 
+/// Largest step of whole numbers that may end with `.0`.
+const STEP_WITH_POINT_MAX: u64 = 5;
 /// Multiples between two bounds that are written out.
 const LISTED_MAX: i64 = 10_000;
 
 impl Emission<'_, '_> {
-    /// The alternatives for a set of numbers.
-    pub(super) fn numbers(&mut self, numbers: &Numbers) -> Result<Vec<Vec<Piece>>> {
+    /// The alternatives for a set of numbers, which may be called integers.
+    pub(super) fn numbers(&mut self, numbers: &Numbers, integers: bool) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
         if numbers.is_all() {
-            return Ok(vec![vec![Piece::Rule(self.number_rule(&Cell::default())?)]]);
+            let any = self.number_rule(&Cell::default(), integers)?;
+            return Ok(vec![vec![Piece::Rule(any)]]);
         }
         for cell in &numbers.0 {
             match cell.single() {
@@ -33,21 +36,22 @@ impl Emission<'_, '_> {
                     all.push(vec![Piece::Text(value.text().into())]);
                 }
                 Some(_) => {}
-                None => all.push(vec![Piece::Rule(self.number_rule(cell)?)]),
+                None => all.push(vec![Piece::Rule(self.number_rule(cell, integers)?)]),
             }
         }
         Ok(all)
     }
 
-    fn number_rule(&mut self, cell: &Cell) -> Result<RuleId> {
-        let key = Numbers(vec![cell.clone()]);
+    fn number_rule(&mut self, cell: &Cell, integers: bool) -> Result<RuleId> {
+        let integers = integers || !is_coarse(cell);
+        let key = (cell.clone(), integers);
         if let Some(&rule) = self.number_rules.get(&key) {
             return Ok(rule);
         }
-        let rule = if let Some(text) = plain(cell) {
+        let rule = if let Some(text) = plain(cell).filter(|_| integers) {
             self.rules.verbatim(text)?
         } else {
-            match texts_of(cell, self.lowering.options.states_max) {
+            match texts_of(cell, integers, self.lowering.options.states_max) {
                 Ok(automaton) => self.states(&automaton, Ending::Plain)?,
                 // Too many remainders to tell apart; few enough numbers may still be listed.
                 Err(fault) => {
@@ -63,6 +67,14 @@ impl Emission<'_, '_> {
         self.number_rules.insert(key, rule);
         Ok(rule)
     }
+}
+
+/// Whether the numbers of a cell are whole, with few remainders to tell apart beside the digits
+/// that a number with a fraction may have.
+fn is_coarse(cell: &Cell) -> bool {
+    let step = cell.step.as_ref().and_then(Decimal::scaled);
+    step.is_some_and(|(step, scale)| scale == 0 && step <= STEP_WITH_POINT_MAX)
+        && cell.not_steps.is_empty()
 }
 
 /// The numbers of a cell between two bounds, if they are few.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::emission::Emission;
 use super::form::{ANY, ExprId, NOTHING, ObjectShape};
-use super::hash::Set;
+use super::hash::{Map, Set};
 use super::partition::Side;
 use super::refusal::{Refusal, Result};
 use super::texts::{self, TextsId};
@@ -15,12 +15,19 @@ const FOREIGN_MAX: usize = 12;
 const ALIGNED_MAX: usize = 48;
 /// The same of a whole grammar.
 const FOREIGN_TOTAL: usize = 500;
+/// Runs of optional names up to this are skipped in one rule; longer ones step by step.
+const SKIPPED_MAX: usize = 10;
+/// The same where the names are written in a second order.
+const SKIPPED_AGAIN_MAX: usize = 2;
+/// Names of a whole grammar that are written in a second order too.
+const REORDERED_TOTAL: usize = 500;
 /// Existence demands that are told apart.
 const DEMANDS_MAX: usize = 16;
 /// Kinds of open names.
 const KINDS_MAX: usize = 24;
 
 /// A declared name that may be written.
+#[derive(Clone)]
 pub(super) struct Member {
     pub name: Rc<str>,
     pub value: ExprId,
@@ -28,18 +35,22 @@ pub(super) struct Member {
 }
 
 /// Open names that are treated alike.
+#[derive(Clone)]
 pub(super) struct Kind {
     pub names: TextsId,
     pub value: ExprId,
 }
 
 /// What there is to write.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub members: Vec<Member>,
     pub kinds: Vec<Kind>,
     pub exists: Vec<(TextsId, ExprId)>,
     pub min: u32,
     pub max: Option<u32>,
+    /// Longest run of optional names that one rule skips.
+    pub skipped_max: usize,
 }
 
 impl Plan {
@@ -80,9 +91,31 @@ impl Plan {
             exists: shape.exists.clone(),
             min: shape.min,
             max: shape.max,
+            skipped_max: SKIPPED_MAX,
         };
         plan.spread_kinds(emission)?;
         Ok(plan)
+    }
+
+    /// The same, with names in the order of the union that the shape is a branch of; none where
+    /// that is the same order, or there are many such names already.
+    pub fn in_union_order(&self, emission: &mut Emission, shape: &ObjectShape) -> Option<Self> {
+        if shape.union_order.is_empty() || emission.lowering.options.deterministic {
+            return None;
+        }
+        let places: Map<&str, usize> = (shape.union_order.iter().map(|name| &**name))
+            .zip(0..)
+            .collect();
+        let place = |member: &Member| places.get(&*member.name).copied().unwrap_or(usize::MAX);
+        let names = emission.reordered_names + self.members.len();
+        if names > REORDERED_TOTAL || self.members.is_sorted_by_key(place) {
+            return None;
+        }
+        emission.reordered_names = names;
+        let mut other = self.clone();
+        other.members.sort_by_key(place);
+        other.skipped_max = SKIPPED_AGAIN_MAX;
+        Some(other)
     }
 
     /// Splits open names until enough of them surely differ for `minProperties`.
@@ -171,4 +204,66 @@ fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> R
     }
     kinds.retain(|kind| kind.names != texts::NONE);
     Ok(kinds)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::recogniser::allows;
+
+    const CLOSED: &str = r#""additionalProperties": false, "type": "object""#;
+
+    fn union(keyword: &str) -> String {
+        format!(
+            r#"{{"{keyword}": [
+                {{"properties": {{"id": {{"type": "integer"}}, "type": {{"const": "a"}}}},
+                  "required": ["type"], {CLOSED}}},
+                {{"properties": {{"body": {{"type": "string"}}, "type": {{"const": "b"}},
+                                  "id": {{"type": "integer"}}}},
+                  "required": ["type"], {CLOSED}}}
+            ]}}"#
+        )
+    }
+
+    #[test]
+    fn a_branch_writes_its_names_in_its_own_order_and_in_that_of_the_union() {
+        for keyword in ["anyOf", "oneOf"] {
+            let schema = union(keyword);
+            for text in [
+                r#"{"id":1,"type":"a"}"#,
+                r#"{"body":"x","type":"b","id":1}"#,
+                r#"{"id":1,"type":"b","body":"x"}"#,
+                r#"{"type":"b","body":"x"}"#,
+            ] {
+                assert!(allows(&schema, text), "{keyword} {text}");
+            }
+            for text in [
+                r#"{"type":"a","id":1}"#,
+                r#"{"type":"b","id":1,"body":"x"}"#,
+                r#"{"id":1,"type":"a","body":"x"}"#,
+                r#"{"id":1,"type":"b","body":"x","id":1}"#,
+                r#"{"id":"1","type":"b","body":"x"}"#,
+            ] {
+                assert!(!allows(&schema, text), "{keyword} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_holds_behind_conditions_and_references_too() {
+        let schema = r##"{
+            "$ref": "#/$defs/named",
+            "if": {"properties": {"kind": {"const": "x"}}, "required": ["kind"]},
+            "then": {"properties": {"z": {}, "kind": {}, "size": {"type": "integer"}}},
+            "else": {"properties": {"size": {"type": "string"}, "kind": {}}},
+            "$defs": {"named": {"properties": {"name": {}, "kind": {"type": "string"}}}}
+        }"##;
+        for (text, fits) in [
+            (r#"{"name":1,"kind":"x","size":1}"#, true),
+            (r#"{"name":1,"kind":"x","size":"1"}"#, false),
+            (r#"{"name":1,"kind":"y","size":"1"}"#, true),
+            (r#"{"name":1,"kind":"y","size":1}"#, false),
+        ] {
+            assert_eq!(allows(schema, text), fits, "{text}");
+        }
+    }
 }

@@ -17,8 +17,6 @@ use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::texts::TextsId;
 
-/// Runs of optional names up to this are skipped in one rule; longer ones step by step.
-const SKIPPED_MAX: usize = 10;
 /// Where an object stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Point {
@@ -51,10 +49,11 @@ pub(super) fn object(emission: &mut Emission, shape: &ObjectShape) -> Result<Rul
         }
     }
     let plan = Plan::of(emission, &shape)?;
-    let inner = plan.rules(emission)?;
-    emission
-        .rules
-        .add(vec![vec![text("{"), Piece::Rule(inner)]])
+    let mut ways = vec![vec![text("{"), Piece::Rule(plan.rules(emission)?)]];
+    if let Some(other) = plan.in_union_order(emission, &shape) {
+        ways.push(vec![text("{"), Piece::Rule(other.rules(emission)?)]);
+    }
+    emission.rules.add(ways)
 }
 
 impl Plan {
@@ -79,7 +78,7 @@ impl Plan {
         let start = table.rule(emission, Self::start())?;
         while let Some(point) = table.open.pop_front() {
             let (mut all, mut ways) = (Vec::new(), Ways::default());
-            let long = self.members.len() - point.index > SKIPPED_MAX;
+            let long = self.members.len() - point.index > self.skipped_max;
             let mut at = point.index;
             loop {
                 let Some(member) = self.members.get(at) else {

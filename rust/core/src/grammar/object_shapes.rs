@@ -19,6 +19,7 @@ impl Lowering<'_> {
         }
         let mut both = ObjectShape {
             order: both_orders(&left.order, &right.order),
+            union_order: both_union_orders(left, right),
             properties: self.both_properties(&left.properties, &right.properties),
             rules: left.rules.clone(),
             exists: united(&left.exists, &right.exists),
@@ -214,6 +215,13 @@ fn both_orders(left: &Rc<[Rc<str>]>, right: &Rc<[Rc<str>]>) -> Rc<[Rc<str>]> {
         return Rc::clone(right);
     }
     united(left, right).into()
+}
+
+fn both_union_orders(left: &ObjectShape, right: &ObjectShape) -> Rc<[Rc<str>]> {
+    if left.union_order.is_empty() && right.union_order.is_empty() {
+        return Rc::clone(&left.union_order);
+    }
+    both_orders(left.order_met(), right.order_met())
 }
 
 fn united<T: Clone + Eq + std::hash::Hash>(left: &[T], right: &[T]) -> Vec<T> {

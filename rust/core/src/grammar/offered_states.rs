@@ -227,7 +227,7 @@ impl Emission<'_, '_> {
     }
 
     /// What no text is: an end that never comes.
-    fn never(&mut self) -> Result<RuleId> {
+    pub(super) fn never(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.never {
             return Ok(rule);
         }

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use super::charset::CharSet;
-use super::escapes::quoted;
 use super::hash::Map;
 use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
@@ -20,6 +19,8 @@ pub enum Piece {
     Text(Cow<'static, str>),
     /// One character of a set.
     Class(CharSet),
+    /// Any number of characters of a set.
+    Run(CharSet),
     /// What another rule derives.
     Rule(RuleId),
 }
@@ -61,11 +62,10 @@ pub struct Rules {
     pub(super) tokens: Vec<Token>,
     /// Texts as the dialect writes them between its quotation marks.
     pub(super) texts: Vec<Box<str>>,
-    /// Classes as the dialect writes them.
+    /// Classes and runs of them as the dialect writes them.
     pub(super) classes: Vec<Box<str>>,
-    letter_numbers: Map<char, u32>,
     text_numbers: Map<Cow<'static, str>, u32>,
-    class_numbers: Map<CharSet, u32>,
+    class_numbers: Map<(CharSet, bool), u32>,
     count_max: usize,
 }
 
@@ -159,50 +159,14 @@ impl Rules {
         Ok(Some(writer.into_text()))
     }
 
-    /// Gives a reserved rule alternatives of one character and a rule each, after the closing mark
-    /// of a string where that may come. The way for rules of which a grammar has thousands.
-    pub(super) fn define_letters(
-        &mut self,
-        id: RuleId,
-        may_close: bool,
-        letters: impl Iterator<Item = (char, RuleId)>,
-    ) {
-        let first = self.place();
-        if may_close {
-            let mark = self.text(Cow::Borrowed("\""));
-            self.tokens.extend([Token::Text(mark), Token::End]);
-        }
-        for (letter, target) in letters {
-            let text = self.letter(letter);
-            self.tokens
-                .extend([Token::Text(text), Token::Rule(target), Token::End]);
-        }
-        let end = self.place();
-        self.bodies[id as usize] = Body {
-            first,
-            end,
-            kind: Kind::Plain,
-        };
-    }
-
-    /// A character as JSON writes it within a string.
-    fn letter(&mut self, letter: char) -> u32 {
-        if let Some(&known) = self.letter_numbers.get(&letter) {
-            return known;
-        }
-        let written = quoted(letter.encode_utf8(&mut [0; 4]));
-        let number = self.text(Cow::Owned(written[1..written.len() - 1].to_owned()));
-        self.letter_numbers.insert(letter, number);
-        number
-    }
-
     fn keep(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>, kind: Kind) {
         let first = self.place();
         for pieces in alternatives {
             for piece in pieces {
                 let token = match piece {
                     Piece::Text(text) => Token::Text(self.text(text)),
-                    Piece::Class(set) => Token::Class(self.class(set)),
+                    Piece::Class(set) => Token::Class(self.class(set, false)),
+                    Piece::Run(set) => Token::Class(self.class(set, true)),
                     Piece::Rule(target) => Token::Rule(target),
                 };
                 self.tokens.push(token);
@@ -229,13 +193,18 @@ impl Rules {
         number
     }
 
-    fn class(&mut self, set: CharSet) -> u32 {
-        if let Some(&known) = self.class_numbers.get(&set) {
+    fn class(&mut self, set: CharSet, is_run: bool) -> u32 {
+        let key = (set, is_run);
+        if let Some(&known) = self.class_numbers.get(&key) {
             return known;
         }
         let number = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
-        self.classes.push(rule_text::class(&set).into());
-        self.class_numbers.insert(set, number);
+        let mut written = rule_text::class(&key.0);
+        if is_run {
+            written.push('*');
+        }
+        self.classes.push(written.into());
+        self.class_numbers.insert(key, number);
         number
     }
 }

@@ -3,7 +3,6 @@
 //! Characters are written in one way only: as they are, or with the escape that JSON forces.
 //! So no name can be spelt twice, and no surrogate or control character slips through.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::automaton::Automaton;
@@ -20,6 +19,8 @@ use super::texts::{self, TextSet, TextsId};
 ///
 /// [`counted_strings`]: super::counted_strings
 const COUNTED_MAX: u32 = 64;
+/// Longest `minLength` of otherwise free strings that is written character by character.
+const AT_LEAST_MAX: u32 = 500;
 /// States that a counted pattern may have before its greatest length is lowered: sound, and long
 /// enough for what is written by hand.
 const COUNTED_STATES_MAX: usize = 1_500;
@@ -50,38 +51,51 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.text_rules.get(&set) {
             return Ok(rule);
         }
-        let mark = || Piece::Text("\"".into());
-        let body = if set == texts::ALL {
-            vec![vec![mark(), Piece::Rule(self.any_tail()?)]]
-        } else if let TextSet::Finite(_) = self.lowering.texts.get(set) {
-            self.strings(set)?
-        } else {
-            let is_shared = !self.lowering.options.deterministic;
-            match self.lowering.texts.get(set).clone() {
-                TextSet::AllBut(words) if is_shared => {
-                    vec![vec![mark(), Piece::Rule(self.all_but(words)?)]]
-                }
-                TextSet::Length(1, None) if is_shared => {
-                    let empty = Rc::from([Rc::from("")]);
-                    vec![vec![mark(), Piece::Rule(self.all_but(empty)?)]]
-                }
-                TextSet::Length(min, Some(max)) if min <= COUNTED_MAX => {
-                    vec![vec![mark(), Piece::Rule(self.counted(min, max)?)]]
-                }
-                _ => {
-                    let inner = if let Some(rule) = self.long_bounded(set)? {
-                        rule
-                    } else {
-                        let automaton = self.automaton_of(set)?;
-                        self.states(&automaton, Ending::Quote)?
-                    };
-                    vec![vec![mark(), Piece::Rule(inner)]]
+        let rule = match self.lowering.texts.get(set).clone() {
+            TextSet::Finite(_) => {
+                let all = self.strings(set)?;
+                self.rules.add(all)?
+            }
+            TextSet::AllBut(words) if self.is_shared() => {
+                if words.is_empty() {
+                    self.any_string()?
+                } else {
+                    self.all_but(&words)?
                 }
             }
+            TextSet::Length(min, None) if min <= AT_LEAST_MAX && self.is_shared() => {
+                self.at_least(min)?
+            }
+            _ => {
+                let inner = self.behind_mark_of(set)?;
+                let mark = Piece::Text("\"".into());
+                self.rules.add(vec![vec![mark, Piece::Rule(inner)]])?
+            }
         };
-        let rule = self.rules.add(body)?;
         self.text_rules.insert(set, rule);
         Ok(rule)
+    }
+
+    /// Whether free strings may be read in several ways, which share rules.
+    fn is_shared(&self) -> bool {
+        !self.lowering.options.deterministic
+    }
+
+    /// The rule for what follows the opening mark in a string of a set.
+    fn behind_mark_of(&mut self, set: TextsId) -> Result<RuleId> {
+        if set == texts::ALL {
+            return self.any_tail();
+        }
+        if let TextSet::Length(min, Some(max)) = *self.lowering.texts.get(set)
+            && min <= COUNTED_MAX
+        {
+            return self.counted(min, max);
+        }
+        if let Some(rule) = self.long_bounded(set)? {
+            return Ok(rule);
+        }
+        let automaton = self.automaton_of(set)?;
+        self.states(&automaton, Ending::Quote)
     }
 
     /// The automaton of a set; a greatest length is left out where no text is longer anyway, and
@@ -133,10 +147,10 @@ impl Emission<'_, '_> {
 
     /// The rule for the rest of a free string, closing mark included.
     pub(super) fn any_tail(&mut self) -> Result<RuleId> {
-        if self.lowering.options.deterministic {
+        if !self.is_shared() {
             return self.plain_tail();
         }
-        self.all_but(Rc::from([]))
+        self.free_tail()
     }
 
     /// The same, a character at a time.

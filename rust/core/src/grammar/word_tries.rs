@@ -1,0 +1,170 @@
+//! What is no word of a few, as rules: along the words letter by letter, until a text leaves them.
+//!
+//! The words of each set are a tree of letters whose equal branches are one, over all sets of a
+//! grammar (the incremental construction of Daciuk and others, from words in order). Its rules name
+//! rules for single letters and hold none of their own, so that engines try no tokens in them.
+
+use std::rc::Rc;
+
+use super::charset::{CharSet, code_of};
+use super::emission::Emission;
+use super::escapes::{escapes_of, special};
+use super::hash::Map;
+use super::refusal::Result;
+use super::rules::{Piece, RuleId};
+
+/// Letters that stand in one rule where none of them is a letter that a word goes on with.
+const BLOCK: usize = 8;
+
+/// A place in some words: whether one ends there, and the letters that follow with their rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Place {
+    is_end: bool,
+    next: Vec<(char, RuleId)>,
+}
+
+/// The rules of all sets of words.
+struct Tries {
+    /// The letters of all words, in order, and the rule of each.
+    letters: Vec<(char, RuleId)>,
+    /// Rules for so many of them each.
+    blocks: Vec<RuleId>,
+    /// Any other character.
+    rest: RuleId,
+    free: RuleId,
+    close: RuleId,
+    known: Map<Place, RuleId>,
+    /// By letters that may not come: another character and a free string.
+    leave: Map<Vec<char>, RuleId>,
+}
+
+impl Emission<'_, '_> {
+    /// Makes the rules that [`Self::all_but`] promised.
+    pub(super) fn finish_words(&mut self) -> Result<()> {
+        let sets = std::mem::take(&mut self.open_strings.no_words);
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let mut tries = self.tries(&sets)?;
+        for (words, rule) in sets {
+            let root = self.root(&mut tries, &words)?;
+            self.rules.define(rule, vec![vec![Piece::Rule(root)]]);
+        }
+        Ok(())
+    }
+
+    fn tries(&mut self, sets: &[(Rc<[Rc<str>]>, RuleId)]) -> Result<Tries> {
+        let words = sets.iter().flat_map(|set| set.0.iter());
+        let codes = words.flat_map(|word| word.chars().map(|one| (code_of(one), code_of(one))));
+        let known = CharSet::from_codes(codes.collect());
+        let mut letters = Vec::new();
+        for code in known.ranges().iter().flat_map(|&(low, high)| low..=high) {
+            let letter = super::charset::char_of(code);
+            letters.push((letter, self.letter(code)?));
+        }
+        let mut blocks = Vec::new();
+        for block in letters.chunks(BLOCK) {
+            let all = block.iter().map(|letter| vec![Piece::Rule(letter.1)]);
+            blocks.push(self.rules.add(all.collect())?);
+        }
+        let others = special().union(&known).complement();
+        let mut rest = vec![vec![Piece::Rule(self.plain_character(&others)?)]];
+        rest.extend(escapes_of(&special().intersection(&known.complement())));
+        Ok(Tries {
+            letters,
+            blocks,
+            rest: self.rules.add(rest)?,
+            free: self.free_string()?,
+            close: self.close()?,
+            known: Map::default(),
+            leave: Map::default(),
+        })
+    }
+
+    fn letter(&mut self, code: u32) -> Result<RuleId> {
+        let only = CharSet::from_codes(vec![(code, code)]);
+        if special().contains(code) {
+            return self.rules.add(escapes_of(&only));
+        }
+        self.plain_of(only)
+    }
+
+    /// The rule for the strings that are none of these words, which are in order.
+    fn root(&mut self, tries: &mut Tries, words: &[Rc<str>]) -> Result<RuleId> {
+        // The places on the way to the last word, which may get more letters.
+        let mut path: Vec<(char, Place)> = vec![('\0', Place::default())];
+        for word in words {
+            let way = path[1..].iter().zip(word.chars());
+            let shared = way.take_while(|(place, letter)| place.0 == *letter).count();
+            self.finish_path(tries, &mut path, shared + 1)?;
+            let fresh = word.chars().skip(shared);
+            path.extend(fresh.map(|letter| (letter, Place::default())));
+            if let Some(last) = path.last_mut() {
+                last.1.is_end = true;
+            }
+        }
+        self.finish_path(tries, &mut path, 1)?;
+        let root = path.swap_remove(0).1;
+        self.place(tries, root)
+    }
+
+    /// Makes the rules of the places past the first few.
+    fn finish_path(
+        &mut self,
+        tries: &mut Tries,
+        path: &mut Vec<(char, Place)>,
+        length: usize,
+    ) -> Result<()> {
+        while path.len() > length
+            && let Some((letter, place)) = path.pop()
+        {
+            let rule = self.place(tries, place)?;
+            if let Some(before) = path.last_mut() {
+                before.1.next.push((letter, rule));
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, tries: &mut Tries, place: Place) -> Result<RuleId> {
+        if let Some(&known) = tries.known.get(&place) {
+            return Ok(known);
+        }
+        let mut all = Vec::with_capacity(place.next.len() + 2);
+        if !place.is_end {
+            all.push(vec![Piece::Rule(tries.close)]);
+        }
+        for &(letter, next) in &place.next {
+            if let Ok(at) = tries.letters.binary_search_by_key(&letter, |known| known.0) {
+                all.push(vec![Piece::Rule(tries.letters[at].1), Piece::Rule(next)]);
+            }
+        }
+        let letters = place.next.iter().map(|next| next.0).collect();
+        all.push(vec![Piece::Rule(self.leave(tries, letters)?)]);
+        let rule = self.rules.add(all)?;
+        tries.known.insert(place, rule);
+        Ok(rule)
+    }
+
+    /// A character that is none of these, which are in order, and a free string.
+    fn leave(&mut self, tries: &mut Tries, letters: Vec<char>) -> Result<RuleId> {
+        if let Some(&rule) = tries.leave.get(&letters) {
+            return Ok(rule);
+        }
+        let is_one = |letter: &(char, RuleId)| letters.binary_search(&letter.0).is_ok();
+        let mut all = vec![vec![Piece::Rule(tries.rest)]];
+        for (block, &whole) in tries.letters.chunks(BLOCK).zip(&tries.blocks) {
+            if block.iter().any(is_one) {
+                let others = block.iter().filter(|letter| !is_one(letter));
+                all.extend(others.map(|letter| vec![Piece::Rule(letter.1)]));
+            } else {
+                all.push(vec![Piece::Rule(whole)]);
+            }
+        }
+        let other = self.rules.add(all)?;
+        let rule = vec![Piece::Rule(other), Piece::Rule(tries.free)];
+        let rule = self.rules.add(vec![rule])?;
+        tries.leave.insert(letters, rule);
+        Ok(rule)
+    }
+}
