@@ -28,6 +28,7 @@ __all__ = [
     "Head",
     "KeyEntry",
     "KeyRefusal",
+    "Lack",
     "OtherLayout",
     "Payer",
     "RefusalKind",
@@ -466,6 +467,13 @@ class Whole:
     first_byte_ns: Final[int]
 
 @final
+class Lack:
+    """No engine of the pool holds the adapter that the request is for. It waits, and holds what it
+    holds, until `Relay.go_on` or `Relay.give_up`; a stream's keep-alive comments come meanwhile."""
+
+    engine: Final[int]  # slot of the one that was asked and did not answer for it; -1: none was
+
+@final
 class Usage:
     prompt_tokens: Final[int]
     completion_tokens: Final[int]  # summed over choices
@@ -544,13 +552,16 @@ class Forwarder:
         account_id: None = None,
         session: str | None = None,
         trace: tuple[str, str | None] | None = None,
+        is_loadable: bool = False,
     ) -> Relay:
         """POSTs `body` (JSON) to `target` of an engine that the pool's policy chooses; another one
         is tried while no byte of an answer has come back and a tenth of all requests was not yet
         tried again. `session`: what a pool with that policy goes by. `model`: what the
         answer is to call the model, None to leave it. `calls`: tools whose calls are read out of
         the text of a chat's choices, and how many of a choice are kept. `trace`: what the engine
-        gets as traceparent and tracestate. Never raises for the network: that is an event.
+        gets as traceparent and tracestate. `is_loadable`: it is for an adapter that can be loaded
+        where nobody holds it; then it may lack one, at most twice, and the second time out of the
+        tenth for retries. Never raises for the network: that is an event.
 
         Raises: ValueError (`target` is no path, `request_id` or `trace` no header value),
         RuntimeError (closed, or after a fork)."""
@@ -584,6 +595,7 @@ class Forwarder:
         account_id: None = None,
         session: str | None = None,
         trace: tuple[str, str | None] | None = None,
+        is_loadable: bool = False,
     ) -> Relay | Refused:
         """The same for a request that somebody pays for: it is admitted first (a place at an
         engine in time, tokens a minute, concurrency, balance), or refused and nothing happened.
@@ -608,7 +620,7 @@ class Forwarder:
 class Relay:
     """One request on its way. Dropping it closes the upstream."""
 
-    def take(self) -> Head | Whole | bytes | End | None:
+    def take(self) -> Head | Whole | bytes | Lack | End | None:
         """The next event, or None: nothing yet. `bytes` is every whole frame that is ready, joined
         (PLAIN: the body bytes that are ready). Taking makes room: the engine is read on."""
     def __await__(self) -> Generator[Any]:
@@ -626,6 +638,10 @@ class Relay:
     def cancel(self, msg: object = None) -> bool: ...
     def close(self) -> None:
         """The client went: the upstream connection is closed at once. Idempotent; no End comes."""
+    def go_on(self, pool: int) -> None:
+        """After a Lack: engines of this pool, of the fleet that was set last, hold the adapter."""
+    def give_up(self) -> None:
+        """After a Lack: nobody can load it. The end is NO_ENGINE and nothing is billed."""
     def usage(self) -> Usage:
         """The last usage received so far."""
     @property

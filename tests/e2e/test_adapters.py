@@ -3,6 +3,7 @@ base, moved when it is drained, and never answered by anybody else."""
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.test_money import ask
 from tests.support.adapter_engine import BASE, AdapterEngine, adapter_engines
 from tests.support.house import House, run_house
 from tests.support.waiting import eventually
@@ -34,18 +36,19 @@ class Fleet:
         self.engines = engines
         self.control = ControlClient(control_socket(house.state))
 
-    def name(self, name: str, path: str = "") -> AdapterView:
-        wish = AddAdapter(name, BASE, path or f"/adapters/{name}")
+    def name(self, name: str, path: str = "", account: str | None = None) -> AdapterView:
+        wish = AddAdapter(name, BASE, path or f"/adapters/{name}", account)
         return self.control.post(ADAPTERS, wish, AdapterView)
 
     def view(self, name: str) -> AdapterView:
         found = self.control.get(ADAPTERS, AdapterList).data
         return next(view for view in found if view.name == name)
 
-    def ask(self, model: str, **fields: Any) -> httpx.Response:
+    def ask(self, model: str, secret: str = "", **fields: Any) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": "Who?"}], **fields}
+        headers = {"authorization": f"Bearer {secret}"} if secret else {}
         with self.house.client() as client:
-            return client.post("/v1/chat/completions", json=body)
+            return client.post("/v1/chat/completions", json=body, headers=headers)
 
     def drain(self, engine: AdapterEngine, what: str = "drain") -> None:
         self.control.post(f"/control/engines/{what}", ChosenEngine(engine.url), EngineView)
@@ -203,6 +206,41 @@ def test_another_model_or_folder_by_an_adapters_name_answers_nothing(fleet: Flee
     assert said(fleet.ask("twin")) == "I am twin"
     asked = [engine for engine in fleet.engines if "twin" in engine.answered]
     assert [engine.adapters["twin"] for engine in asked] == ["/adapters/right"]
+
+
+def test_an_accounts_adapter_is_seen_and_answered_for_that_account_alone(fleet: Fleet) -> None:
+    """On every route another account gets what it gets for a name that nobody ever used."""
+    house = fleet.house
+    ask(house, "accounts", "create", "acme", "--tier", "internal")
+    ask(house, "wallet", "add", "acme", "1", "--reference", "first")
+    secret = ask(house, "keys", "create", "--account", "acme", "--name", "acme")["secret"]
+    what = ("acme-bot", "--base", BASE, "--path", "/adapters/acme", "--account", "acme")
+    (view,) = ask(house, "adapters", "add", *what)
+    assert (view["name"], view["account"]) == ("acme-bot", "acme")
+
+    for stream in (False, True):
+        answer = fleet.ask("acme-bot", secret, stream=stream)
+        assert said(answer).startswith("I am ")
+        assert re.search('"model": ?"acme-bot"', answer.text)
+    (holder,) = [engine for engine in fleet.engines if "/adapters/acme" in engine.adapters.values()]
+    (engine_name,) = [name for name, path in holder.adapters.items() if path == "/adapters/acme"]
+    for name in ("acme-bot", engine_name):
+        strangers, nobodys = fleet.ask(name), fleet.ask("nobodys")
+        assert error_of(strangers) == (404, "model_not_found")
+        assert strangers.text.replace(name, "nobodys") == nobodys.text
+    assert error_of(fleet.ask(engine_name, secret)) == (404, "model_not_found")
+    with fleet.house.client() as client:
+        mine = client.get("/v1/models", headers={"authorization": f"Bearer {secret}"})
+        assert "acme-bot" in {each["id"] for each in mine.json()["data"]}
+        theirs = {each["id"] for each in client.get("/v1/models").json()["data"]}
+        assert not {"acme-bot", engine_name}.intersection(theirs)
+        for name in ("acme-bot", engine_name):
+            assert client.get(f"/v1/models/{name}").status_code == 404
+    assert "acme-bot" in json.dumps(ask(house, "usage", "acme", "--group", "model"))
+
+    fleet.control.post(f"{ADAPTERS}/remove", ChosenAdapter("acme-bot"), AdapterView)
+    assert engine_name not in holder.adapters
+    assert error_of(fleet.ask("acme-bot", secret)) == (404, "model_not_found")
 
 
 def test_names_are_unique_and_a_removed_adapter_is_not_found(fleet: Fleet) -> None:

@@ -63,6 +63,18 @@ def test_the_life_of_an_adapter(operator: Tenant, database: Database, keeper: Ke
         assert [each.name for each in list_adapters(connection)] == ["second"]
 
 
+def test_an_adapter_of_one_account(operator: Tenant, acme: Tenant, keeper: Keeper) -> None:
+    added = post(operator, "/adapters", GOOD | {"account": "acme"})
+    assert (added["name"], added["account"]) == (GOOD["name"], "acme")
+    (adapter,) = keeper.adapters.values()
+    assert (adapter.account, adapter.account_id > 0) == ("acme", True)
+    error = post(operator, "/adapters", GOOD | {"name": "b", "account": "nobody"}, 404)["error"]
+    assert "no account called 'nobody'" in error["message"]
+    reserved = GOOD | {"name": adapter.engine_name}
+    assert post(operator, "/adapters", reserved, 400)["error"]["param"] == "name"
+    assert acme.ask("GET", "/adapters").status_code == 403
+
+
 @pytest.mark.parametrize("path", ["/adapters", "/adapters/remove"])
 def test_only_operators_may(dashboard: Dashboard, acme: Tenant, path: str) -> None:
     assert post(acme, path, GOOD, 403)["error"]["code"] == "permission_denied"
@@ -79,6 +91,7 @@ WRONG = [
     ("/adapters", GOOD | {"path": "relative"}, "path"),
     ("/adapters", GOOD | {"path": "/" + "x" * 1_000}, "path"),
     ("/adapters", GOOD | {"rank": 8}, "rank"),
+    ("/adapters", GOOD | {"account": ""}, "account"),
     ("/adapters", {"name": "a", "base": "b"}, "path"),
     ("/adapters/remove", {}, "name"),
 ]

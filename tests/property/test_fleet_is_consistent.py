@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tokenmill.engines.recognition import ServedModel
 from tokenmill.models.fleet import Fleet
-from tokenmill.models.rules import EngineReport, build_fleet, is_same_fleet
+from tokenmill.models.offers import EngineReport
+from tokenmill.models.rules import build_fleet, is_same_fleet
 
 ENGINES_MAX = 5
 ids = st.sampled_from(["m1", "m2", "m3", "your-model-id", "text-embedding-ada-002"])
@@ -32,12 +33,15 @@ houses = st.lists(reports, max_size=6, unique_by=lambda report: report.name)
 aliases = st.dictionaries(st.one_of(ids, st.just("x")), st.one_of(ids, st.just("x")), max_size=4)
 
 
-@given(before=houses, after=houses, wanted=aliases)
+@given(before=houses, after=houses, wanted=aliases, missing=st.sets(st.sampled_from([7, 8])))
 def test_every_fleet_is_consistent(
-    before: list[EngineReport], after: list[EngineReport], wanted: dict[str, str]
+    before: list[EngineReport],
+    after: list[EngineReport],
+    wanted: dict[str, str],
+    missing: set[int],
 ) -> None:
     previous = build_fleet(before, wanted, Fleet(), ENGINES_MAX)
-    fleet = build_fleet(after, wanted, previous, ENGINES_MAX)
+    fleet = build_fleet(after, wanted, previous, ENGINES_MAX, missing=missing)
     by_slot = {engine.slot: engine for engine in fleet.engines}
     assert len(by_slot) == len(fleet.engines)
     assert all(0 <= slot < ENGINES_MAX - 1 for slot in by_slot)
@@ -45,7 +49,10 @@ def test_every_fleet_is_consistent(
     check_aliases(fleet)
     kept = {engine.name: engine.slot for engine in previous.engines}
     assert all(kept.get(engine.name, engine.slot) == engine.slot for engine in fleet.engines)
-    assert is_same_fleet(build_fleet(after, wanted, fleet, ENGINES_MAX), fleet)
+    again = build_fleet(after, wanted, fleet, ENGINES_MAX, missing=missing)
+    assert is_same_fleet(again, fleet)
+    served = {(route.account_id, route.id) for route in fleet.routes}
+    assert not any((each.account_id, each.name) in served for each in fleet.absent)
 
 
 def check_routes(fleet: Fleet, said: dict[str, EngineReport]) -> None:

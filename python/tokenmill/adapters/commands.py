@@ -31,18 +31,28 @@ def list_adapters(as_json: bool, config: str | None, state: str | None) -> None:
 @click.argument("name")
 @click.option("--base", required=True, help="The model that it was trained on, by its id.")
 @click.option("--path", required=True, help="Its folder, as engines see it; begins with a slash.")
+@click.option("--account", help="The only account that sees it; without this all do.")
 @common_options
 def add(
-    *, name: str, base: str, path: str, as_json: bool, config: str | None, state: str | None
+    *,
+    name: str,
+    base: str,
+    path: str,
+    account: str | None,
+    as_json: bool,
+    config: str | None,
+    state: str | None,
 ) -> None:
     """Serve the adapter at PATH as the model NAME from now on.
 
     \b
-    Example:
+    Examples:
       tokenmill adapters add support-bot --base meta-llama/Llama-3.1-8B --path /adapters/support
+      tokenmill adapters add acme-bot --base my-model --path /adapters/acme --account acme
     """
     with asked_control(config, state) as control:
-        _print([control.post(_PATH, AddAdapter(name, base, path), AdapterView)], as_json)
+        wish = AddAdapter(name, base, path, account)
+        _print([control.post(_PATH, wish, AdapterView)], as_json)
 
 
 @adapters.command("remove")

@@ -12,17 +12,29 @@ from msgspec import Struct
 
 from tokenmill.engines.recognition import ServedModel
 
+PRIVATE = "tokenmill-private/"
+"""Before the names by which engines know adapters that belong to an account. Nobody can ask for a
+model by such a name, and one that is left over on an engine is nobody's."""
+
 BUSY_REQUESTS = 8
 """A handful of requests is no queue: as in the choice of an engine for a prompt's sake."""
 
 
 class Adapter(Struct, frozen=True, kw_only=True):
-    """A LoRA adapter; `path` as engines see it, `created` in seconds since the epoch."""
+    """A LoRA adapter; `path` as engines see it, `created` in seconds since the epoch; number and
+    name of the only account that sees it, 0 and empty where all do."""
 
     name: str
     base: str
     path: str
     created: int = 0
+    account_id: int = 0
+    account: str = ""
+
+    @property
+    def engine_name(self) -> str:
+        """What engines know it by."""
+        return f"{PRIVATE}{self.account_id}/{self.name}" if self.account_id else self.name
 
 
 class Host(Struct, frozen=True, kw_only=True):
@@ -44,7 +56,7 @@ def is_same(adapter: Adapter, model: ServedModel, served: Sequence[ServedModel])
 
     A vLLM may serve its model by several names, of which it calls one the parent.
     """
-    if model.id != adapter.name or not model.parent:
+    if model.id != adapter.engine_name or not model.parent:
         return False
     is_on_base = any(each.id == adapter.base and not each.parent for each in served)
     return is_on_base and model.root in ("", adapter.path)
@@ -71,7 +83,9 @@ def wants_another(holders: Iterable[int], others: Iterable[int]) -> bool:
 def makes_room(
     held: Iterable[str], running: Iterable[str], last_uses_ms: Mapping[str, int]
 ) -> str | None:
-    """The adapter to unload: the one whose last use is longest ago, never one that is in use; None
-    where all are. Only those of `last_uses_ms` are ours to unload."""
-    idle = set(held).difference(running).intersection(last_uses_ms)
-    return min(idle, key=lambda name: (last_uses_ms[name], name), default=None)
+    """The adapter to unload, by its name at engines: the one whose last use is longest ago, never
+    one that is in use; None where all are. Only those of `last_uses_ms` are ours to unload, and
+    before them an account's that is no more."""
+    idle = set(held).difference(running)
+    ours = [name for name in idle if name in last_uses_ms or name.startswith(PRIVATE)]
+    return min(ours, key=lambda name: (last_uses_ms.get(name, -1), name), default=None)

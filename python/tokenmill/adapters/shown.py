@@ -15,9 +15,9 @@ def print_adapters(found: Sequence[AdapterView]) -> None:
         console.print("No adapter. Name one: tokenmill adapters add NAME --base MODEL --path DIR")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("adapter", "base", "held by", "folder"):
+    for title in ("adapter", "base", "account", "held by", "folder"):
         table.add_column(title, overflow="fold")
     for one in found:
         held = ", ".join(one.engines) or one.detail or "nobody yet"
-        table.add_row(one.name, one.base, held, one.path)
+        table.add_row(one.name, one.base, one.account or "everyone", held, one.path)
     console.print(table)

@@ -16,6 +16,7 @@ class AdapterView(Struct, frozen=True, kw_only=True):
     created: int
     engines: tuple[str, ...]
     detail: str = ""
+    account: str = ""  # the only one that sees it; empty: all do
 
 
 class AdapterList(Struct, frozen=True):
@@ -25,12 +26,13 @@ class AdapterList(Struct, frozen=True):
 
 
 class AddAdapter(Struct, frozen=True, forbid_unknown_fields=True):
-    """An adapter to be used from now on: the model it belongs to, and its folder, in PEFT's format,
-    as engines see it."""
+    """An adapter to be used from now on: the model it belongs to, its folder, in PEFT's format, as
+    engines see it, and the account that it is for, if it is not for all."""
 
     name: Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
     base: ModelName
     path: Annotated[str, Meta(max_length=1_000, pattern=r"^/[^\0]+$")]
+    account: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class ChosenAdapter(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,11 +5,19 @@ Other houses of the same database learn of them by looking.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
-from tokenmill.adapters.rules import Adapter, is_held
-from tokenmill.adapters.store import delete_adapter, insert_adapter, list_adapters
+from tokenmill.accounts.store import find_account
+from tokenmill.adapters.rules import PRIVATE, Adapter, is_held
+from tokenmill.adapters.store import (
+    delete_adapter,
+    insert_adapter,
+    list_adapters,
+    list_uses,
+    put_uses,
+)
 from tokenmill.adapters.views import AdapterView, AddAdapter
-from tokenmill.clock import wall_s
+from tokenmill.clock import monotonic_ms, wall_s
 from tokenmill.control.adapter_keeper import AdapterKeeper
 from tokenmill.control.keeper import Keeper
 from tokenmill.database.connection import Database
@@ -18,6 +26,9 @@ from tokenmill.errors import Conflict, InvalidRequest, NotFound
 
 LOOK_S = 1.0
 """How soon one house knows what an operator said in another one."""
+
+USES_EVERY_S = 2
+"""A use is told to other houses that much later than the one told before."""
 
 
 class HouseAdapters:
@@ -37,17 +48,19 @@ class HouseAdapters:
         return [self._view(adapter) for adapter in self._keeper.adapters.values()]
 
     async def add(self, wish: AddAdapter) -> AdapterView:
-        """The adapter, which no engine holds yet. Raises: InvalidRequest, Conflict,
-        DatabaseUnavailable."""
+        """The adapter, which no engine holds yet. Raises: InvalidRequest; NotFound, for its
+        account; Conflict, DatabaseUnavailable."""
+        if wish.name.startswith(PRIVATE):
+            raise InvalidRequest(f"A name cannot begin with {PRIVATE}.", param="name")
         if wish.name == wish.base:
             raise InvalidRequest("An adapter cannot have its base's name.", param="name")
         if wish.name in self._whole_models():
             raise Conflict(f"There is a model called {wish.name}; give the adapter another name.")
-        adapter = Adapter(name=wish.name, base=wish.base, path=wish.path, created=wall_s())
         async with self._turn:
             if len(self._keeper.adapters) >= self._named_max:
                 raise Conflict(f"There are {self._named_max} adapters: raise adapters.named_max.")
-            if not await asyncio.to_thread(self._insert, adapter):
+            adapter = await asyncio.to_thread(self._insert, wish)
+            if adapter is None:
                 raise Conflict(f"There is an adapter called {wish.name}; remove it first.")
             await self._look()
         return self._view(adapter)
@@ -74,11 +87,36 @@ class HouseAdapters:
             with contextlib.suppress(DatabaseUnavailable):  # which the ledger's keeper tells of
                 async with self._turn:
                     await self._look()
+                    await self._share_uses()
 
     async def _look(self) -> None:
         found = await asyncio.to_thread(self._list)
         if found != list(self._keeper.adapters.values()):
             self._keeper.name_adapters(found)
+
+    async def _share_uses(self) -> None:
+        """Houses tell each other when they used an adapter last: it is the same one that has to go
+        for all of them."""
+        now_s, now_ms = wall_s(), monotonic_ms()
+        mine = self._loader.own_uses_ms()
+        mine_s = {name: now_s - (now_ms - at_ms) // 1_000 for name, at_ms in mine.items()}
+        told_s = await asyncio.to_thread(self._exchange_uses, mine_s)
+        self._loader.house_uses_ms = {
+            name: now_ms - 1_000 * max(0, now_s - at_s) for name, at_s in told_s.items() if at_s
+        }
+
+    def _exchange_uses(self, mine_s: Mapping[str, int]) -> dict[str, int]:
+        with self._database.read() as connection:
+            told_s = list_uses(connection)
+        newer = {
+            name: at_s
+            for name, at_s in mine_s.items()
+            if name in told_s and at_s >= told_s[name] + USES_EVERY_S
+        }
+        if newer:
+            with self._database.write() as connection:
+                put_uses(connection, newer)
+        return told_s
 
     def _view(self, adapter: Adapter) -> AdapterView:
         holders = [
@@ -86,7 +124,10 @@ class HouseAdapters:
             for known in self._keeper.known
             if known.watch.state == "serving" and is_held(adapter, known.watch.last.models)
         ]
-        is_served = any(route.id == adapter.name for route in self._keeper.fleet.routes)
+        is_served = any(
+            (route.id, route.is_loadable) == (adapter.name, True)
+            for route in self._keeper.fleet.routes
+        )
         idle = "" if is_served else f"no engine that loads adapters serves {adapter.base}"
         return AdapterView(
             name=adapter.name,
@@ -95,6 +136,7 @@ class HouseAdapters:
             created=adapter.created,
             engines=tuple(holders),
             detail=self._loader.detail(adapter.name) or idle,
+            account=adapter.account,
         )
 
     def _whole_models(self) -> set[str]:
@@ -109,9 +151,21 @@ class HouseAdapters:
         with self._database.read() as connection:
             return list_adapters(connection)
 
-    def _insert(self, adapter: Adapter) -> bool:
+    def _insert(self, wish: AddAdapter) -> Adapter | None:
+        """The adapter, if its name was free. Raises: NotFound."""
         with self._database.write() as connection:
-            return insert_adapter(connection, adapter)
+            owner = None if wish.account is None else find_account(connection, wish.account)
+            if wish.account is not None and owner is None:
+                raise NotFound(f"There is no account called {wish.account!r}.")
+            adapter = Adapter(
+                name=wish.name,
+                base=wish.base,
+                path=wish.path,
+                created=wall_s(),
+                account_id=owner.id if owner else 0,
+                account=owner.name if owner else "",
+            )
+            return adapter if insert_adapter(connection, adapter) else None
 
     def _delete(self, name: str) -> None:
         with self._database.write() as connection:

@@ -86,11 +86,12 @@ class HouseEngines:
     async def assign(self, name: str, account: str | None) -> EngineView:
         """The engine, which is the account's from now on, or everyone's. Raises: NotFound,
         DatabaseUnavailable."""
-        name = self._find(name).target.name
+        if account is not None or name not in self._owners:  # one that is away is given back too
+            name = self._find(name).target.name
         async with self._turn:
             self._owners = await asyncio.to_thread(self._write, name, account)
             self._keeper.assign({engine: one.account_id for engine, one in self._owners.items()})
-        return self._named(name)
+        return next((view for view in self.views() if view.name == name), _away(name))
 
     async def add(self, wish: AddEngine) -> EngineView:
         """The engine that was added, before anybody looked at it. Raises: InvalidRequest, Conflict,
@@ -207,3 +208,20 @@ class HouseEngines:
                 health=health.standing if health else "",
             ),
         )
+
+
+def _away(name: str) -> EngineView:
+    """An engine that is in no list."""
+    return EngineView(
+        name=name,
+        url="",
+        kind="vllm",
+        state="gone",
+        version="",
+        models=(),
+        account="",
+        detail="in no list",
+        origin="",
+        in_flight=0,
+        standing="gone",
+    )

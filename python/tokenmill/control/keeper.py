@@ -26,8 +26,8 @@ from tokenmill.engines.rules import Patience, Watch, served_models, watch
 from tokenmill.engines.targets import Target, is_same_place
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import write_fleet
+from tokenmill.models.offers import EngineReport
 from tokenmill.models.rules import (
-    EngineReport,
     build_fleet,
     is_same_fleet,
     models_on,
@@ -108,6 +108,7 @@ class Keeper:
         self.known = [_known(target, previous, now_ms()) for target in settings.targets]
         self._draining: dict[str, frozenset[str]] = {}
         self._lost = LostEngines(now_ms)
+        self._dismissed: set[str] = set()  # engines that operators took away
         self.adapters: Mapping[str, Adapter] = {}
         self.retired: set[tuple[str, str]] = set()
         """Engines, and adapters there that get no new requests: they are about to be unloaded."""
@@ -128,6 +129,7 @@ class Keeper:
         known = _known(target, self.fleet, self._now_ms())
         is_tried = (at for at, one in enumerate(self.known) if one.target.origin == "found")
         self.known.insert(next(is_tried, len(self.known)), known)
+        self._dismissed.discard(target.name)
         self._begin_to_follow(known)
 
     def remove(self, name: str, *, is_lost: bool = False) -> None:
@@ -136,6 +138,8 @@ class Keeper:
         gone = self.find(name)
         if is_lost and gone is not None:
             self._lost.remember(self.report(gone))
+        elif gone is not None and name in (self._assignments or {}):
+            self._dismissed.add(name)
         self.known = [known for known in self.known if known.target.name != name]
         follower = self._followers.pop(name, None)
         if follower is not None:
@@ -204,6 +208,7 @@ class Keeper:
             settings.engines_max,
             adapters=self.adapters,
             lost=self._lost.reports(),
+            missing=self._missing(),
         )
         is_published = self.fleet.generation > 0
         if self._is_holding:
@@ -228,6 +233,16 @@ class Keeper:
         logger.info(
             "fleet published",
             extra={"generation": generation, "models": [route.id for route in fleet.routes]},
+        )
+
+    def _missing(self) -> frozenset[int]:
+        """Accounts with an engine that is in no list, though nobody took it away."""
+        listed = {known.target.name for known in self.known if known.is_listed}
+        owners = (self._assignments or {}).items()
+        return frozenset(
+            account_id
+            for name, account_id in owners
+            if name not in listed and name not in self._dismissed
         )
 
     async def _release_when_whole(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from tokenmill.models.rules import EngineReport
+from tokenmill.models.offers import EngineReport
 
 LOST_MS = 3_600_000
 """How long the models of an engine are known that went by itself."""

@@ -231,6 +231,8 @@ adapters = Table(
     Column("base", String(200), nullable=False),
     Column("path", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("account_id", Id, ForeignKey("accounts.id")),  # the only one that sees it; null: all do
+    Column("last_used_at_s", BigInteger, nullable=False, server_default="0"),  # in some house
 )
 
 changes = Table(

@@ -49,7 +49,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     template_tokens: int = 0
     completion_tokens_max: int = 0  # over all choices
     completion_tokens_estimate: int = 0
-    counting: Callable[[], bytes] | None = None  # what to ask /tokenize about the prompt
+    counting: Callable[[str], bytes] | None = None  # what to ask /tokenize of a model
 
     def prompt_tokens_max(self, sent_bytes: int) -> int:
         """Tokens that the prompt surely does not exceed, sent to the engine in so many bytes."""
@@ -154,6 +154,7 @@ def _start(exchange: Exchange, serving: Serving, order: "Order", payer: Payer) -
         session=order.session,
         trace=exchange.outgoing_trace(),
         payer=payer,
+        is_loadable=route.is_loadable,
     )
 
 
@@ -162,5 +163,6 @@ async def _count_prompt(exchange: Exchange, serving: Serving, order: "Order") ->
     where the engine cannot be asked."""
     if order.demand.counting is None:
         return None
-    question = Question(order.route, order.demand.counting(), order.blame)
+    route = serving.fleet_index().counting_route(order.route)
+    question = Question(route, order.demand.counting(route.engine_model), order.blame)
     return await count_tokens(exchange, serving, order.demand.key, question)

@@ -19,7 +19,6 @@ from tokenmill.inference.calling import structure_chat
 from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
-from tokenmill.inference.residency import answered_route
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
@@ -56,7 +55,7 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = await answered_route(serving, asked, key, "generate")
+    route = serving.route(asked, key, "generate")
     blame, calls, constraint = _BLAME, None, None
     if request.tools or request.structured_outputs or request.response_format:
         blame = Blame("messages", _schema_field(request))  # before it becomes a grammar
@@ -100,5 +99,5 @@ def _demand(request: ChatRequest, key: KeyEntry, route: Route, body_bytes: int) 
         template_tokens=TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages),
         completion_tokens_max=most,
         completion_tokens_estimate=estimate,
-        counting=lambda: _ENCODE(_Tokenize(route.engine_model, messages, request.tools)),
+        counting=lambda model: _ENCODE(_Tokenize(model, messages, request.tools)),
     )

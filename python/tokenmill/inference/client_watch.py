@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
-from tokenmill._native import End, Head, Relay, Whole
+from tokenmill._native import End, Head, Lack, Relay, Whole
 from tokenmill.inference.exchange import ClientGone, Receive, Send
 
 TICK_S = 0.02
 """Watching begins after one to two of these: within a sixth of the 250 ms in which an abandoned
 request must be given up."""
 
-Event = Head | Whole | bytes | End
+Event = Head | Whole | bytes | Lack | End
 
 
 class WatchClock:

@@ -17,7 +17,6 @@ from tokenmill.inference.body import read_json
 from tokenmill.inference.engine_errors import Blame
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.relaying import Order, relay, usage_shape
-from tokenmill.inference.residency import answered_route
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.structure import Structurer
 from tokenmill.inference.terms import terms_of
@@ -57,7 +56,7 @@ async def _order(exchange: Exchange, serving: Serving, key: KeyEntry) -> Order:
     exchange.decoded_ns = monotonic_ns()
     asked, usage = request.model, usage_shape(request.stream_options)
     is_stream = bool(request.stream)
-    route = await answered_route(serving, asked, key, "generate")
+    route = serving.route(asked, key, "generate")
     structurer = Structurer(exchange, serving, route, key.account_id)
     await structurer.enforce_content(request)
     constraint = structurer.constraint(request)
@@ -85,8 +84,6 @@ def _demand(request: CompletionRequest, key: KeyEntry, route: Route, body_bytes:
         completion_tokens_max=most,
         completion_tokens_estimate=estimate,
         counting=(
-            (lambda: _ENCODE(_Tokenize(route.engine_model, prompt)))
-            if isinstance(prompt, str)
-            else None
+            (lambda model: _ENCODE(_Tokenize(model, prompt))) if isinstance(prompt, str) else None
         ),
     )

@@ -146,13 +146,6 @@ class Exchange:
         pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
         return next((value for key, value in pairs if key == name), None)
 
-    def begin_again(self) -> None:
-        """The engine is asked anew, by another id: the one before has been settled."""
-        is_ours = self.request_id == self.engine_id.encode()
-        self.engine_id = fresh_id()
-        if is_ours:
-            self.request_id = self.engine_id.encode()
-
     def common_headers(self) -> Headers:
         """The headers of every answer."""
         common = [(b"x-request-id", self.request_id), *self.extra_headers]

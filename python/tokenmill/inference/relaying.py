@@ -6,14 +6,14 @@ status; afterwards it is the stream's last event, and no `[DONE]` follows.
 
 from typing import TYPE_CHECKING
 
-from tokenmill._native import End, EndReason, Head, Relay, UsageShape, Whole
+from tokenmill._native import End, EndReason, Head, Lack, Relay, UsageShape, Whole
 from tokenmill.clock import monotonic_ns
-from tokenmill.errors import ModelLoading, UpstreamError
+from tokenmill.errors import ApiError, ModelLoading, UpstreamError
 from tokenmill.inference.admission import Demand, start_paid
 from tokenmill.inference.client_watch import ClientWatch, Event
 from tokenmill.inference.engine_errors import Blame, from_answer, from_end
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
-from tokenmill.inference.residency import is_astray
+from tokenmill.inference.residency import Supply
 from tokenmill.inference.serving import Serving
 from tokenmill.inference.shared_limits import settle_shared
 from tokenmill.models.fleet import Route
@@ -43,6 +43,7 @@ class Order:
         "is_stream",
         "route",
         "session",
+        "supply",
         "target",
         "usage",
     )
@@ -60,6 +61,7 @@ class Order:
         self.constraint: Constraint | None = None  # that no engine may have seen before
         self.is_stream = False
         self.session: str | None = None  # names it, where engines are chosen by that
+        self.supply: Supply | None = None  # of an adapter that no engine held
         self.usage = UsageShape.NONE
 
     def drop_question(self) -> None:
@@ -77,42 +79,24 @@ def usage_shape(options: StreamOptions | None) -> UsageShape:
 
 
 async def relay(exchange: Exchange, serving: Serving, order: Order) -> None:
-    """Sends the engine's answer to the client.
+    """Sends the engine's answer to the client. What an adapter's request holds it holds once,
+    however often the adapter has to be loaded for it.
 
     Raises: ApiError while no answer has begun, ClientGone.
     """
     span = exchange.span
     if span is not None:
         span.routed(order.route.id, order.asked_model, is_stream=order.is_stream)
-    if order.route.is_loadable:
-        running = await start_paid(exchange, serving, order)
-        serving.warm_ups.offer(serving, order, running)
-        failed = await _relay_once(exchange, serving, order, running)
-        if failed is None:
-            return
-        exchange.begin_again()
-        await serving.loads.load(order.route, serving.control_pool, failed)
-        serving.fleet_index()  # which says now who holds it
     running = await start_paid(exchange, serving, order)
     serving.warm_ups.offer(serving, order, running)
-    order.drop_question()  # nothing is tried again
-    await _relay_once(exchange, serving, order, running)
-
-
-async def _relay_once(
-    exchange: Exchange, serving: Serving, order: Order, running: Relay
-) -> int | None:
-    """Sends the answer; the slot of the engine that has to be replaced first, where the order still
-    has its question and that engine does not hold its adapter."""
-    span = exchange.span
+    order.drop_question()  # the relay has it
     with serving.watch(running, exchange.receive) as watch:
         try:
             event = await watch.next_event()
+            while isinstance(event, Lack):
+                _supply(serving, order, running, event)
+                event = await watch.next_event()
             exchange.woken_ns = monotonic_ns()
-            if order.body and is_astray(event):
-                await settle_shared(exchange, serving, running)
-                return running.engine
-            order.drop_question()
             if isinstance(event, _ANSWERS):
                 exchange.upstream_ns = event.first_byte_ns
             if isinstance(event, Head):
@@ -127,14 +111,29 @@ async def _relay_once(
         finally:
             if span is not None:
                 span.used(running.usage(), serving.engine_name(running.engine))
-    return None
+            if order.supply is not None:
+                order.supply.close()
+
+
+def _supply(serving: Serving, order: Order, running: Relay, lack: Lack) -> None:
+    """Has the adapter loaded that the relay lacks, while its events and its client are watched."""
+    if order.supply is None:
+        order.supply = Supply(serving, order.route, running)
+    order.supply.begin(lack.engine)
+
+
+def _error_of(end: End, serving: Serving, order: Order, *, is_status: bool) -> ApiError:
+    """Why an answer ended that is not complete."""
+    if order.supply is not None and order.supply.error is not None:
+        return order.supply.error
+    serving.counters.ended(end.reason)
+    return from_end(end, order.blame, is_status=is_status)
 
 
 def _whole_body(event: Event, serving: Serving, order: Order) -> bytes:
     """The body of a successful JSON answer. Raises: ApiError for anything else."""
     if isinstance(event, End):
-        serving.counters.ended(event.reason)
-        raise from_end(event, order.blame, is_status=True)
+        raise _error_of(event, serving, order, is_status=True)
     if not isinstance(event, Whole):
         raise UpstreamError("The engine's answer could not be read.")
     if event.status == 404 and order.route.is_loadable:
@@ -160,11 +159,12 @@ async def _relay_stream(
             if span is not None:
                 span.saw(event)
             await write({"type": "http.response.body", "body": event, "more_body": True}, send)
-    serving.counters.ended(event.reason)
+        elif isinstance(event, Lack):
+            _supply(serving, order, running, event)
     await settle_shared(exchange, serving, running)
     last = b""
     if event.reason != EndReason.COMPLETE:
-        error = from_end(event, order.blame, is_status=False)
+        error = _error_of(event, serving, order, is_status=False)
         last = sse_event(error)
         if span is not None:
             span.failed(error.code)

@@ -1,7 +1,8 @@
-"""A route whose engines can answer it: an adapter that none of them holds is loaded first.
+"""Adapters that no engine holds, or that the one that was asked has lost: loaded for the requests
+that lack them.
 
-Control loads it, once for all who wait; a worker asks for it once for all of its own. An adapter is
-never answered by its base: where none can be had, the request is refused.
+Control loads one, once for all who wait; a worker asks for it once for all of its own. An adapter
+is never answered by its base: where it cannot be had, the request is refused.
 """
 
 import asyncio
@@ -10,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tokenmill._native import End, EndReason, Forwarder, KeyEntry, Whole
+from tokenmill._native import Forwarder, Relay
 from tokenmill.adapters.views import LoadWish
-from tokenmill.engines.recognition import Task
 from tokenmill.errors import ApiError, ModelLoading, ServiceUnavailable
-from tokenmill.inference.client_watch import Event
 from tokenmill.inference.control_asking import Told, ask_control
 from tokenmill.models.fleet import Route
 from tokenmill.models.lookup import RETRY_MS
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
     from tokenmill.inference.serving import Serving
 
 _TARGET = "/control/adapters/load"
-_GONE = (
-    EndReason.NO_ENGINE,
-    EndReason.REFUSED,
-    EndReason.CONNECT_TIMEOUT,
-    EndReason.CLOSED,
-)
 
 Place = tuple[str, int, int]
 """An adapter, the account of its route, and the slot of the engine that did not answer."""
@@ -69,24 +62,39 @@ class AdapterLoads:
             raise _error_of(told)
 
 
-async def answered_route(serving: "Serving", asked: str | None, key: KeyEntry, task: Task) -> Route:
-    """The route that answers, with engines that can. Raises: ApiError, where there is none."""
-    route = serving.route(asked, key, task)
-    if not route.is_loadable or serving.fleet_index().has_engines(route):
-        return route
-    await serving.loads.load(route, serving.control_pool)
-    route = serving.route(asked, key, task)
-    if not serving.fleet_index().has_engines(route):  # it went as soon as it was there
-        raise ModelLoading(retry_after_ms=RETRY_MS)
-    return route
+class Supply:
+    """One request's wait for an engine that holds its adapter, beside the watch over its client."""
 
+    def __init__(self, serving: "Serving", route: Route, relay: Relay) -> None:
+        self._serving = serving
+        self._route = route
+        self._relay = relay
+        self._task: asyncio.Task[None] | None = None
+        self.error: ApiError | None = None  # why there is none
 
-def is_astray(event: Event) -> bool:
-    """Whether an answer's first event says that the engine does not hold the adapter any more, is
-    gone, or is about to go: nothing was made for the request there."""
-    if isinstance(event, Whole):
-        return event.status in (404, 503)
-    return isinstance(event, End) and event.reason in _GONE and not event.sent_tokens
+    def begin(self, failed: int) -> None:
+        """Has the adapter loaded; the relay goes on when that is done, or ends. `failed`: the slot
+        of the engine that was asked and did not answer for it, or -1."""
+        self._task = asyncio.create_task(self._load(failed))
+
+    def close(self) -> None:
+        """Nobody waits any more. What is being loaded goes on being loaded."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _load(self, failed: int) -> None:
+        serving = self._serving
+        is_there = False
+        try:
+            await serving.loads.load(self._route, serving.control_pool, failed)
+            serving.fleet_index()  # which says now who holds it
+            self._relay.go_on(serving.pool(self._route))
+            is_there = True
+        except ApiError as error:
+            self.error = error
+        finally:
+            if not is_there:
+                self._relay.give_up()
 
 
 def _error_of(told: Told) -> ApiError:

@@ -40,7 +40,7 @@ class Route(Struct, frozen=True, kw_only=True):
     created: int
     owned_by: str
     kind: Literal["factory", "dedicated"] = "factory"
-    account_id: int = 0  # dedicated: the only account that sees it
+    account_id: int = 0  # the only account that sees it; 0: all do
     context_tokens_max: int = 0  # 0: unknown
     parent: str = ""  # an adapter's base model
     is_loadable: bool = False  # an adapter that control loads where its pool has nobody
@@ -52,6 +52,9 @@ class AbsentModel(Struct, frozen=True):
     account_id: int  # 0: everyone's
     name: str
     is_draining: bool  # its engines are there, and are being drained
+    task: Task = "generate"
+    is_adapter: bool = False
+    is_alias: bool = False
 
 
 class Fleet(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """Which route answers a request: pure, for the workers. `rules.py` makes the routes.
 
 A model may be left out or be "auto": then the first route that the account sees answers. An alias
-stands for a model and is what the answer calls it. A dedicated route is there for its account only;
-to all others it does not exist.
+stands for a model and is what the answer calls it. An account's own route is there for it alone; to
+all others it does not exist. While an account's own engines are away nobody else answers for them:
+it would be billed for what it has already.
 """
 
 from collections.abc import Container, Iterable
@@ -40,19 +41,26 @@ class FleetIndex:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self._by_name = {(route.account_id, route.id): route for route in fleet.routes}
-        kinds = {engine.slot: engine.kind for engine in fleet.engines}
+        kinds = self._kind_by_slot = {engine.slot: engine.kind for engine in fleet.engines}
         self._parserless = {each.slot for each in fleet.engines if not each.parses_tools}
         self._kinds = [
             _kind_of({kinds[slot] for slot in pool if slot in kinds}) for pool in fleet.pools
         ]
+        own_absent = [each for each in fleet.absent if each.account_id]
+        self._missed = {(each.account_id, each.name): each for each in own_absent}
         self._accounts = {route.account_id for route in fleet.routes if route.account_id}
+        self._accounts |= {each.account_id for each in own_absent}
 
     def find(self, name: str, account_id: int) -> Route | None:
-        """The route that `name` means for an account; its own ones come first."""
+        """The route that `name` means for an account: its own, which nobody stands in for."""
         for each in (name, self.fleet.aliases.get(name)):
             if each is None:
                 break
-            route = self._by_name.get((account_id, each)) or self._by_name.get((0, each))
+            own = (account_id, each)
+            route = self._by_name.get(own)
+            if route is None and own in self._missed:
+                return None
+            route = route or self._by_name.get((0, each))
             if route is not None:
                 return route
         return None
@@ -63,6 +71,16 @@ class FleetIndex:
         mine = (each for each in self.fleet.absent if each.account_id in (0, account_id))
         found = [each for each in mine if name is None or each.name == name]
         return max(found, key=lambda each: each.is_draining, default=None)
+
+    def misses(self, account_id: int, task: Task, allowed: Container[str] | None) -> bool:
+        """Whether the account has a model of the task for itself whose engines are away."""
+        if account_id not in self._accounts:
+            return False
+        return any(
+            each.task == task and not each.is_adapter and (allowed is None or name in allowed)
+            for (owner, name), each in self._missed.items()
+            if owner == account_id
+        )
 
     def pool_now(self, route: Route) -> int:
         """The pool of a route that may be of an earlier fleet, in which pools had other numbers;
@@ -76,17 +94,20 @@ class FleetIndex:
         if account_id not in self._accounts:
             return (route for route in routes if not route.account_id)
         own = {route.id for route in routes if route.account_id == account_id}
+        own |= {name for owner, name in self._missed if owner == account_id}
         ranked = [route for route in routes if route.account_id == account_id]
         return ranked + [each for each in routes if not each.account_id and each.id not in own]
 
     def kind(self, route: Route) -> EngineKind:
         """What kind of engine answers a route; `openai`, about which nothing is known, where its
         engines are of several kinds."""
+        if route.is_loadable and not self.has_engines(route):
+            return _kind_of({self._kind_by_slot[slot] for slot in self._loaders(route)})
         return self._kinds[route.pool]
 
     def parses_tools(self, route: Route) -> bool:
         """Whether every engine of a route reads tool calls out of its answers itself."""
-        pool = self.fleet.pools[route.pool]
+        pool = self.fleet.pools[route.pool] or self._loaders(route)
         return not any(slot in self._parserless for slot in pool)
 
     def engine_count(self, route: Route) -> int:
@@ -97,6 +118,19 @@ class FleetIndex:
     def has_engines(self, route: Route) -> bool:
         """Whether some engine can be asked; of an adapter, one that holds it."""
         return bool(self.fleet.pools[route.pool])
+
+    def counting_route(self, route: Route) -> Route:
+        """Whose engines count a prompt for the route: its own or, before an adapter is loaded, its
+        base's, which has the same tokens."""
+        if not route.is_loadable or self.has_engines(route):
+            return route
+        return self.find(route.parent, route.account_id) or route
+
+    def _loaders(self, route: Route) -> list[int]:
+        """The engines that an adapter can be loaded on: its base's that are known to do that."""
+        base = self.find(route.parent, route.account_id)
+        pool = () if base is None else self.fleet.pools[base.pool]
+        return [slot for slot in pool if self._kind_by_slot.get(slot) not in (None, "openai")]
 
     def can_answer(self) -> bool:
         """Whether some engine serves some model."""
@@ -115,7 +149,10 @@ def resolve(
     With `allowed`, other models than those are refused, and `auto` means one of them.
     """
     if asked is None or asked == AUTO:
+        misses_own = index.misses(account_id, task, allowed)
         for each in index.visible(account_id):
+            if misses_own and not each.account_id:
+                break
             if each.task == task and not each.parent and is_allowed(each, None, allowed):
                 return each
         return _nothing_there(index, None, account_id)

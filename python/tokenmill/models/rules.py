@@ -4,14 +4,22 @@ Control's keeper calls it after every change. A fleet is consistent by construct
 a pool, each pool has serving engines, each alias ends at a route.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tokenmill.adapters.rules import Adapter, is_same
-from tokenmill.engines.recognition import EngineKind, EngineState, ServedModel, Task
+from tokenmill.adapters.rules import Adapter
+from tokenmill.engines.recognition import ServedModel, Task
 from tokenmill.models.fleet import AbsentModel, Engine, Fleet, Route
+from tokenmill.models.offers import (
+    EngineReport,
+    Offer,
+    offers_now,
+    owed_offers,
+    takes_requests,
+    whole_offers,
+)
 
 CHAT_ALIASES = ("meta-llama/Llama-3.1-8B-Instruct", "your-model-id")
 """Ids that the published examples use; on the embedded engine they mean its chat model."""
@@ -24,23 +32,6 @@ EMBEDDING_ALIASES = (
 """OpenAI's ids, which clients and their libraries send by default."""
 
 ALIAS_STEPS_MAX = 8
-
-
-class EngineReport(Struct, frozen=True, kw_only=True):
-    """One engine as control knows it now; `account_id` 0 is an engine for everyone."""
-
-    name: str
-    url: str
-    kind: EngineKind
-    state: EngineState
-    version: str = ""
-    api_key: str = ""
-    account_id: int = 0
-    parses_tools: bool = True
-    places: int = 0
-    is_draining: bool = False
-    models: tuple[ServedModel, ...] = ()
-    last_models: tuple[ServedModel, ...] = ()  # what it served last, if it comes back
 
 
 class Slots(Struct, frozen=True):
@@ -83,140 +74,69 @@ def build_fleet(
     *,
     adapters: Mapping[str, Adapter] | None = None,
     lost: Sequence[EngineReport] = (),
+    missing: Container[int] = (),
 ) -> Fleet:
     """The fleet of these engines, with the generation of the previous one.
 
     `reports` come in the order of preference. Routes of vLLM and named engines stand before those
     of the embedded engine, so `auto` means the embedded engine only where there is no other.
     `adapters` have a route wherever their base has one, with the engines that hold them.
-    `lost`: engines that nobody removed and that are in no list any more.
+    `lost`: engines that nobody removed and that are in no list any more. `missing`: accounts with
+    an engine of their own that is in no list: what they had there nobody else serves for them.
     """
     adapters = adapters or {}
     slots = assign_slots([report.name for report in reports], slots_of(previous, engines_max))
     placed = [report for report in reports if report.name in slots]
     ranked = sorted(placed, key=lambda report: report.kind == "embedded")
-    offers = _offers(ranked, adapters)
+    whole = whole_offers([*ranked, *lost], owed_offers(previous, missing), adapters)
+    draining = {report.name for report in ranked if report.state == "serving"}
+    offers = offers_now(ranked, adapters, whole)
     return Fleet(
         generation=previous.generation,
         engines=tuple(_engine(report, slots[report.name]) for report in placed),
         pools=tuple(tuple(slots[name] for name in offer.engines) for offer in offers),
         routes=tuple(_route(offer, pool) for pool, offer in enumerate(offers)),
         aliases=_aliases(aliases, offers),
-        absent=_absent([*ranked, *lost], aliases, adapters, offers),
+        absent=_absent(offers, whole, adapters, aliases, draining),
     )
 
 
-class _Offer(Struct, frozen=True):
-    """A model for an account (0: everyone), and the engines that serve it."""
-
-    model: ServedModel
-    account_id: int
-    kind: EngineKind
-    engines: list[str]
-    is_loadable: bool = False
-
-
-def _offers(ranked: Sequence[EngineReport], adapters: Mapping[str, Adapter]) -> list[_Offer]:
-    offers: dict[tuple[int, str], _Offer] = {}
-    for report in ranked:
-        if not _takes(report):
-            continue
-        for model in _models(report, adapters):
-            key = (report.account_id, model.id)
-            first = _Offer(model, report.account_id, report.kind, [])
-            offer = offers.setdefault(key, first)
-            if report.name not in offer.engines and _is_same(offer, report, model):
-                offer.engines.append(report.name)
-                offers[key] = replace(offer, model=_narrower(offer.model, model))
-    return _with_adapters(list(offers.values()), ranked, adapters)
-
-
-def _models(report: EngineReport, adapters: Mapping[str, Adapter]) -> list[ServedModel]:
-    """What an engine offers: nothing by an adapter's name that is not that adapter."""
-    named = ((model, adapters.get(model.id)) for model in report.models)
-    return [
-        model
-        for model, adapter in named
-        if adapter is None or is_same(adapter, model, report.models)
-    ]
-
-
-def _with_adapters(
-    offers: list[_Offer], ranked: Sequence[EngineReport], adapters: Mapping[str, Adapter]
-) -> list[_Offer]:
-    """The offers, with every adapter whose base is offered by engines that load adapters."""
-    if not adapters:
-        return offers
-    kinds = {report.name: report.kind for report in ranked}
-    bases = {
-        (offer.account_id, offer.model.id): offer
-        for offer in offers
-        if not offer.model.parent and any(kinds[name] != "openai" for name in offer.engines)
-    }
-    found = {(offer.account_id, offer.model.id): offer for offer in offers}
-    for adapter in adapters.values():
-        for (account_id, base), offer in bases.items():
-            if base != adapter.base or offer.model.task != "generate":
-                continue
-            model = replace(offer.model, id=adapter.name, parent=base, created=adapter.created)
-            key = (account_id, adapter.name)
-            held = found[key].engines if key in found else []
-            engines = [name for name in held if name in offer.engines]
-            found[key] = _Offer(model, account_id, offer.kind, engines, is_loadable=True)
-    return list(found.values())
-
-
-def _takes(report: EngineReport) -> bool:
-    return report.state == "serving" and not report.is_draining
-
-
 def _absent(
-    ranked: Sequence[EngineReport],
-    aliases: Mapping[str, str],
+    offers: Sequence[Offer],
+    whole: Sequence[Offer],
     adapters: Mapping[str, Adapter],
-    offers: Sequence[_Offer],
+    aliases: Mapping[str, str],
+    draining: Set[str],
 ) -> tuple[AbsentModel, ...]:
     """What would be served if nobody were drained or away, and is not."""
-    draining = {report.name for report in ranked if report.state == "serving"}
-    whole = _offers([_as_it_was(report) for report in ranked], adapters)
     served = {(offer.account_id, offer.model.id) for offer in offers}
     gone = [
         AbsentModel(
-            offer.account_id, offer.model.id, not draining.isdisjoint(_engines_of(offer, whole))
+            offer.account_id,
+            offer.model.id,
+            is_draining=not draining.isdisjoint(offer.hosts),
+            task=offer.model.task,
+            is_adapter=bool(offer.model.parent),
         )
         for offer in whole
         if (offer.account_id, offer.model.id) not in served
     ]
-    named = {offer.model.id for offer in whole}
-    gone += [AbsentModel(0, name, is_draining=False) for name in adapters if name not in named]
-    public = {each.name: each for each in gone if not each.account_id}
+    known = {(offer.account_id, offer.model.id) for offer in whole}
+    known |= {(0, name) for _, name in known}
+    gone += [
+        AbsentModel(each.account_id, each.name, is_draining=False, is_adapter=True)
+        for each in adapters.values()
+        if (each.account_id, each.name) not in known
+    ]
     ends = _aliases(aliases, whole).items()
-    return (*gone, *(replace(public[end], name=name) for name, end in ends if end in public))
-
-
-def _engines_of(offer: _Offer, offers: Sequence[_Offer]) -> list[str]:
-    """Who could serve it: of an adapter that is loaded where it is needed, its base's engines."""
-    if not offer.is_loadable:
-        return offer.engines
-    key = (offer.account_id, offer.model.parent)
-    return next(one.engines for one in offers if (one.account_id, one.model.id) == key)
-
-
-def _as_it_was(report: EngineReport) -> EngineReport:
-    models = report.models or report.last_models
-    return replace(report, state="serving", is_draining=False, models=models)
-
-
-def _narrower(one: ServedModel, other: ServedModel) -> ServedModel:
-    """The first with the shorter context of both: a request may go to either engine."""
-    known = [m.context_tokens_max for m in (one, other) if m.context_tokens_max]
-    return replace(one, context_tokens_max=min(known, default=0))
-
-
-def _is_same(offer: _Offer, report: EngineReport, model: ServedModel) -> bool:
-    """One pool mixes no demo with the real thing, no adapter with a whole model."""
-    is_mixed = (offer.kind == "embedded") != (report.kind == "embedded")
-    return not is_mixed and (offer.model.task, offer.model.parent) == (model.task, model.parent)
+    real = served.union((each.account_id, each.name) for each in gone)
+    named = [
+        replace(each, name=name, is_alias=True)
+        for name, end in ends
+        for each in gone
+        if each.name == end and (each.account_id, name) not in real
+    ]
+    return (*gone, *named)
 
 
 def _engine(report: EngineReport, slot: int) -> Engine:
@@ -231,20 +151,20 @@ def _engine(report: EngineReport, slot: int) -> Engine:
         parses_tools=report.parses_tools,
         places=report.places,
         is_draining=report.is_draining,
-        last_models=() if _takes(report) else report.last_models,
+        last_models=() if takes_requests(report) else report.last_models,
     )
 
 
-def _route(offer: _Offer, pool: int) -> Route:
+def _route(offer: Offer, pool: int) -> Route:
     model = offer.model
     return Route(
         id=model.id,
         task=model.task,
         pool=pool,
-        engine_model=model.id,
+        engine_model=offer.engine_model or model.id,
         created=model.created,
         owned_by=model.owned_by or offer.kind,
-        kind="dedicated" if offer.account_id else "factory",
+        kind="dedicated" if offer.is_dedicated else "factory",
         account_id=offer.account_id,
         context_tokens_max=model.context_tokens_max,
         parent=model.parent,
@@ -252,7 +172,7 @@ def _route(offer: _Offer, pool: int) -> Route:
     )
 
 
-def _aliases(settings: Mapping[str, str], offers: Sequence[_Offer]) -> dict[str, str]:
+def _aliases(settings: Mapping[str, str], offers: Sequence[Offer]) -> dict[str, str]:
     wanted = _default_aliases(offers) | dict(settings)
     real = {offer.model.id for offer in offers}
     public = {offer.model.id for offer in offers if not offer.account_id}
@@ -260,7 +180,7 @@ def _aliases(settings: Mapping[str, str], offers: Sequence[_Offer]) -> dict[str,
     return {name: end for name, end in found.items() if end}
 
 
-def _default_aliases(offers: Sequence[_Offer]) -> dict[str, str]:
+def _default_aliases(offers: Sequence[Offer]) -> dict[str, str]:
     """The embedded engine's, by its first whole model of each task."""
     aliases: dict[str, str] = {}
     tasks: tuple[tuple[Task, tuple[str, ...]], ...] = (
@@ -274,7 +194,7 @@ def _default_aliases(offers: Sequence[_Offer]) -> dict[str, str]:
     return aliases
 
 
-def _is_embedded(offer: _Offer, task: Task) -> bool:
+def _is_embedded(offer: Offer, task: Task) -> bool:
     is_whole = offer.model.task == task and not offer.model.parent
     return offer.kind == "embedded" and is_whole and not offer.account_id
 

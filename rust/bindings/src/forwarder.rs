@@ -223,7 +223,8 @@ impl Forwarder {
 
     #[pyo3(signature = (
         pool, target, body, *, kind, request_id, usage = UsageShape::None, model = None,
-        calls = None, payer = None, account_id = None, session = None, trace = None
+        calls = None, payer = None, account_id = None, session = None, trace = None,
+        is_loadable = false
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -243,6 +244,7 @@ impl Forwarder {
         account_id: Option<u64>,
         session: Option<String>,
         trace: Option<(String, Option<String>)>,
+        is_loadable: bool,
     ) -> PyResult<Start> {
         let is_streamed = kind == AnswerKind::Stream;
         let kind = kind.into();
@@ -265,6 +267,7 @@ impl Forwarder {
             shape,
             admission: payer.map(|payer| payer.admission(request_id, is_streamed)),
             account_id,
+            is_loadable,
             session,
         })
     }
@@ -293,6 +296,7 @@ impl Forwarder {
             shape: StreamShape::default(),
             admission: None,
             account_id: None,
+            is_loadable: false,
             session: None,
         })
     }

@@ -30,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use crate::money::{AccountView, Payer, RefusalKind, Refused, Tariff, limit_headers};
     #[pymodule_export]
-    use crate::relay::{End, EndReason, Head, Relay, Usage, Whole};
+    use crate::relay::{End, EndReason, Head, Lack, Relay, Usage, Whole};
     #[pymodule_export]
     use crate::segment::{EngineHealth, Segment, WorkerState};
 

@@ -86,6 +86,12 @@ pub struct Whole {
     first_byte_ns: u64,
 }
 
+/// An adapter has to be loaded first.
+#[pyclass(frozen, get_all, module = "tokenmill._native")]
+pub struct Lack {
+    engine: i32,
+}
+
 /// Tokens as the engine counts them.
 #[pyclass(frozen, get_all, module = "tokenmill._native")]
 pub struct Usage {
@@ -218,6 +224,14 @@ impl Relay {
         self.waiters.remove(self.inner.id());
     }
 
+    fn go_on(&self, pool: usize) {
+        self.inner.go_on(pool);
+    }
+
+    fn give_up(&self) {
+        self.inner.give_up();
+    }
+
     fn usage(&self) -> Usage {
         self.inner.usage().into()
     }
@@ -268,6 +282,10 @@ fn to_python(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyAny>> {
                 first_byte_ns: whole.first_byte_ns,
             };
             Ok(Bound::new(py, whole)?.into_any())
+        }
+        Item::Lack(lack) => {
+            let engine = lack.engine;
+            Ok(Bound::new(py, Lack { engine })?.into_any())
         }
         Item::End(end) => {
             let end = End {

@@ -71,6 +71,21 @@ def test_the_one_used_longest_ago_makes_room() -> None:
     assert makes_room(["a stranger's"], [], uses) is None
 
 
+def test_an_account_is_in_the_name_that_engines_know_its_adapter_by() -> None:
+    mine, theirs = replace(ADAPTER, account_id=7), replace(ADAPTER, account_id=8)
+    assert len({ADAPTER.engine_name, mine.engine_name, theirs.engine_name}) == 3
+    assert ADAPTER.engine_name == "lora"
+    assert is_held(mine, [BASE, replace(LISTED, id=mine.engine_name)])
+    assert not is_held(mine, [BASE, LISTED])
+    assert not is_held(mine, [BASE, replace(LISTED, id=theirs.engine_name)])
+
+
+def test_an_accounts_adapter_that_is_no_more_makes_room_first() -> None:
+    left_over = replace(ADAPTER, account_id=9).engine_name
+    assert makes_room(["old", left_over], [], {"old": 1}) == left_over
+    assert makes_room([left_over], [left_over], {}) is None
+
+
 def test_an_adapter_comes_to_one_more_engine_when_all_of_its_own_have_a_queue() -> None:
     many = BUSY_REQUESTS
     assert wants_another([many, 3 * many], [many, many // 2])

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tokenmill.engines.recognition import Task
+from tokenmill.engines.recognition import EngineKind, Task
 from tokenmill.errors import (
     ApiError,
     EnginesAway,
@@ -165,6 +165,58 @@ def test_others_do_not_learn_that_an_accounts_engine_is_drained() -> None:
     index = FleetIndex(Fleet(pools=((0,),), routes=(route("big"),), absent=absent))
     assert isinstance(refused("private", ANNA, index=index), ModelNotFound)
     assert isinstance(refused("private", BERT, index=index), EnginesDraining)
+
+
+MISSED = (
+    AbsentModel(BERT, "small", is_draining=False),
+    AbsentModel(BERT, "tiny", is_draining=False),  # an alias of it
+    AbsentModel(BERT, "own-lora", is_draining=False, is_adapter=True),
+)
+SHARED = (route("big"), route("small"), route("vectors", "embed"))
+
+
+@pytest.mark.parametrize("asked", ["small", "tiny", None, "auto"])
+def test_nobody_stands_in_for_an_accounts_own_engine(asked: str | None) -> None:
+    """The account would be billed for what it has already."""
+    fleet = Fleet(pools=((0,),), routes=SHARED, absent=MISSED, aliases={"tiny": "small"})
+    index = FleetIndex(fleet)
+    assert isinstance(refused(asked, BERT, index=index), EnginesAway)
+    assert isinstance(resolve(index, asked, ANNA, "generate"), Route)
+    assert [each.id for each in index.visible(BERT)] == ["big", "vectors"]
+    assert [each.id for each in index.visible(ANNA)] == ["big", "small", "vectors"]
+
+
+def test_what_an_account_shares_is_answered_while_its_own_engine_is_away() -> None:
+    index = FleetIndex(Fleet(pools=((0,),), routes=SHARED, absent=MISSED))
+    assert isinstance(resolve(index, "big", BERT, "generate"), Route)
+    assert isinstance(resolve(index, None, BERT, "embed"), Route)
+    listed = resolve(index, None, BERT, "generate", frozenset({"big"}))
+    assert isinstance(listed, Route) and listed.id == "big"
+    own_lora_alone = FleetIndex(Fleet(pools=((0,),), routes=SHARED, absent=MISSED[2:]))
+    assert isinstance(resolve(own_lora_alone, None, BERT, "generate"), Route)
+
+
+def test_another_own_model_answers_auto_while_one_is_away() -> None:
+    routes = (*SHARED, route("mine", account_id=BERT))
+    index = FleetIndex(Fleet(pools=((0,),), routes=routes, absent=MISSED))
+    found = resolve(index, None, BERT, "generate")
+    assert isinstance(found, Route) and found.id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind"), [(("vllm", "openai"), "vllm"), (("embedded",), "embedded")]
+)
+def test_an_adapter_that_nobody_holds_is_answered_by_engines_that_can_load_it(
+    kinds: tuple[EngineKind, ...], kind: EngineKind
+) -> None:
+    engines = tuple(
+        Engine(slot=at, name=str(at), url="u", kind=each, state="serving", parses_tools=at > 0)
+        for at, each in enumerate(kinds)
+    )
+    lora = msgspec.structs.replace(route("lora", parent="base"), pool=1, is_loadable=True)
+    slots = tuple(range(len(kinds)))
+    index = FleetIndex(Fleet(engines=engines, pools=(slots, ()), routes=(route("base"), lora)))
+    assert (index.kind(lora), index.parses_tools(lora)) == (kind, False)
 
 
 def test_a_long_name_is_cut_in_the_message() -> None:

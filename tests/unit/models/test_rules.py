@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from tokenmill.adapters.rules import Adapter
 from tokenmill.engines.recognition import EngineState, ServedModel
 from tokenmill.models.fleet import AbsentModel, Fleet, Route
+from tokenmill.models.offers import EngineReport
 from tokenmill.models.rules import (
-    EngineReport,
     Slots,
     assign_slots,
     build_fleet,
@@ -33,6 +33,10 @@ EMBEDDED = report("embedded", DEMO, MINILM, kind="embedded")
 
 def fleet_of(*reports: EngineReport, aliases: dict[str, str] | None = None) -> Fleet:
     return build_fleet(reports, aliases or {}, Fleet(), 8)
+
+
+def gone_adapter(account_id: int, name: str, *, is_draining: bool) -> AbsentModel:
+    return AbsentModel(account_id, name, is_draining=is_draining, is_adapter=True)
 
 
 def engines_of(fleet: Fleet, route: Route) -> list[str]:
@@ -112,12 +116,12 @@ def test_a_model_is_drained_when_all_of_its_engines_are() -> None:
     aliases = {"gpt": "lora-alpha", "chat": "tiny-chat"}
     assert fleet_of(one, other, aliases=aliases).absent == ()
     assert fleet_of(drained, other, aliases=aliases).absent == (
-        AbsentModel(0, "lora-alpha", is_draining=True),
-        AbsentModel(0, "gpt", is_draining=True),
+        gone_adapter(0, "lora-alpha", is_draining=True),
+        replace(gone_adapter(0, "gpt", is_draining=True), is_alias=True),
     )
     assert fleet_of(replace(drained, account_id=7), other).absent == (
         AbsentModel(7, "tiny-chat", is_draining=True),
-        AbsentModel(7, "lora-alpha", is_draining=True),
+        gone_adapter(7, "lora-alpha", is_draining=True),
     )
 
 
@@ -127,8 +131,8 @@ def test_a_model_whose_engines_are_all_away_is_known(state: EngineState) -> None
     away = replace(one, state=state, models=(), last_models=one.models)
     aliases = {"gpt": "lora-alpha"}
     assert fleet_of(away, other, aliases=aliases).absent == (
-        AbsentModel(0, "lora-alpha", is_draining=False),
-        AbsentModel(0, "gpt", is_draining=False),
+        gone_adapter(0, "lora-alpha", is_draining=False),
+        replace(gone_adapter(0, "gpt", is_draining=False), is_alias=True),
     )
     assert fleet_of(away, other, one, aliases=aliases).absent == ()
     # What was never seen is not known.
@@ -251,9 +255,71 @@ def test_an_account_has_a_named_adapter_on_its_own_engines() -> None:
 
 
 def test_an_adapter_without_an_engine_of_its_base_is_known() -> None:
-    unseen = AbsentModel(0, "lora-alpha", is_draining=False)
+    unseen = gone_adapter(0, "lora-alpha", is_draining=False)
     assert adapted().absent == (unseen,)
     away = report("a", state="gone", last_models=(CHAT,))
     assert unseen in adapted(away).absent
     draining = adapted(report("a", CHAT, is_draining=True))
-    assert AbsentModel(0, "lora-alpha", is_draining=True) in draining.absent
+    assert gone_adapter(0, "lora-alpha", is_draining=True) in draining.absent
+
+
+OWN = Adapter(name="acme-bot", base="tiny-chat", path="/o", account_id=7)
+HELD = ServedModel(OWN.engine_name, parent="tiny-chat", root="/o")
+
+
+def owning(*reports: EngineReport, previous: Fleet | None = None, **fields: Any) -> Fleet:
+    adapters = {"acme-bot": OWN}
+    return build_fleet(reports, {}, previous or Fleet(), 8, adapters=adapters, **fields)
+
+
+def test_an_accounts_adapter_runs_on_everyones_engines_and_is_for_it_alone() -> None:
+    fleet = owning(report("a", CHAT), report("b", CHAT, HELD))
+    base, own = fleet.routes
+    assert (base.id, base.account_id) == ("tiny-chat", 0)
+    assert (own.id, own.account_id, own.kind, own.is_loadable) == ("acme-bot", 7, "factory", True)
+    assert own.engine_model == OWN.engine_name != "acme-bot"
+    assert engines_of(fleet, own) == ["b"]
+    slots = {engine.name: engine.slot for engine in fleet.engines}
+    assert [model.id for model in models_on(fleet, slots["b"])] == ["tiny-chat", OWN.engine_name]
+
+
+def test_what_is_left_of_an_accounts_adapter_on_an_engine_is_nobodys() -> None:
+    for listed in (HELD, replace(HELD, parent="")):
+        fleet = fleet_of(report("a", CHAT, listed))
+        assert [route.id for route in fleet.routes] == ["tiny-chat"]
+
+
+def test_everyones_model_by_the_name_of_an_accounts_adapter_stays_everyones() -> None:
+    fleet = owning(report("a", CHAT, ServedModel("acme-bot")))
+    assert [(route.id, route.account_id, route.is_loadable) for route in fleet.routes] == [
+        ("tiny-chat", 0, False),
+        ("acme-bot", 0, False),
+        ("acme-bot", 7, True),
+    ]
+
+
+def test_an_accounts_adapter_runs_on_its_own_engines_where_it_has_such() -> None:
+    mine, shared = report("mine", CHAT, account_id=7), report("shared", CHAT, HELD)
+    own = next(each for each in owning(mine, shared).routes if each.id == "acme-bot")
+    assert (own.kind, engines_of(owning(mine, shared), own)) == ("dedicated", [])
+    away = replace(mine, state="gone", models=(), last_models=mine.models)
+    fleet = owning(away, shared)
+    assert [(route.id, route.account_id) for route in fleet.routes] == [("tiny-chat", 0)]
+    assert fleet.absent == (
+        AbsentModel(7, "tiny-chat", is_draining=False),
+        gone_adapter(7, "acme-bot", is_draining=False),
+    )
+
+
+def test_what_an_account_had_on_an_engine_that_is_in_no_list_stays_its_own() -> None:
+    """Through any number of fleets, until the engine is given back."""
+    first = owning(report("mine", CHAT, account_id=7), report("shared", CHAT))
+    fleet = first
+    for _ in range(2):
+        fleet = owning(report("shared", CHAT), previous=fleet, missing=frozenset({7}))
+        assert AbsentModel(7, "tiny-chat", is_draining=False) in fleet.absent
+        assert gone_adapter(7, "acme-bot", is_draining=False) in fleet.absent
+        assert [route.account_id for route in fleet.routes] == [0]
+    given_back = owning(report("shared", CHAT), previous=fleet)
+    assert given_back.absent == ()
+    assert [route.account_id for route in given_back.routes] == [0, 7]

@@ -5,7 +5,7 @@ use tokenmill_core::sse::StreamEnd;
 use tokenmill_core::usage::{WholeAnswer, read_whole};
 
 use super::error::{EndReason, ForwardError};
-use super::mailbox::End;
+use super::events::End;
 
 /// The end of an answer whose connection failed.
 pub(super) fn failed(error: &hyper::Error) -> End {

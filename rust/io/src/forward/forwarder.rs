@@ -43,6 +43,8 @@ pub struct Order {
     /// The account whose turn it waits for, where nobody pays; `None`: a request of the house's
     /// own, which waits for none.
     pub account_id: Option<u64>,
+    /// Whether it is for an adapter that can be loaded where nobody holds it: then it may lack one.
+    pub is_loadable: bool,
     /// Requests of one session go to one engine, where the pool's policy is that.
     pub session: Option<String>,
 }
@@ -190,10 +192,12 @@ impl Forwarder {
             gate: Arc::clone(&self.gate),
             asker,
             retries: Arc::clone(&self.retries),
+            is_loadable: order.is_loadable,
         };
         let run = async move { journey.run(turn).await };
         let task = self.shared.spawn(handle, id, &mailbox, run);
-        Ok(Started::Relay(Relay::new(mailbox, task, tally)))
+        let shared = Arc::clone(&self.shared);
+        Ok(Started::Relay(Relay::new(mailbox, task, shared, tally)))
     }
 
     /// Who waits for a place, if anybody does.

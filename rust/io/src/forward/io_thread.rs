@@ -16,9 +16,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::bell::Bell;
 use super::error::EndReason;
+use super::events::End;
 use super::fleet::Fleet;
 use super::gate::Gate;
-use super::mailbox::{End, Mailbox};
+use super::mailbox::Mailbox;
 use crate::clock;
 use crate::segment::Segment;
 

@@ -13,10 +13,11 @@ use tokio::time::timeout;
 
 use super::answer::Relaying;
 use super::error::{EndReason, ForwardError, Retry};
+use super::events::{End, Lack};
 use super::fleet::Fleet;
 use super::gate::{Asker, Entered, Gate, Place, Waiting, overloaded};
 use super::limits::Limits;
-use super::mailbox::{End, Mailbox};
+use super::mailbox::Mailbox;
 use super::pool::{Wish, missing_bytes, preferring};
 use super::request::{AnswerKind, Outbound};
 use crate::segment::Segment;
@@ -25,6 +26,9 @@ use crate::segment::Segment;
 const ENGINES_TRIED_MAX: usize = 4;
 /// The same after one of them went without a byte: what killed it may kill the next.
 const ENGINES_LOST_MAX: usize = 2;
+/// How often an adapter is loaded for one request: for the first engine, and for one more where
+/// that is gone or has lost it.
+const LOADS_MAX: usize = 2;
 
 /// One request and all that its task needs.
 pub(super) struct Journey {
@@ -44,6 +48,23 @@ pub(super) struct Journey {
     pub asker: Option<Asker>,
     /// What is left for retries: the worker's.
     pub retries: Arc<AtomicU32>,
+    /// Whether it is for an adapter that can be loaded where nobody holds it.
+    pub is_loadable: bool,
+}
+
+/// The engines that were asked, and how often an adapter was loaded first.
+#[derive(Debug, Default)]
+struct Trail {
+    /// Slots, since the last load.
+    tried: Vec<usize>,
+    asked_before: usize,
+    loads: usize,
+}
+
+impl Trail {
+    fn asked(&self) -> usize {
+        self.asked_before + self.tried.len()
+    }
 }
 
 /// Where a request stands when it sets out.
@@ -60,28 +81,31 @@ impl Journey {
     /// Goes all the way; the mailbox has its last event afterwards.
     pub async fn run(mut self, turn: Turn) {
         self.earn_retry();
-        let pool = self.fleet.pool(self.pool);
-        let beginnings = pool.map_or_else(Beginnings::default, |pool| {
-            pool.beginnings(&self.segment, &self.wish, self.outbound.body())
-        });
+        let mut beginnings = self.beginnings();
+        let mut trail = Trail::default();
         // Boxed, as what follows: its state would be part of the task while the answer lasts.
         let first = Box::pin(self.first_place(turn, &beginnings));
-        let first = self.patiently(first).await;
-        let mut place = match first {
-            Ok(place) => place,
-            Err(error) => return self.mailbox.put_end(End::of(error, false)),
-        };
-        let mut tried = Vec::new();
+        let mut place = self.patiently(first).await;
         loop {
-            let begun = Box::pin(self.begin(place, &mut tried, &beginnings));
-            match self.patiently(begun).await {
+            let begun = match place {
+                Ok(place) => {
+                    let begun = Box::pin(self.begin(place, &mut trail.tried, &beginnings));
+                    self.patiently(begun).await
+                }
+                Err(error) => Err(error),
+            };
+            match begun {
                 Err(error) => {
                     let tries_max = tries_max(error.retry);
-                    let next = Box::pin(self.next_place(&tried, tries_max, &beginnings));
-                    match next.await {
-                        Some(next) => place = next,
+                    let next = Box::pin(self.next_place(&trail.tried, tries_max, &beginnings));
+                    place = match next.await {
+                        Some(next) => Ok(next),
+                        None if is_gone(error.kind) && self.may_load(&mut trail, tries_max) => {
+                            let loaded = self.loaded_place(&mut trail, &mut beginnings);
+                            Box::pin(loaded).await
+                        }
                         None => return self.mailbox.put_end(End::of(error, false)),
-                    }
+                    };
                 }
                 Ok(reached) => {
                     if reached.status.is_success() {
@@ -91,11 +115,19 @@ impl Journey {
                     let Some(turned) = Relaying::new(&self, reached).run().await else {
                         return;
                     };
-                    let next = Box::pin(self.next_place(&tried, ENGINES_TRIED_MAX, &beginnings));
-                    match next.await {
-                        Some(next) => place = next,
+                    let tried = &trail.tried;
+                    let next = Box::pin(self.next_place(tried, ENGINES_TRIED_MAX, &beginnings));
+                    place = match next.await {
+                        Some(next) => Ok(next),
+                        None if turned.is_astray()
+                            && self.may_load(&mut trail, ENGINES_TRIED_MAX) =>
+                        {
+                            drop(turned);
+                            let loaded = self.loaded_place(&mut trail, &mut beginnings);
+                            Box::pin(loaded).await
+                        }
                         None => return turned.accept().await,
-                    }
+                    };
                 }
             }
         }
@@ -133,7 +165,6 @@ impl Journey {
         match turn {
             Turn::Open => {
                 let place = self.place_beside(&[], beginnings).await?;
-                let nobody = || ForwardError::upstream(EndReason::NoEngine, "the pool is empty");
                 place.ok_or_else(nobody)
             }
             Turn::Placed(place) => Ok(place),
@@ -142,6 +173,44 @@ impl Journey {
                 place
             }),
         }
+    }
+
+    /// Whether the request's adapter may be loaded for it: again, only within the budget for
+    /// retries.
+    fn may_load(&self, trail: &mut Trail, tries_max: usize) -> bool {
+        let may = self.is_loadable && trail.loads < LOADS_MAX && trail.asked() < tries_max;
+        let Some(failed) = trail.tried.last().filter(|_| may) else {
+            trail.loads += usize::from(may);
+            return may;
+        };
+        if !self.spend_retry() {
+            return false;
+        }
+        self.count_retry(*failed);
+        trail.loads += 1;
+        true
+    }
+
+    /// A place at an engine that was made to hold the request's adapter.
+    async fn loaded_place(
+        &mut self,
+        trail: &mut Trail,
+        beginnings: &mut Beginnings,
+    ) -> Result<Place, ForwardError> {
+        let failed = trail
+            .tried
+            .last()
+            .and_then(|slot| i32::try_from(*slot).ok());
+        let lack = Lack {
+            engine: failed.unwrap_or(-1),
+        };
+        let course = self.patiently(self.mailbox.course_after(lack)).await;
+        self.fleet = course.fleet;
+        self.pool = course.pool;
+        trail.asked_before += std::mem::take(&mut trail.tried).len();
+        *beginnings = self.beginnings();
+        let place = self.patiently(self.place_beside(&[], beginnings)).await?;
+        place.ok_or_else(nobody)
     }
 
     /// A place at another engine for a request that may be tried again, within the budget.
@@ -157,12 +226,23 @@ impl Journey {
         }
         let place = self.patiently(self.place_beside(tried, beginnings)).await;
         let place = place.ok().flatten()?;
-        self.count(Counter::RETRIES, 1);
         if let Some(failed) = tried.last() {
-            self.segment
-                .count_engine(*failed, EngineCounter::RETRIES, 1);
+            self.count_retry(*failed);
         }
         Some(place)
+    }
+
+    fn count_retry(&self, failed: usize) {
+        self.count(Counter::RETRIES, 1);
+        self.segment.count_engine(failed, EngineCounter::RETRIES, 1);
+    }
+
+    /// Of the prompt, where they matter in the pool of now.
+    fn beginnings(&self) -> Beginnings {
+        let pool = self.fleet.pool(self.pool);
+        pool.map_or_else(Beginnings::default, |pool| {
+            pool.beginnings(&self.segment, &self.wish, self.outbound.body())
+        })
     }
 
     /// A place at an engine that was not tried, if there is one: the chosen one, where it has room.
@@ -216,4 +296,17 @@ fn tries_max(retry: Retry) -> usize {
         Retry::Elsewhere => ENGINES_LOST_MAX,
         Retry::Safe => ENGINES_TRIED_MAX,
     }
+}
+
+/// Whether it says that the engine is not there any more, and with it what it held.
+fn is_gone(reason: EndReason) -> bool {
+    matches!(
+        reason,
+        EndReason::NoEngine | EndReason::Refused | EndReason::ConnectTimeout | EndReason::Closed
+    )
+}
+
+/// Nothing was asked: any engine may be.
+fn nobody() -> ForwardError {
+    ForwardError::upstream(EndReason::NoEngine, "the pool is empty").retried(Retry::Safe)
 }

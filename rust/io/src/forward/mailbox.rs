@@ -5,7 +5,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use http::{HeaderName, HeaderValue};
 use tokenmill_core::sse::KEEP_ALIVE;
 use tokenmill_core::usage::Usage;
 use tokenmill_core::wallet::Refusal;
@@ -13,77 +12,22 @@ use tokio::sync::Notify;
 
 use super::bell::Bell;
 use super::charge::Charge;
-use super::error::{EndReason, ForwardError};
+use super::error::EndReason;
+use super::events::{End, Head, Item, Lack, Whole};
+use super::fleet::Fleet;
 use crate::sync::{AtomicBool, AtomicI32, Mutex, MutexGuard, Ordering};
 
-/// The answer began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The engine's status.
-    pub status: u16,
-    /// Headers to pass on; empty but for plain answers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// From the start to the answer's first byte; 0 when a keep-alive came first.
-    pub first_byte_ns: u64,
+/// Where a request goes on that lacked an adapter.
+pub(super) struct Course {
+    pub fleet: Arc<Fleet>,
+    pub pool: usize,
 }
 
-/// A complete answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whole {
-    /// The engine's status.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-    /// From the start to the answer's first byte.
-    pub first_byte_ns: u64,
-}
-
-/// The last event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// How it ended.
-    pub reason: EndReason,
-    /// What happened.
-    pub detail: String,
-    /// Whether what the engine generated got this far.
-    pub sent_tokens: bool,
-    /// When to come back; 0: nobody can tell.
-    pub retry_after_ms: u64,
-}
-
-impl End {
-    /// The end that an error makes.
-    pub fn of(error: ForwardError, sent_tokens: bool) -> Self {
-        Self {
-            reason: error.kind,
-            detail: error.detail,
-            sent_tokens,
-            retry_after_ms: error.retry_after_ms,
-        }
+impl std::fmt::Debug for Course {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut course = formatter.debug_struct("Course");
+        course.field("pool", &self.pool).finish_non_exhaustive()
     }
-
-    /// An end without more to say.
-    pub fn bare(reason: EndReason, sent_tokens: bool) -> Self {
-        Self {
-            reason,
-            detail: String::new(),
-            sent_tokens,
-            retry_after_ms: 0,
-        }
-    }
-}
-
-/// What Python takes.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Item {
-    /// The answer began.
-    Head(Head),
-    /// All of the answer.
-    Whole(Whole),
-    /// All frames, or body bytes, that are ready.
-    Frames(Vec<u8>),
-    /// Nothing comes after it.
-    End(End),
 }
 
 /// What one look at the engine gave.
@@ -106,6 +50,9 @@ struct State {
     head: Option<Head>,
     whole: Option<Whole>,
     frames: Vec<u8>,
+    lack: Option<Lack>,
+    /// The task waits for it, once it has put in a lack.
+    course: Option<Course>,
     end: Option<End>,
     usage: Usage,
     /// What the request holds in the wallet, if somebody pays for it.
@@ -129,6 +76,7 @@ pub struct Mailbox {
     /// Whether the request has left for the engine.
     was_asked: AtomicBool,
     room: Notify,
+    told: Notify,
     state: Mutex<State>,
 }
 
@@ -141,6 +89,7 @@ impl Mailbox {
             engine: AtomicI32::new(-1),
             was_asked: AtomicBool::new(false),
             room: Notify::new(),
+            told: Notify::new(),
             state: Mutex::new(State {
                 charge,
                 ..State::default()
@@ -197,6 +146,9 @@ impl Mailbox {
         }
         if let Some(whole) = state.whole.take() {
             return Some(Item::Whole(whole));
+        }
+        if let Some(lack) = state.lack.take() {
+            return Some(Item::Lack(lack));
         }
         state.end.take().map(Item::End)
     }
@@ -294,6 +246,25 @@ impl Mailbox {
         self.change(|state| state.finish(end, engine));
     }
 
+    /// Where the request goes on, once whoever takes the lack has said so.
+    pub(super) async fn course_after(&self, lack: Lack) -> Course {
+        self.change(|state| state.lack = Some(lack));
+        loop {
+            let told = self.told.notified();
+            let course = self.lock().course.take();
+            if let Some(course) = course {
+                return course;
+            }
+            told.await;
+        }
+    }
+
+    /// An engine holds what was lacking.
+    pub(super) fn go_on(&self, course: Course) {
+        self.lock().course = Some(course);
+        self.told.notify_one();
+    }
+
     /// Our client went: what waits is thrown away and nothing more is taken in.
     pub(super) fn shut(&self) {
         let was_asked = self.was_asked.load(Ordering::Relaxed);
@@ -380,6 +351,10 @@ impl State {
     }
 
     fn is_ready(&self) -> bool {
-        self.head.is_some() || !self.frames.is_empty() || self.whole.is_some() || self.end.is_some()
+        self.head.is_some()
+            || !self.frames.is_empty()
+            || self.whole.is_some()
+            || self.lack.is_some()
+            || self.end.is_some()
     }
 }

@@ -12,7 +12,8 @@ use tokenmill_core::usage::Usage;
 
 use super::bell::Bell;
 use super::error::EndReason;
-use super::mailbox::{End, Head, Item, Mailbox, Put};
+use super::events::{End, Head, Item};
+use super::mailbox::{Mailbox, Put};
 
 const PREEMPTIONS: usize = 3;
 

@@ -6,22 +6,32 @@ use tokenmill_core::usage::Usage;
 use tokenmill_core::wallet::Refusal;
 use tokio::task::AbortHandle;
 
-use super::mailbox::{Item, Mailbox};
+use super::error::EndReason;
+use super::events::{End, Item};
+use super::io_thread::Shared;
+use super::mailbox::{Course, Mailbox};
 use super::tally::Tally;
 
 /// One request on its way. Dropping it closes the engine's connection at once.
 pub struct Relay {
     mailbox: Arc<Mailbox>,
     task: AbortHandle,
+    shared: Arc<Shared>,
     /// Until it is closed, if it is counted.
     tally: Mutex<Option<Tally>>,
 }
 
 impl Relay {
-    pub(super) fn new(mailbox: Arc<Mailbox>, task: AbortHandle, tally: Option<Tally>) -> Self {
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        task: AbortHandle,
+        shared: Arc<Shared>,
+        tally: Option<Tally>,
+    ) -> Self {
         Self {
             mailbox,
             task,
+            shared,
             tally: Mutex::new(tally),
         }
     }
@@ -60,6 +70,18 @@ impl Relay {
         if let Some(tally) = self.lock_tally().take() {
             tally.note_usage(self.mailbox.usage());
         }
+    }
+
+    /// An engine of this pool of the fleet of now holds the adapter that was lacking.
+    pub fn go_on(&self, pool: usize) {
+        let fleet = self.shared.fleet();
+        self.mailbox.go_on(Course { fleet, pool });
+    }
+
+    /// Nobody can load the adapter that is lacking: the end, and nothing is billed.
+    pub fn give_up(&self) {
+        self.task.abort();
+        self.mailbox.put_end(End::bare(EndReason::NoEngine, false));
     }
 
     /// The last usage received.

@@ -8,7 +8,7 @@ use tokenmill_core::counters::{Counter, Histogram};
 use tokenmill_core::usage::Usage;
 
 use super::error::EndReason;
-use super::mailbox::Item;
+use super::events::Item;
 use crate::segment::Segment;
 
 /// Where one relay's events are counted.
@@ -36,7 +36,7 @@ impl Tally {
                 }
             }
             Item::End(end) if end.reason == EndReason::Complete => self.note_completion(usage),
-            Item::End(_) => {}
+            Item::Lack(_) | Item::End(_) => {}
         }
     }
 

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use super::Relaying;
 use crate::forward::ending::{end_of, failed};
 use crate::forward::error::{EndReason, ForwardError};
-use crate::forward::mailbox::{End, Put};
+use crate::forward::events::End;
+use crate::forward::mailbox::Put;
 use crate::forward::source::Piece;
 
 /// Frames put in at once; a longer burst is cut, so that the client gets its beginning earlier.

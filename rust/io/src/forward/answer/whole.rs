@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokenmill_core::calls::rewrite_whole;
 use tokenmill_core::usage::{quote, read_whole};
 
 use super::Relaying;
 use crate::forward::ending::{end_after_comment, end_of_whole, failed};
 use crate::forward::error::{EndReason, ForwardError};
+use crate::forward::events::{End, Whole};
 use crate::forward::health::{Told, outcome_of, outcome_of_answer, told_by};
-use crate::forward::mailbox::{End, Whole};
 use crate::forward::request::AnswerKind;
 use crate::forward::source::Piece;
 
@@ -20,6 +21,15 @@ pub(in crate::forward) struct TurnedAway<'a> {
 }
 
 impl TurnedAway<'_> {
+    /// Whether the engine does not hold the request's adapter, or is about to go with it.
+    pub fn is_astray(&self) -> bool {
+        let status = self.relaying.status;
+        matches!(
+            status,
+            StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE
+        )
+    }
+
     /// Nobody else can be asked: it is the answer.
     pub async fn accept(mut self) {
         self.relaying.put_whole(self.body);
@@ -41,9 +51,12 @@ impl<'a> Relaying<'a> {
                     Told::Answered => {
                         let is_good = !self.status.is_server_error();
                         self.journey.note_outcome(slot, is_good);
-                        self.put_whole(body);
-                        self.keep_link().await;
-                        return None;
+                        let is_lack = self.status == StatusCode::NOT_FOUND;
+                        if !(is_lack && self.journey.is_loadable) {
+                            self.put_whole(body);
+                            self.keep_link().await;
+                            return None;
+                        }
                     }
                 }
                 self.free(outcome_of_answer(self.status, told));
