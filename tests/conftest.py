@@ -3,12 +3,20 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.house import House, run_house, scratch_folder
 from tests.support.postgresql import PostgresqlServer, postgresql_server
-from tests.support.real_vllm import chat_vllm, embed_vllm, vllm_house, vllm_servers
+from tests.support.real_vllm import (
+    chat_vllm,
+    come_first,
+    embed_vllm,
+    end_after_last_use,
+    vllm_house,
+    vllm_servers,
+)
 from tests.support.redis_server import RedisServer, shared_redis
 from tokenmill._native import Segment
 from tokenmill.database.connection import Database
@@ -16,6 +24,23 @@ from tokenmill.database.upgrade import open_database
 from tokenmill.state_folder import segment_path
 
 __all__ = ["chat_vllm", "embed_vllm", "vllm_house", "vllm_servers"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    come_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In several processes, one of them runs what shares a vLLM."""
+    from tests.support.spread import FilesAndServers
+
+    return FilesAndServers(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    end_after_last_use(item, nextitem)
 
 
 @pytest.fixture(scope="session", name="postgresql")

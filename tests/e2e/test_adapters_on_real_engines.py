@@ -67,7 +67,7 @@ def test_an_adapter_on_embedded_engines_moves_and_outlives_one(folder: Path) -> 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(300)
-def test_adapters_on_a_vllm_take_turns(folder: Path, chat_vllm: str) -> None:
+def test_adapters_on_a_real_vllm_take_turns(folder: Path, chat_vllm: str) -> None:
     texts = {
         "lora-alpha": "Alpha speaking: all systems are ready.",
         "lora-bravo": "Bravo here! Nothing to report today.",

@@ -31,7 +31,7 @@ from tests.support.house import House, run_house
 from tests.support.real_vllm import answers, free_port, start_vllm
 from tests.support.waiting import eventually
 
-KILLS = int(os.environ.get("TOKENMILL_TEST_ENGINE_KILLS", "3"))
+KILLS = int(os.environ.get("TOKENMILL_TEST_ENGINE_KILLS", "2"))
 KILL_S = float(os.environ.get("TOKENMILL_TEST_ENGINE_KILL_S", "3"))
 STREAMS = int(os.environ.get("TOKENMILL_TEST_ENGINE_STREAMS", "50"))
 UP_S_MAX = 300.0

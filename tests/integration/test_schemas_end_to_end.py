@@ -106,7 +106,9 @@ async def check_all(folder: Path, engine: Engine, model: str) -> Counter[str]:
 
 
 @pytest.mark.vllm
-async def test_every_finished_answer_of_a_vllm_validates(tmp_path: Path, chat_vllm: str) -> None:
+async def test_every_finished_answer_of_a_real_vllm_validates(
+    tmp_path: Path, chat_vllm: str
+) -> None:
     engine = Engine(slot=0, name="e", url=chat_vllm, kind="vllm", state="serving")
     counts = await check_all(tmp_path, engine, "tiny-chat")
     assert counts["stop"] > counts.total() / 4

@@ -171,6 +171,31 @@ def loaded_adapter(url: str, name: str) -> Iterator[None]:
         httpx.post(f"{url}/v1/unload_lora_adapter", json=fields, timeout=30)
 
 
+_running = contextlib.ExitStack()
+
+
+SHARED = "real_vllm"
+"""In the names of all tests that share these servers, or of their files."""
+
+
+def come_first(items: list[pytest.Item]) -> None:
+    """Tests that share these servers come first and one after the other: a server takes half a
+    minute of a core to come up, and some of it while it is idle."""
+    items.sort(key=lambda item: not _uses_servers(item))
+    for item in items:
+        assert not _uses_servers(item) or SHARED in item.nodeid, f"{item.nodeid} lacks {SHARED}"
+
+
+def end_after_last_use(item: pytest.Item, next_item: pytest.Item | None) -> None:
+    """The servers end once nobody wants them."""
+    if _uses_servers(item) and (next_item is None or not _uses_servers(next_item)):
+        _running.close()
+
+
+def _uses_servers(item: pytest.Item) -> bool:
+    return "vllm_servers" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(scope="session")
 def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """URLs by model: tiny-chat and minilm, which come up side by side."""
@@ -179,7 +204,7 @@ def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
     missing = [model for model in ("tiny-chat", "minilm") if not urls.get(model)]
     if urls["tiny-chat"] and not os.environ.get("TOKENMILL_TEST_VLLM_VENV"):
         missing = []
-    with contextlib.ExitStack() as running:
+    with _running as running:
         started = {model: running.enter_context(start_vllm(folder, model)) for model in missing}
         for server in started.values():
             server.wait_up()

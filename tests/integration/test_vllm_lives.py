@@ -141,24 +141,6 @@ def check_kept_while_busy(server: RealVllm, client: httpx.Client) -> None:
     assert say_hello(client).status_code == 200
 
 
-def test_killed_in_mid_stream_it_is_an_error_and_gone(folder: Path) -> None:
-    port = free_port()
-    with (
-        start_vllm(folder, port=port) as server,
-        run_house(
-            folder, command="serve", environment=discovering(port), wants_model=False
-        ) as house,
-        house.client() as client,
-    ):
-        server.wait_up()
-        eventually(lambda: listed(client) == ["tiny-chat"], "found", within_s=NOTICED_S)
-        stream = OpenStream(client)
-        server.process.kill()
-        check_broken_off(stream.finish())
-        eventually(lambda: listed(client) == [], "missed", within_s=NOTICED_S)
-        check_refused(say_hello(client), "no_engine")
-
-
 @pytest.fixture
 def supervised(folder: Path) -> dict[str, str]:
     """Settings for a house that starts a vLLM itself, as it would where a GPU is."""
@@ -184,7 +166,7 @@ def vllm_children(house: House) -> list[int]:
     return found
 
 
-def test_one_of_our_own_is_loading_then_serves_and_is_started_again(
+def test_one_of_our_own_is_loading_then_serves_is_killed_and_started_again(
     folder: Path, supervised: dict[str, str]
 ) -> None:
     with start_supervised(folder, supervised) as house, house.client() as client:
@@ -192,7 +174,9 @@ def test_one_of_our_own_is_loading_then_serves_and_is_started_again(
         eventually(lambda: listed(client) == ["tiny-chat"], "it serves", within_s=120)
         assert say_hello(client).status_code == 200
 
+        stream = OpenStream(client)
         os.kill(vllm_children(house)[0], signal.SIGKILL)
+        check_broken_off(stream.finish())
         eventually(lambda: listed(client) == [], "missed", within_s=NOTICED_S)
         check_refused(say_hello(client), "model_loading")
         eventually(lambda: listed(client) == ["tiny-chat"], "it serves again", within_s=120)
