@@ -43,6 +43,11 @@ def available(house: House) -> int:
         return int(client.get("/v1/key").json()["wallet"]["available_nanos"])
 
 
+def are_there(house: House) -> bool:
+    standings = house.standings().values()
+    return len(standings) == ENGINES and set(standings) <= {"serving", "warming"}
+
+
 def test_each_engine_gets_a_new_schema_once_and_it_is_billed_once(tmp_path: Path) -> None:
     with ExitStack() as running:
         engines = [running.enter_context(paced_engine(0.005)) for _ in range(ENGINES)]
@@ -51,6 +56,7 @@ def test_each_engine_gets_a_new_schema_once_and_it_is_billed_once(tmp_path: Path
         house = running.enter_context(
             run_house(tmp_path, *flags, command="serve", environment=environment)
         )
+        eventually(lambda: are_there(house), "all engines are there", within_s=60)
         before, cost = available(house), 0
         for number in range(2):
             for _ in range(ASKED):
@@ -60,6 +66,7 @@ def test_each_engine_gets_a_new_schema_once_and_it_is_billed_once(tmp_path: Path
         eventually(
             lambda: sum(len(constraints(each, WARM_UP)) for each in engines) >= wanted,
             "the engines are asked",
+            within_s=60,
         )
         for _ in range(ASKED):
             cost += int(ask(house, 1).headers["x-tokenmill-cost-nanos"])

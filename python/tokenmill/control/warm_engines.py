@@ -10,6 +10,8 @@ from tokenmill.engines.http_get import BrokenAnswer, connect
 from tokenmill.models.fleet import Engine, Fleet
 
 _TARGET = "/v1/completions"
+_WELL = ("well", "warming")
+"""An engine that came back has lost the grammars that it kept."""
 
 
 class WarmEngines:
@@ -45,7 +47,7 @@ class WarmEngines:
         engine, known = found
         if engine.state != "serving" or engine.is_draining:
             return False
-        if self._segment.engine_health(slot).standing != "well":
+        if self._segment.engine_health(slot).standing not in _WELL:
             return False
         if engine.places and self._segment.engine_in_flight(slot) >= engine.places:
             return False
