@@ -1,8 +1,10 @@
 //! Conjunction, union and complement of forms: set operations, type by type.
 
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
+use super::hash::Fast;
 use super::lowering::Lowering;
 use super::numbers::StepTooLarge;
 use super::refusal::{Refusal, Result};
@@ -134,29 +136,39 @@ impl Lowering<'_> {
 
     /// Leaves out shapes that lie within another one, as products of alternatives often do.
     fn drop_covered(&self, all: &mut Vec<Rc<ObjectShape>>) {
-        let mut kept: Vec<Rc<ObjectShape>> = Vec::with_capacity(all.len());
+        let mut kept: Vec<(Names, Rc<ObjectShape>)> = Vec::with_capacity(all.len());
         for shape in all.drain(..) {
-            if kept.iter().any(|other| self.covers(other, &shape)) {
+            let names = Names::of(&shape);
+            let is_covered = |other: &(Names, Rc<ObjectShape>)| {
+                other.0.may_cover(names) && self.covers(&other.1, &shape)
+            };
+            if kept.iter().any(is_covered) {
                 continue;
             }
-            kept.retain(|other| !self.covers(&shape, other));
-            kept.push(shape);
+            kept.retain(|other| !(names.may_cover(other.0) && self.covers(&shape, &other.1)));
+            kept.push((names, shape));
         }
-        *all = kept;
+        all.extend(kept.into_iter().map(|one| one.1));
     }
 
     /// Whether it is seen at once that every object of the second shape is of the first.
     fn covers(&self, outer: &ObjectShape, inner: &ObjectShape) -> bool {
+        // Shapes that were made of the same ones have most names in the same places.
+        let value = |at: usize, name: &Rc<str>| match inner.properties.get(at) {
+            Some(one) if one.0 == *name => Some(one.1),
+            _ => inner.property(name),
+        };
+        let requires = |at: usize, name: &Rc<str>| {
+            inner.required.get(at) == Some(name) || inner.requires(name)
+        };
         outer.min <= inner.min
             && outer
                 .max
                 .is_none_or(|max| inner.max.is_some_and(|less| less <= max))
-            && outer.required.iter().all(|name| inner.requires(name))
-            && outer.properties.iter().all(|(name, expr)| {
-                inner
-                    .property(name)
-                    .is_some_and(|within| self.implies(within, *expr))
+            && (outer.properties.iter().enumerate()).all(|(at, (name, expr))| {
+                value(at, name).is_some_and(|within| self.implies(within, *expr))
             })
+            && (outer.required.iter().enumerate()).all(|(at, name)| requires(at, name))
             && outer
                 .exists
                 .iter()
@@ -216,6 +228,33 @@ impl Lowering<'_> {
             }
         }
         Ok(all)
+    }
+}
+
+/// The names of a shape, each as one bit of a few.
+#[derive(Clone, Copy)]
+struct Names {
+    declared: u64,
+    required: u64,
+}
+
+impl Names {
+    fn of(shape: &ObjectShape) -> Self {
+        let bit = |name: &Rc<str>| {
+            let mut hasher = Fast::default();
+            name.hash(&mut hasher);
+            1 << (hasher.finish() % 64)
+        };
+        let declared = shape.properties.iter().map(|one| bit(&one.0));
+        Self {
+            declared: declared.fold(0, |all, one| all | one),
+            required: shape.required.iter().fold(0, |all, name| all | bit(name)),
+        }
+    }
+
+    /// Whether all names of this shape may be names of another.
+    const fn may_cover(self, inner: Self) -> bool {
+        self.declared & !inner.declared == 0 && self.required & !inner.required == 0
     }
 }
 
