@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class WatchedHouse:
     def chat(self, **fields: Any) -> bytes:
         """The bytes of a chat completion request."""
         messages = [{"role": "user", "content": "Say something."}]
-        body = json.dumps({"messages": messages, **fields}).encode()
+        body = json.dumps({"messages": messages} | fields).encode()
         lines = [f"POST {CHAT} HTTP/1.1", "host: bench", f"authorization: Bearer {self.key}"]
         lines += ["content-type: application/json", f"content-length: {len(body)}", "", ""]
         return "\r\n".join(lines).encode() + body
@@ -84,20 +84,16 @@ def cpu_s(pid: int) -> float:
 
 @contextlib.contextmanager
 def watched_house(
-    *, pause_ms: float, settings: dict[str, str] | None = None
+    *, pause_ms: float = 20, settings: dict[str, str] | None = None, urls: Sequence[str] = ()
 ) -> Iterator[WatchedHouse]:
-    """A house with one worker before a steady engine, each a process of its own."""
+    """A house with one worker before the engines at `urls` or, without such, a steady engine in a
+    process of its own."""
     with tempfile.TemporaryDirectory(prefix="tm-") as scratch, contextlib.ExitStack() as running:
-        engine = subprocess.Popen(
-            [sys.executable, str(ENGINE), "--pause-ms", str(pause_ms)], stdout=subprocess.PIPE
-        )
-        running.callback(engine.wait)
-        running.callback(engine.kill)
-        assert engine.stdout is not None
-        url = f"http://127.0.0.1:{int(engine.stdout.readline())}"
+        urls = urls or [running.enter_context(_steady_engine(pause_ms))]
         log = Path(scratch) / "log"
         command = [sys.executable, "-m", "tokenmill.cli", "serve", "--port", "0"]
-        command += ["--state", str(Path(scratch) / "state"), "--engine", url]
+        command += ["--state", str(Path(scratch) / "state")]
+        command += [word for url in urls for word in ("--engine", url)]
         fixed = {"TOKENMILL_METRICS_PORT": "0", "TOKENMILL_DISCOVERY_ENABLED": "false"}
         fixed |= {"TOKENMILL_LOG_FORMAT": "json"} | (settings or {})
         with log.open("wb") as output:
@@ -106,9 +102,22 @@ def watched_house(
             )
         running.callback(process.wait)
         running.callback(process.terminate)
-        house = WatchedHouse(process.pid, Path(scratch), url)
+        house = WatchedHouse(process.pid, Path(scratch), urls[0])
         _wait_until_it_serves(house)
         yield house
+
+
+@contextlib.contextmanager
+def _steady_engine(pause_ms: float) -> Iterator[str]:
+    """Its URL."""
+    command = [sys.executable, str(ENGINE), "--pause-ms", str(pause_ms)]
+    engine = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert engine.stdout is not None
+        yield f"http://127.0.0.1:{int(engine.stdout.readline())}"
+    finally:
+        engine.kill()
+        engine.wait()
 
 
 def _wait_until_it_serves(house: WatchedHouse) -> None:
