@@ -236,7 +236,8 @@ def test_an_accounts_adapter_is_seen_and_answered_for_that_account_alone(fleet: 
         assert not {"acme-bot", engine_name}.intersection(theirs)
         for name in ("acme-bot", engine_name):
             assert client.get(f"/v1/models/{name}").status_code == 404
-    assert "acme-bot" in json.dumps(ask(house, "usage", "acme", "--group", "model"))
+    usage = lambda: json.dumps(ask(house, "usage", "acme", "--group", "model"))  # noqa: E731
+    eventually(lambda: "acme-bot" in usage(), "it is in the ledger")
 
     fleet.control.post(f"{ADAPTERS}/remove", ChosenAdapter("acme-bot"), AdapterView)
     assert engine_name not in holder.adapters
