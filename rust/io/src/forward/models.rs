@@ -96,7 +96,7 @@ fn read(mailbox: &Mailbox, frames: &mut Vec<u8>) -> bool {
         match mailbox.take() {
             Some(Item::Frames(bytes)) => frames.extend(bytes),
             Some(Item::End(_)) => return true,
-            Some(Item::Head(_) | Item::Whole(_)) => {}
+            Some(Item::Head(_) | Item::Whole(_) | Item::Lack(_)) => {}
             None if mailbox.arm() => {}
             None => return false,
         }
