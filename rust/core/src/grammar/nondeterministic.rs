@@ -9,6 +9,10 @@ use super::automaton::{Automaton, TooManyStates};
 use super::charset::CharSet;
 use super::hash::Map;
 
+/// States that sets of states are put together of, over a whole subset construction: a tenth of a
+/// second. Counters inside counters have few sets with thousands of states each.
+const MEMBERS_MAX: usize = 4_000_000;
+
 /// A regular term; [`Term::Ready`] embeds a set that was decided before.
 #[derive(Clone, Debug)]
 pub enum Term {
@@ -46,7 +50,7 @@ impl Term {
     /// The minimal automaton of the term.
     ///
     /// # Errors
-    /// [`TooManyStates`] where either construction passes `states_max`.
+    /// [`TooManyStates`] where either construction passes `states_max`, or the second takes too long.
     pub fn automaton(&self, states_max: usize) -> Result<Automaton, TooManyStates> {
         if let Self::Ready(automaton) = self {
             return Ok((**automaton).clone());
@@ -219,8 +223,9 @@ impl Machine {
             closed: vec![None; self.states.len()],
             all: Vec::new(),
             ids: Map::default(),
+            members_left: MEMBERS_MAX,
         };
-        subsets.id(&[start]);
+        subsets.id(&[start])?;
         let mut next = Vec::new();
         let mut at = 0;
         let mut targets: Vec<Vec<u32>> = vec![Vec::new(); alphabet.classes()];
@@ -234,7 +239,9 @@ impl Machine {
                 }
             }
             at += 1;
-            next.extend(targets.iter().map(|reached| subsets.id(reached)));
+            for reached in &targets {
+                next.push(subsets.id(reached)?);
+            }
             if subsets.all.len() > states_max {
                 return Err(TooManyStates);
             }
@@ -256,26 +263,48 @@ struct Subsets<'m> {
     closed: Vec<Option<Rc<[u32]>>>,
     all: Vec<Rc<[u32]>>,
     ids: Map<Rc<[u32]>, u32>,
+    members_left: usize,
 }
 
 impl Subsets<'_> {
     /// The number of the set that these states and silence lead to.
-    fn id(&mut self, reached: &[u32]) -> u32 {
+    fn id(&mut self, reached: &[u32]) -> Result<u32, TooManyStates> {
         let mut set = Vec::new();
         for &state in reached {
             let closed = self.closed[state as usize]
                 .get_or_insert_with(|| self.machine.closed(state, self.end, &mut self.seen));
+            let left = self.members_left.checked_sub(closed.len() + 1);
+            self.members_left = left.ok_or(TooManyStates)?;
             set.extend_from_slice(closed);
         }
         set.sort_unstable();
         set.dedup();
         if let Some(&known) = self.ids.get(&*set) {
-            return known;
+            return Ok(known);
         }
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         let set: Rc<[u32]> = set.into();
         self.all.push(Rc::clone(&set));
         self.ids.insert(set, id);
-        id
+        Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::{CharSet, Term};
+
+    fn nested(times: u32) -> Term {
+        let inner = Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, Some(times));
+        Term::Repeat(Rc::new(inner), 1, Some(times))
+    }
+
+    #[test]
+    fn counters_inside_counters_are_built_while_they_are_small() {
+        let built = nested(9).automaton(1_000).map(|automaton| automaton.len());
+        assert!(matches!(built, Ok(83)), "{built:?}");
+        assert!(nested(90).automaton(100_000).is_err());
     }
 }
