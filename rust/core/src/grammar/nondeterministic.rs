@@ -50,7 +50,7 @@ impl Term {
     /// The minimal automaton of the term.
     ///
     /// # Errors
-    /// [`TooManyStates`] where either construction passes `states_max`, or the second takes too long.
+    /// [`TooManyStates`] where a construction passes `states_max`, or the second takes too long.
     pub fn automaton(&self, states_max: usize) -> Result<Automaton, TooManyStates> {
         if let Self::Ready(automaton) = self {
             return Ok((**automaton).clone());
