@@ -12,7 +12,8 @@ from tokenmill.adapters.rules import Adapter, wants_another
 from tokenmill.adapters.views import Held, LoadWish
 from tokenmill.clock import monotonic_ms
 from tokenmill.control.adapter_loader import FAILED_MS, AdapterLoader, nobody_can
-from tokenmill.control.keeper import Keeper, Known
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.known_engines import Known
 from tokenmill.errors import AdapterFailed, ApiError, EnginesAway, ModelLoading, ModelNotFound
 from tokenmill.models.lookup import ABSENT_RETRY_MS, RETRY_MS
 from tokenmill.settings import AdapterSettings

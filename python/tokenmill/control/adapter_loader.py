@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from tokenmill.adapters.rules import Adapter, Host, in_order, is_held, is_same, makes_room
 from tokenmill.clock import monotonic_ms
-from tokenmill.control.keeper import Keeper, Known
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.known_engines import Known
 from tokenmill.engines.adapter_calls import (
     NoAnswer,
     adapters_in_use,

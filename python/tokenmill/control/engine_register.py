@@ -11,7 +11,8 @@ from tokenmill._native import Segment
 from tokenmill.accounts.store import find_account
 from tokenmill.control.engine_entries import take_entries
 from tokenmill.control.engine_metrics import EngineReading
-from tokenmill.control.keeper import Keeper, Known
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.known_engines import Known
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.engines.address import parse_address

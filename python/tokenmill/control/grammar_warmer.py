@@ -185,13 +185,19 @@ class GrammarWarmer:
         try:
             while line:
                 one = line.popleft()
-                outcome, took_ms = await self._ask(slot, one)
-                self.outcomes[outcome] += 1
-                self._go_on(one, outcome)
+                outcome: Outcome = "broken"
+                try:
+                    outcome, took_ms = await self._ask(slot, one)
+                finally:
+                    self.outcomes[outcome] += 1
+                    self._go_on(one, outcome)
                 if outcome != "away":
                     await self._sleep(max(REST_MS_MIN, REST_TIMES * took_ms) / 1000)
-        finally:
+        finally:  # whatever ended it, nothing stays open for ever
             del self._lines[slot]
+            for one in line:
+                one.line_count -= 1
+                self._forget(one)
 
     async def _ask(self, slot: int, one: _WarmUp) -> tuple[Outcome, int]:
         """How it went, and the milliseconds that it took."""

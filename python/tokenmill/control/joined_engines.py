@@ -12,7 +12,8 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 
 from tokenmill.clock import wall_ms
-from tokenmill.control.keeper import Keeper, Known
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.known_engines import Known
 from tokenmill.database.connection import Database
 from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.engines.address import Address

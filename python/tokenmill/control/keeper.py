@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tokenmill.adapters.rules import Adapter
 from tokenmill.clock import monotonic_ms
+from tokenmill.control.known_engines import Known, as_wanted, is_awaited, known_of, log_change
 from tokenmill.control.lost_engines import LostEngines
 from tokenmill.engines.address import Address
-from tokenmill.engines.load_report import LoadReport
 from tokenmill.engines.probe import look, look_at_load
-from tokenmill.engines.recognition import ServedModel, Sighting
-from tokenmill.engines.rules import Patience, Watch, served_models, watch
+from tokenmill.engines.recognition import ServedModel
+from tokenmill.engines.rules import Patience, served_models, watch
 from tokenmill.engines.targets import Target, is_same_place
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import write_fleet
@@ -30,7 +30,6 @@ from tokenmill.models.offers import EngineReport
 from tokenmill.models.rules import (
     build_fleet,
     is_same_fleet,
-    models_on,
     new_tenants,
     newly_serving,
 )
@@ -73,18 +72,6 @@ class KeeperSettings(Struct, frozen=True, kw_only=True):
     places: int = 0  # of an engine that an operator adds; 0: any number of requests
 
 
-class Known(Struct, kw_only=True, eq=False):
-    """A target and what is remembered of it."""
-
-    target: Target
-    watch: Watch
-    is_listed: bool  # an address that was merely tried is an engine once one answered there
-    is_looked_at: bool = False
-    load_looked_ms: int = 0
-    load: LoadReport | None = None  # what it last said of its load
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # of looks: the later one counts
-
-
 class Keeper:
     """The state of all targets, and the last fleet that was published."""
 
@@ -105,7 +92,7 @@ class Keeper:
         self._is_holding = True
         self._looked = asyncio.Event()
         self.has_published = asyncio.Event()
-        self.known = [_known(target, previous, now_ms()) for target in settings.targets]
+        self.known = [known_of(target, previous, now_ms()) for target in settings.targets]
         self._draining: dict[str, frozenset[str]] = {}
         self._lost = LostEngines(now_ms)
         self._dismissed: set[str] = set()  # engines that operators took away
@@ -126,7 +113,7 @@ class Keeper:
 
     def add(self, target: Target) -> None:
         """One more target, before those that are merely tried. It is published once it answers."""
-        known = _known(target, self.fleet, self._now_ms())
+        known = known_of(target, self.fleet, self._now_ms())
         is_tried = (at for at, one in enumerate(self.known) if one.target.origin == "found")
         self.known.insert(next(is_tried, len(self.known)), known)
         self._dismissed.discard(target.name)
@@ -257,7 +244,7 @@ class Keeper:
         if self._assignments is None:
             return False
         is_late = self._now_ms() - self._started_ms > FIRST_FLEET_MS_MAX
-        return is_late or not any(map(_is_awaited, self.known))
+        return is_late or not any(map(is_awaited, self.known))
 
     async def _follow(self, known: Known) -> None:
         while True:
@@ -285,7 +272,7 @@ class Keeper:
             timeout_ms=self.settings.look_ms,
             known=before.last if before.state == "serving" else None,
         )
-        found = _as_wanted(target, found)
+        found = as_wanted(target, found)
         known.watch = watch(
             before,
             found,
@@ -296,7 +283,7 @@ class Keeper:
         is_missed = target.origin in ("named", "added") and not known.is_looked_at
         known.is_looked_at = True
         known.is_listed = known.is_listed or known.watch.has_served
-        _log_change(target, before, known.watch, found)
+        log_change(target, before, known.watch, found)
         if is_missed and before.state == known.watch.state == "gone":
             extra = {"engine": target.name, "url": target.address.url, "outcome": found.outcome}
             logger.warning("an engine of the settings does not answer", extra=extra)
@@ -354,54 +341,3 @@ class Keeper:
         watched = known.watch
         is_over = watched.state == "gone" and self._lost.is_over(watched.since_ms)
         return () if is_over and known.target.origin == "found" else watched.last.models
-
-
-def _as_wanted(target: Target, found: Sighting) -> Sighting:
-    """An address that was merely tried has to be a vLLM; others are what they say."""
-    if target.origin != "found" or found.kind == "vllm":
-        return found
-    if found.outcome not in ("serving", "loading"):
-        return found
-    return Sighting(outcome="foreign", detail="answers, and is not a vLLM")
-
-
-def _is_awaited(known: Known) -> bool:
-    """Whether the first fleet would be a wrong one without a look at this target."""
-    if not known.is_looked_at:
-        return True
-    return known.target.is_embedded and known.watch.state == "loading"
-
-
-def _log_change(target: Target, before: Watch, after: Watch, found: Sighting) -> None:
-    extra = {"engine": target.name, "url": target.address.url}
-    if before.state != after.state:
-        level = logging.WARNING if after.state == "gone" and before.has_served else logging.INFO
-        detail = {"detail": after.detail} if after.detail else {}
-        logger.log(level, "engine is %s", after.state, extra=extra | detail)
-    elif found.outcome == "locked" and before.detail != after.detail:
-        logger.warning("an engine asks for an API key: name it in `engines`", extra=extra)
-
-
-def _known(target: Target, previous: Fleet, now_ms: int) -> Known:
-    """A target as an earlier control left it: an engine that is busy now keeps its place."""
-    is_listed = target.origin != "found"
-    place = (target.name, target.address.url)
-    engine = next((one for one in previous.engines if (one.name, one.url) == place), None)
-    if engine is None:
-        last = Sighting(outcome="refused", kind=target.kind)
-        return Known(target=target, watch=Watch(last=last), is_listed=is_listed)
-    last = Sighting(
-        outcome="serving",
-        kind=engine.kind,
-        version=engine.version,
-        models=models_on(previous, engine.slot),
-        parses_tools=engine.parses_tools,
-    )
-    remembered = Watch(
-        state=engine.state,
-        last=last,
-        has_served=engine.state == "serving" or bool(engine.version),
-        since_ms=now_ms,
-        answered_ms=now_ms,
-    )
-    return Known(target=target, watch=remembered, is_listed=True)

@@ -5,7 +5,8 @@ A vLLM keeps the grammars that it compiled; other kinds are left alone.
 
 from tokenmill._native import Segment
 from tokenmill.control.grammar_warmer import Outcome, Pool
-from tokenmill.control.keeper import Keeper, Known
+from tokenmill.control.keeper import Keeper
+from tokenmill.control.known_engines import Known
 from tokenmill.engines.http_get import BrokenAnswer, connect
 from tokenmill.models.fleet import Engine, Fleet
 

@@ -234,3 +234,19 @@ async def test_nothing_is_done_for_one_engine_unknown_routes_and_where_it_is_off
         )
         assert warmer.offer(strange) == 0
     assert alone.sent == two.sent == []
+
+
+async def test_a_fault_of_ours_leaves_nothing_open() -> None:
+    engines = ScriptedEngines(2)
+
+    async def fail(slot: int, body: bytes) -> Outcome:
+        raise RuntimeError("a fault of ours")
+
+    engines.send = fail  # type: ignore[method-assign]
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    async with warming(engines, new_schemas_per_minute_max=10 * OPEN_MAX) as warmer:
+        for number in range(OPEN_MAX):
+            assert warmer.offer(wish(f"text {number}", engine=0)) == 1
+            await settle()
+        assert warmer.outcomes == {"broken": OPEN_MAX}

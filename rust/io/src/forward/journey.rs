@@ -178,15 +178,15 @@ impl Journey {
     /// Whether the request's adapter may be loaded for it: again, only within the budget for
     /// retries.
     fn may_load(&self, trail: &mut Trail, tries_max: usize) -> bool {
-        let may = self.is_loadable && trail.loads < LOADS_MAX && trail.asked() < tries_max;
-        let Some(failed) = trail.tried.last().filter(|_| may) else {
-            trail.loads += usize::from(may);
-            return may;
-        };
-        if !self.spend_retry() {
+        if !self.is_loadable || trail.loads >= LOADS_MAX || trail.asked() >= tries_max {
             return false;
         }
-        self.count_retry(*failed);
+        if let Some(&failed) = trail.tried.last() {
+            if !self.spend_retry() {
+                return false;
+            }
+            self.count_retry(failed);
+        }
         trail.loads += 1;
         true
     }
