@@ -14,6 +14,7 @@ from tests.support.real_vllm import (
     come_first,
     embed_vllm,
     end_after_last_use,
+    shared_vllm_house,
     vllm_house,
     vllm_servers,
 )
@@ -23,7 +24,7 @@ from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.state_folder import segment_path
 
-__all__ = ["chat_vllm", "embed_vllm", "vllm_house", "vllm_servers"]
+__all__ = ["chat_vllm", "embed_vllm", "shared_vllm_house", "vllm_house", "vllm_servers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

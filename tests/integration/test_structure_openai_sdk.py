@@ -54,7 +54,7 @@ TOOLS: Any = [pydantic_function_tool(GetWeather), pydantic_function_tool(Add)]
 MODELS: dict[str, type[BaseModel]] = {"GetWeather": GetWeather, "Add": Add}
 
 
-@pytest.fixture(params=["embedded", pytest.param("vllm", marks=pytest.mark.vllm)])
+@pytest.fixture(params=["embedded", pytest.param("vllm", id="real_vllm", marks=pytest.mark.vllm)])
 async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncOpenAI]:
     """OpenAI's client before a gateway with one engine."""
     if request.param == "vllm":

@@ -102,7 +102,7 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=["embedded", pytest.param("vllm", marks=pytest.mark.vllm)])
+@pytest.fixture(params=["embedded", pytest.param("vllm", id="real_vllm", marks=pytest.mark.vllm)])
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway before one engine."""
     if request.param == "vllm":

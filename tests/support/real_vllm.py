@@ -181,19 +181,18 @@ SHARED = "real_vllm"
 def come_first(items: list[pytest.Item]) -> None:
     """Tests that share these servers come first and one after the other: a server takes half a
     minute of a core to come up, and some of it while it is idle."""
-    items.sort(key=lambda item: not _uses_servers(item))
-    for item in items:
-        assert not _uses_servers(item) or SHARED in item.nodeid, f"{item.nodeid} lacks {SHARED}"
+    items.sort(key=lambda item: SHARED not in item.nodeid)
 
 
 def end_after_last_use(item: pytest.Item, next_item: pytest.Item | None) -> None:
     """The servers end once nobody wants them."""
-    if _uses_servers(item) and (next_item is None or not _uses_servers(next_item)):
+    if SHARED in item.nodeid and (next_item is None or SHARED not in next_item.nodeid):
         _running.close()
 
 
-def _uses_servers(item: pytest.Item) -> bool:
-    return "vllm_servers" in getattr(item, "fixturenames", ())
+def _check_name(request: pytest.FixtureRequest) -> None:
+    name = request.node.nodeid
+    assert SHARED in name, f"{name} wants a shared vLLM after their end: put {SHARED} in its name"
 
 
 @pytest.fixture(scope="session")
@@ -211,27 +210,41 @@ def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
         yield urls | {model: server.url for model, server in started.items()}
 
 
-@pytest.fixture(scope="session")
-def chat_vllm(vllm_servers: dict[str, str]) -> str:
+@pytest.fixture
+def chat_vllm(request: pytest.FixtureRequest, vllm_servers: dict[str, str]) -> str:
     """The URL of a vLLM that serves tiny-chat, for tests that leave it as it is."""
+    _check_name(request)
     return vllm_servers["tiny-chat"]
 
 
-@pytest.fixture(scope="session")
-def embed_vllm(vllm_servers: dict[str, str]) -> str:
+@pytest.fixture
+def embed_vllm(request: pytest.FixtureRequest, vllm_servers: dict[str, str]) -> str:
     """The URL of a vLLM that serves an embedding model."""
-    if "minilm" not in vllm_servers:
+    _check_name(request)
+    return _embedding_server(vllm_servers)
+
+
+def _embedding_server(servers: dict[str, str]) -> str:
+    if "minilm" not in servers:
         require("vllm", ADVICE)
-    return vllm_servers["minilm"]
+    return servers["minilm"]
 
 
 @pytest.fixture(scope="session")
-def vllm_house(chat_vllm: str, embed_vllm: str) -> Iterator[House]:
+def shared_vllm_house(vllm_servers: dict[str, str]) -> Iterator[House]:
     """A house without an engine of its own that has found both servers on their ports."""
-    ports = ",".join(str(urlsplit(url).port) for url in (chat_vllm, embed_vllm))
+    urls = (vllm_servers["tiny-chat"], _embedding_server(vllm_servers))
+    ports = ",".join(str(urlsplit(url).port) for url in urls)
     environment = {"TOKENMILL_DISCOVERY_ENABLED": "true", "TOKENMILL_DISCOVERY_PORTS": ports}
     with (
         scratch_folder() as folder,
         run_house(folder, command="serve", environment=environment) as house,
     ):
         yield house
+
+
+@pytest.fixture
+def vllm_house(request: pytest.FixtureRequest, shared_vllm_house: House) -> House:
+    """A house before the shared servers."""
+    _check_name(request)
+    return shared_vllm_house
