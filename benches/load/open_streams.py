@@ -1,9 +1,9 @@
 """What an open stream costs a worker, and an idle connection: memory, by many of them at once.
 
-    python benches/load/open_streams.py [--streams 9800] [--idle 10000]
+    python benches/load/open_streams.py [--streams 9950] [--idle 10000]
 
 Every stream takes two descriptors of the worker, one to the client and one to the engine: of a hard
-limit of 20,000, some 9,800 streams can be had. Each stream is seen to begin and, later, to go on.
+limit of 20,000, some 9,950 streams can be had. Each stream is seen to begin and, later, to go on.
 """
 
 import argparse
@@ -98,7 +98,7 @@ async def run(stream_count: int, idle_count: int) -> dict[str, Any]:
 
 def main() -> None:
     reader = argparse.ArgumentParser(description="Memory of open streams and idle connections.")
-    reader.add_argument("--streams", type=int, default=9_800)
+    reader.add_argument("--streams", type=int, default=9_950)
     reader.add_argument("--idle", type=int, default=10_000)
     given = reader.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

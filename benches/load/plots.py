@@ -35,7 +35,7 @@ def draw(axes: Any, loads: dict[str, Any], case: str) -> None:
         median = cpu["median"]
         spread = [[median - cpu["min"]], [cpu["max"] - median]]
         axes.barh(place, median, color=colour, xerr=spread, ecolor="#374151", capsize=2)
-        shown = f" {median:.3g}"
+        shown = f" {median:.0f}" if median >= 100 else f" {median:.3g}"
         axes.text(cpu["max"], place, shown, va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [server for server, _ in rows], fontsize=8)
     axes.margins(x=0.15)
