@@ -3,7 +3,7 @@ and neither takes what the other needs."""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,11 @@ pytestmark = pytest.mark.timeout(180)
 
 @contextlib.contextmanager
 def two_houses(
-    folder: Path, postgresql: PostgresqlServer, count: int, **settings: int
+    folder: Path,
+    postgresql: PostgresqlServer,
+    count: int,
+    more: Mapping[str, str] | None = None,
+    **settings: int,
 ) -> Iterator[tuple[Fleet, Fleet, list[AdapterEngine]]]:
     with (
         postgresql.empty_database() as url,
@@ -29,7 +33,7 @@ def two_houses(
     ):
         flags = [flag for engine in engines for flag in ("--engine", engine.url)]
         environment = {f"TOKENMILL_ADAPTERS_{name.upper()}": str(n) for name, n in settings.items()}
-        environment["TOKENMILL_DATABASE_URL"] = url
+        environment |= {"TOKENMILL_DATABASE_URL": url, **(more or {})}
         fleets = []
         for name in ("here", "there"):
             (folder / name).mkdir()

@@ -133,8 +133,12 @@ def test_an_added_engine_is_there_after_a_restart_of_control(folder: Path) -> No
                 body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
                 assert client.post("/v1/chat/completions", json=body).status_code == 200
         assert second.begun == begun
+        assert command(house, "assign", "second", "local")[0]["account"] == "local"
         command(house, "remove", second.url)
         assert list(states(house)) == [first.url]
+        [given_back] = command(house, "assign", "second", "--everyone")
+        assert (given_back["state"], given_back["account"]) == ("gone", "")
+        assert refusal(house, "assign", "second", "--everyone")
         for words in (("remove", first.url), ("add", first.url), ("drain", "nobody")):
             assert refusal(house, *words)
 

@@ -29,6 +29,7 @@ from tokenmill.engines.store import (
     put_lease,
 )
 from tokenmill.engines.views import AddEngine
+from tokenmill.errors import NotFound
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -107,6 +108,16 @@ async def test_add_drain_assign_and_remove(tmp_path: Path, database: Database) -
         await here.remove("gpu")
         await until(lambda: there.views() == [], within_s=5)
         assert keeper.fleet.engines == ()
+
+        # It is in no list and still the account's, until somebody gives it back.
+        assert (await there.assign("gpu", None)).state == "gone"
+        with database.read() as connection:
+            assert list_owners(connection) == {}
+        for account in (None, "acme"):
+            with pytest.raises(NotFound):
+                await there.assign("gpu", account)
+        await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
+        await until(lambda: [one.account_id for one in keeper.fleet.routes] == [0], within_s=5)
 
 
 async def test_looking_again_changes_nothing(tmp_path: Path, database: Database) -> None:

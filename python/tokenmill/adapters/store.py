@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from tokenmill.adapters.rules import Adapter
 from tokenmill.database.statements import upsert
-from tokenmill.database.tables import accounts, adapters
+from tokenmill.database.tables import accounts, adapter_turns, adapters
 
 
 def list_adapters(connection: Connection) -> list[Adapter]:
@@ -58,3 +58,20 @@ def put_uses(connection: Connection, uses_s: Mapping[str, int]) -> None:
     )
     if uses_s:
         connection.execute(statement, [{"used": n, "used_s": at_s} for n, at_s in uses_s.items()])
+
+
+def take_turn(connection: Connection, url: str, house: int, *, now_ms: int, until_ms: int) -> bool:
+    """Whether the house alone may change what the engine holds until then: no other one's turn
+    there goes on."""
+    table = adapter_turns
+    values = {"url": url, "house": house, "expires_at_ms": until_ms}
+    is_free = or_(table.c.house == house, table.c.expires_at_ms <= now_ms)
+    statement = upsert(connection, table).values(values)
+    statement = statement.on_conflict_do_update(index_elements=["url"], set_=values, where=is_free)
+    return bool(connection.execute(statement).rowcount)
+
+
+def end_turn(connection: Connection, url: str, house: int) -> None:
+    """The house's turn there is over; another one's stays."""
+    table = adapter_turns
+    connection.execute(delete(table).where(table.c.url == url, table.c.house == house))

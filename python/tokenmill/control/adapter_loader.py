@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from msgspec import Struct
 
@@ -22,7 +23,13 @@ from tokenmill.engines.adapter_calls import (
     unload_adapter,
 )
 from tokenmill.engines.recognition import ServedModel
-from tokenmill.errors import AdapterFailed, ApiError, EnginesAway, ServiceUnavailable
+from tokenmill.errors import (
+    AdapterFailed,
+    ApiError,
+    EnginesAway,
+    ModelLoading,
+    ServiceUnavailable,
+)
 from tokenmill.models.lookup import ABSENT_RETRY_MS, RETRY_MS
 from tokenmill.settings import AdapterSettings
 
@@ -31,6 +38,9 @@ FAILED_MS = 10_000
 
 ENGINES_SHOWN_MAX = 3
 TURNS_MAX = 1_024
+Turn = Callable[[str], AbstractAsyncContextManager[bool]]
+"""Of an engine, by its URL: whether this house may change what it holds."""
+
 LEAVE_S = 0.25
 """Between the fleet that sends no more requests and the unloading: a worker may have one."""
 
@@ -54,13 +64,16 @@ class AdapterLoader:
         requests: Callable[[str], int],
         last_use_ms: Callable[[str], int],
         *,
+        house_turn: Turn = lambda _: nullcontext(enter_result=True),
         now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
-        """`requests` of an engine, `last_use_ms` of an adapter, both by name."""
+        """`requests` of an engine, `last_use_ms` of an adapter, both by name. `house_turn`: among
+        the houses before the engine; without it there is one."""
         self._keeper = keeper
         self._settings = settings
         self._requests = requests
         self._last_use_ms = last_use_ms
+        self._house_turn = house_turn
         self._now_ms = now_ms
         self._turns: dict[str, asyncio.Lock] = {}  # by engine
         self._failures: dict[tuple[str, str], Failure] = {}  # by engine and adapter
@@ -112,7 +125,13 @@ class AdapterLoader:
 
     async def load_on(self, known: Known, adapter: Adapter) -> ApiError | None:
         """Nothing, if the engine holds it now; else why not. One adapter at a time an engine."""
-        async with self._turn(known.target.name):
+        url = known.target.address.url
+        async with self._turn(known.target.name), self._house_turn(url) as is_ours:
+            if not is_ours:
+                return ModelLoading(
+                    "Other adapters are being loaded. Try again in a moment.",
+                    retry_after_ms=RETRY_MS,
+                )
             return await self._load_in_turn(known, adapter)
 
     async def _load_in_turn(self, known: Known, adapter: Adapter) -> ApiError | None:

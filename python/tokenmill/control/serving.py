@@ -17,6 +17,7 @@ from tokenmill.asgi_server import AsgiApp, ServerBounds, serve
 from tokenmill.child import ChildStart
 from tokenmill.control.adapter_keeper import AdapterKeeper
 from tokenmill.control.adapter_register import HouseAdapters
+from tokenmill.control.adapter_turns import AdapterTurns
 from tokenmill.control.app import Routes, create_app
 from tokenmill.control.change_keeper import ChangeKeeper
 from tokenmill.control.dashboard_api import DashboardParts, private_router, public_router
@@ -189,7 +190,8 @@ def make_adapters(
     def last_use_ms(adapter: str) -> int:
         return uses_ms.get(model_number(adapter), 0)
 
-    loader = AdapterKeeper(keeper, settings.adapters, requests, last_use_ms)
+    turns = AdapterTurns(house.database, segment.incarnation, settings.adapters.load_ms)
+    loader = AdapterKeeper(keeper, settings.adapters, requests, last_use_ms, house_turn=turns.turn)
     named_max = settings.adapters.named_max
     return HouseAdapters(keeper, loader, house.database, named_max), loader
 

@@ -235,6 +235,15 @@ adapters = Table(
     Column("last_used_at_s", BigInteger, nullable=False, server_default="0"),  # in some house
 )
 
+adapter_turns = Table(
+    "adapter_turns",
+    metadata,
+    # The house that may change which adapters an engine holds, until then.
+    Column("url", String(500), primary_key=True),  # in the one spelling of `engines/address.py`
+    Column("house", BigInteger, nullable=False),  # the incarnation of its hot segment
+    Column("expires_at_ms", BigInteger, nullable=False),
+)
+
 changes = Table(
     "changes",
     metadata,
