@@ -44,7 +44,6 @@ def _variables() -> list[Json]:
         "label": "Prometheus",
         "type": "datasource",
         "query": "prometheus",
-        "current": {},
         "hide": 0,
     }
     return [source, *(_variable(*each) for each in _VARIABLES)]
@@ -57,7 +56,6 @@ def _variable(name: str, metric: str, label: str) -> Json:
         "label": name,
         "type": "query",
         "datasource": _SOURCE,
-        "definition": query,
         "query": {"query": query, "refId": name},
         "refresh": 2,
         "multi": True,
@@ -93,6 +91,7 @@ def _place(number: int, left: int, top: int, width: int, height: int) -> Json:
 
 def _panel(panel: Panel) -> Json:
     stacking = {"mode": "normal" if panel.is_stacked else "none"}
+    legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
     custom = {"fillOpacity": 10, "showPoints": "never", "stacking": stacking}
     if panel.kind != "timeseries":
         custom = {"fillOpacity": 70}
@@ -102,7 +101,7 @@ def _panel(panel: Panel) -> Json:
         "description": panel.text,
         "datasource": _SOURCE,
         "fieldConfig": {"defaults": {"unit": panel.unit, "custom": custom}, "overrides": []},
-        "options": {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}},
+        "options": {"legend": legend},
         "targets": [
             {
                 "refId": chr(ord("A") + number),
