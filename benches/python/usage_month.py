@@ -1,18 +1,26 @@
 """How long a month's usage report takes when millions of requests were billed.
 
-`python benches/python/usage_month.py --rows 10000000 [--database-url URL]` makes that many rows in
-a new database with its own means, sums them by the hour as the keeper does, and asks for reports of
-a month: by day and model, by hour and key, as one total. Each is asked several times; the first one
-counts too. A year of traffic over `--accounts` accounts, a tenth of it the first one's. Sums lie in
-the order of their hours, as they do where keepers write them.
+`python benches/python/usage_month.py --rows 10000000 [--store postgresql]` makes that many rows in
+a new database with its own means, sums them by the hour as the keeper does, has sums of days that
+are over moved as control does, and asks for reports of a month: by day and model, by hour and key,
+as one total; and of the month whose last day is not over. Each is asked several times; the first
+one counts too. Then each is asked as the first one of a house whose database was closed, or whose
+server was started anew, with none of its files in the system's cache. A year of traffic over
+`--accounts` accounts, a tenth of it the first one's; sums lie in the order of their hours at first,
+as they do where keepers write them. `--not-moved` leaves them so.
 """
 
 import argparse
+import asyncio
 import json
+import os
 import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +29,14 @@ from sqlalchemy import text
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.support.postgresql import OwnServer, find_programs  # noqa: E402
 from tokenmill.accounts.store import insert_account  # noqa: E402
+from tokenmill.control.usage_mover import move_past  # noqa: E402
+from tokenmill.database import postgresql  # noqa: E402
 from tokenmill.database.connection import Database  # noqa: E402
 from tokenmill.database.tables import usage_rows  # noqa: E402
 from tokenmill.database.upgrade import open_database  # noqa: E402
+from tokenmill.usage.past import past_ends_s  # noqa: E402
 from tokenmill.usage.reports import UsageReader  # noqa: E402
 from tokenmill.usage.requests import RequestReader  # noqa: E402
 from tokenmill.usage.views import UsageQuery  # noqa: E402
@@ -33,46 +45,124 @@ BEGIN_MS = 1_735_689_600_000  # 2025-01-01
 YEAR_MS = 365 * 86_400_000
 ROWS_AT_ONCE = 500_000
 MIX = 2_654_435_761  # spreads numbers that count up
+NOW_S = (BEGIN_MS + YEAR_MS) // 1000 - 43_200  # noon of the last day
+JUNE = {"from_": "2025-06-01", "to": "2025-07-01"}
 QUERIES = {
-    "by day and model": {"by": "day", "group": "model,class"},
-    "by hour and key": {"by": "hour", "group": "key"},
-    "total": {"by": "total"},
+    "by day and model": {"by": "day", "group": "model,class", **JUNE},
+    "by hour and key": {"by": "hour", "group": "key", **JUNE},
+    "total": {"by": "total", **JUNE},
+    "by hour and key, not over": {
+        "by": "hour",
+        "group": "key",
+        "from_": "2025-12-01",
+        "to": "2026-01-01",
+    },
 }
 ASKED = 5
+COLD_ROUNDS = 3
 MAKING_S = 7_200
+CLEANED_S = 300
+DEAD_FEW = 100
+
+
+class Store:
+    """A database in a folder, of one of the two kinds, which can be closed to its last byte."""
+
+    def __init__(self, folder: Path, server: OwnServer | None) -> None:
+        self._folder = folder
+        self._server = server
+
+    def open(self) -> Database:
+        """As a house opens it."""
+        return open_database("" if self._server is None else self._server.url, self._folder)
+
+    def make_cold(self) -> None:
+        """Nothing of it is in any memory. The database was closed."""
+        if self._server is not None:
+            self._server.stop()
+        for path in self._folder.rglob("*"):
+            if path.is_file():
+                _forget(path)
+        if self._server is not None:
+            self._server.start()
+
+
+def _forget(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)  # what is not written yet cannot be dropped
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_store(kind: str, parent: Path | None) -> Iterator[Store]:
+    """A store of that kind in a folder that goes at the end."""
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        folder = Path(name)
+        if kind == "sqlite":
+            yield Store(folder, None)
+            return
+        postgresql.ANSWER_S = MAKING_S  # making ten million rows takes longer than any of ours
+        server = OwnServer(find_programs(), folder)
+        server.start()
+        try:
+            yield Store(folder, server)
+        finally:
+            server.stop()
 
 
 def main() -> None:
     """Makes the rows, asks, prints, and writes a results file where one is named."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--database-url", default="")
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--accounts", type=int, default=50)
+    parser.add_argument("--not-moved", action="store_true")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    if given.database_url:
-        from tokenmill.database import postgresql
-
-        postgresql.ANSWER_S = MAKING_S  # making ten million rows takes longer than any of ours
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        database = open_database(given.database_url, Path(folder))
-        began = time.perf_counter()
-        make_rows(database, given.rows, given.accounts)
+    with new_store(given.store, given.folder) as store:
+        database = store.open()
+        made_s = timed(lambda: make_rows(database, given.rows, given.accounts))
         found = {
             "bench": "usage_month",
-            "database": database.address.kind,
+            "database": given.store,
             "machine": f"{platform.machine()}, 2 cores, shared, other load on it",
             "rows": given.rows,
             "accounts": given.accounts,
-            "made_in_s": round(time.perf_counter() - began),
-            **ask(database),
+            "made_in_s": round(made_s),
         }
+        if given.store == "postgresql" and not given.not_moved:
+            found["moved_in_s"] = round(timed(lambda: move(database)))
+        found |= ask(database)
         database.close()
-    words = json.dumps(found, indent=2)
+        found["cold_ms"] = ask_cold(store)
+    words = json.dumps(found, indent=1)
     print(words)
     if given.results:
         given.results.write_text(words + "\n")
+
+
+def timed(deed: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    deed()
+    return time.perf_counter() - began
+
+
+def move(database: Database) -> None:
+    """What control does once a day, for all days at once; the server cleans up after it."""
+    assert asyncio.run(move_past(database, past_ends_s(NOW_S)))
+    dead = "SELECT sum(n_dead_tup) FROM pg_stat_user_tables WHERE relname LIKE 'usage_%'"
+    deadline = time.monotonic() + CLEANED_S
+    while time.monotonic() < deadline:
+        with database.read() as connection:
+            if connection.execute(text(dead)).scalar_one() < DEAD_FEW:
+                return
+        time.sleep(2)
+    print("the server has not cleaned up yet", file=sys.stderr)
 
 
 def make_rows(database: Database, count: int, accounts: int) -> None:
@@ -146,13 +236,13 @@ FROM usage_hours GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 2
 
 
 def ask(database: Database) -> dict[str, Any]:
-    """Milliseconds of each report of June, and of a page of requests."""
+    """Milliseconds of each report, and of a page of requests."""
     reader = UsageReader(database)
     with database.read() as connection:
-        hours = connection.execute(text("SELECT count(*) FROM usage_hours")).scalar_one()
+        hours = connection.execute(text(_HOURS_HELD)).scalar_one()
     found: dict[str, Any] = {"usage_hours": hours, "ms": {}, "cpu_ms_of_asking": {}}
     for name, query in QUERIES.items():
-        asked = UsageQuery(from_="2025-06-01", to="2025-07-01", **query)  # type: ignore[arg-type]
+        asked = UsageQuery(**query)  # type: ignore[arg-type]
         times, processor = [], []
         for _ in range(ASKED):
             began, cpu = time.perf_counter(), time.process_time()
@@ -161,11 +251,28 @@ def ask(database: Database) -> dict[str, Any]:
             processor.append(round((time.process_time() - cpu) * 1000, 1))
         found["ms"][name] = times
         found["cpu_ms_of_asking"][name] = min(processor)
-        found["requests_in_the_month"] = report.total.requests
+        found.setdefault("requests_in_the_month", report.total.requests)
     began = time.perf_counter()
     RequestReader(database).recent(1)
     found["ms"]["the last 50 requests"] = [round((time.perf_counter() - began) * 1000, 1)]
     return found
+
+
+def ask_cold(store: Store) -> dict[str, list[list[float]]]:
+    """The same with nothing in memory: of each round the first answer and the second."""
+    found: dict[str, list[list[float]]] = {}
+    for _ in range(COLD_ROUNDS):
+        for name, query in QUERIES.items():
+            store.make_cold()
+            database = store.open()
+            reader, asked = UsageReader(database), UsageQuery(**query)  # type: ignore[arg-type]
+            times = [timed(partial(reader.report, 1, asked)) for _ in range(2)]
+            found.setdefault(name, []).append([round(each * 1000, 1) for each in times])
+            database.close()
+    return found
+
+
+_HOURS_HELD = "SELECT (SELECT count(*) FROM usage_hours) + (SELECT count(*) FROM usage_past_hours)"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterable
 
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, literal, select, union_all
 
 from tests.support.memory_cells import NOW_MS, MemoryCells
 from tokenmill.accounts.store import insert_account
@@ -11,7 +11,19 @@ from tokenmill.billing import store
 from tokenmill.billing.store import NewCredit
 from tokenmill.control.ledger_keeper import CellSegment, LedgerKeeper
 from tokenmill.database.connection import Database
-from tokenmill.database.tables import transfers, usage_days, usage_hours, usage_rows
+from tokenmill.database.tables import (
+    transfers,
+    usage_days,
+    usage_hours,
+    usage_past_days,
+    usage_past_hours,
+    usage_rows,
+)
+
+_SUMS = {
+    "usage_hours": (usage_hours, usage_past_hours),
+    "usage_days": (usage_days, usage_past_days),
+}
 
 
 class Crash(BaseException):
@@ -73,18 +85,16 @@ def balances(database: Database) -> dict[str, int]:
 
 
 def total(database: Database, table: str) -> tuple[int, int]:
-    """Rows and nanos of usage in one of the tables that hold it."""
+    """Rows and nanos of usage in one of the tables that hold it; sums with those of the past."""
     with database.read() as connection:
         if table == "transfers":
             wanted = select(transfers.c.requests, transfers.c.amount_nanos)
-            wanted = wanted.where(transfers.c.kind == "usage")
-        elif table == "usage_hours":
-            wanted = select(usage_hours.c.requests, usage_hours.c.amount_nanos)
-        elif table == "usage_days":
-            wanted = select(usage_days.c.requests, usage_days.c.amount_nanos)
+            rows = connection.execute(wanted.where(transfers.c.kind == "usage")).all()
+        elif table in _SUMS:
+            held = [select(each.c.requests, each.c.amount_nanos) for each in _SUMS[table]]
+            rows = connection.execute(union_all(*held)).all()
         else:
-            wanted = select(1, usage_rows.c.amount_nanos)
-        rows = connection.execute(wanted).all()
+            rows = connection.execute(select(literal(1), usage_rows.c.amount_nanos)).all()
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 

@@ -93,7 +93,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     if named:
         yield PostgresqlServer(named)
         return
-    programs = _find_programs()
+    programs = find_programs()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-postgresql-"))
     try:
         with _running(programs, folder) as server:
@@ -102,7 +102,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
         shutil.rmtree(folder)
 
 
-def _find_programs() -> Path:
+def find_programs() -> Path:
     """The folder of the newest server: Debian keeps it out of PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = found[-1] if found else shutil.which("initdb")
@@ -124,7 +124,7 @@ def _running(programs: Path, folder: Path) -> Iterator[PostgresqlServer]:
 @contextmanager
 def mortal_server() -> Iterator["OwnServer"]:
     """A server that a test may kill and start again; without PostgreSQL the test skips."""
-    programs = _find_programs()
+    programs = find_programs()
     with tempfile.TemporaryDirectory(prefix="tokenmill-mortal-") as folder:
         server = OwnServer(programs, Path(folder))
         server.start()

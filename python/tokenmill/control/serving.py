@@ -35,6 +35,7 @@ from tokenmill.control.metrics import HouseCollector
 from tokenmill.control.metrics_listener import MetricsListener
 from tokenmill.control.opening import OpenHouse
 from tokenmill.control.status import StatusReader, status_route
+from tokenmill.control.usage_mover import move_for_ever
 from tokenmill.control.usage_retention import forget_for_ever
 from tokenmill.control.warm_engines import WarmEngines
 from tokenmill.engines.endpoints import engine_routes
@@ -108,6 +109,7 @@ async def serve_control(
         asyncio.create_task(loader.follow()),
     ]
     if house.database.address.kind != "sqlite":  # which no other house can open
+        going_on.append(asyncio.create_task(move_for_ever(house.database)))
         going_on.append(asyncio.create_task(changes.follow()))
         going_on.append(asyncio.create_task(engines.follow()))
         going_on.append(asyncio.create_task(adapters.follow()))

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 from tokenmill.billing.store import first_transfer_since
 from tokenmill.clock import wall_ms
@@ -25,7 +24,10 @@ async def forget_for_ever(database: Database, kept_days: int) -> None:
     while True:
         try:
             await asyncio.to_thread(mark_old_rows, database, kept_days, wall_ms())
-            await asyncio.to_thread(forget_rest, database)
+            forgotten = 1
+            while forgotten:
+                forgotten = await asyncio.to_thread(forget_some, database)
+                await asyncio.sleep(BETWEEN_S)  # other writers have room
         except DatabaseUnavailable as error:
             logger.info("old usage waits: %s", error.message)
         await asyncio.sleep(PAUSE_S)
@@ -41,12 +43,6 @@ def mark_old_rows(database: Database, kept_days: int, now_ms: int) -> int:
             keep_rows_from(connection, first)
             return first
     return before
-
-
-def forget_rest(database: Database) -> None:
-    """Deletes all of them, with room for other writers in between."""
-    while forget_some(database):
-        time.sleep(BETWEEN_S)
 
 
 def forget_some(database: Database) -> int:

@@ -214,6 +214,10 @@ def _sums(name: str, period: str) -> Table:
 usage_hours = _sums("usage_hours", "hour_s")
 # A month of one account may be ten thousands of hours' sums: what is asked by the day is read here.
 usage_days = _sums("usage_days", "day_s")
+# The same of days that are over, each account's side by side: `usage/past.py` says why. A sum may
+# be in both tables; it is then what both say together.
+usage_past_hours = _sums("usage_past_hours", "hour_s")
+usage_past_days = _sums("usage_past_days", "day_s")
 
 marks = Table(
     "marks",

@@ -2,7 +2,8 @@
 a time.
 
 Whole days are read from the sums by the day, what is left before and after them from those by the
-hour: a month of a busy account has two dozen times as many of these.
+hour: a month of a busy account has two dozen times as many of these. Sums of the past have tables
+of their own: both are asked, in one snapshot, since a sum may be in either or partly in each.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,14 @@ from sqlalchemy import (
 from tokenmill import clock
 from tokenmill.database.connection import Database
 from tokenmill.database.statements import fetch_numbers, in_pieces
-from tokenmill.database.tables import keys, usage_days, usage_hours, usage_names
+from tokenmill.database.tables import (
+    keys,
+    usage_days,
+    usage_hours,
+    usage_names,
+    usage_past_days,
+    usage_past_hours,
+)
 from tokenmill.errors import InvalidRequest
 from tokenmill.money import dollars_text
 from tokenmill.usage.periods import period_start, shown_time, span_of
@@ -54,6 +62,9 @@ _COLUMNS = {
     "endpoint": "endpoint",
 }
 
+_HOURS = (usage_past_hours, usage_hours)
+_DAYS = (usage_past_days, usage_days)
+
 Numbers = Sequence[Any]
 Sums = list[int]
 
@@ -73,7 +84,7 @@ class UsageReader:
         group = parse_group(query.group)
         begin_s, end_s = span_of(query, self._now_s())
         rows: list[Numbers] = []
-        with self._database.read() as connection:
+        with self._database.snapshot() as connection:
             for source in _sources(query, begin_s, end_s):
                 statement = _statement(account_id, query, group, source)
                 rows += fetch_numbers(connection, statement)
@@ -122,20 +133,23 @@ class _Source(Struct, frozen=True):
     @property
     def time(self) -> ColumnElement[int]:
         """The beginning of what a sum is of."""
-        return self.table.c.hour_s if self.table is usage_hours else self.table.c.day_s
+        columns = self.table.c
+        return columns.hour_s if "hour_s" in columns else columns.day_s
 
 
 def _sources(query: UsageQuery, begin_s: int, end_s: int) -> list[_Source]:
     """Where the span is read from, oldest first."""
     first_s, last_s = -(-begin_s // DAY_S) * DAY_S, end_s // DAY_S * DAY_S
     if query.by == "hour" or first_s >= last_s:
-        return [_Source(usage_hours, begin_s, end_s)]
-    found = [
-        _Source(usage_hours, begin_s, first_s),
-        _Source(usage_days, first_s, last_s),
-        _Source(usage_hours, last_s, end_s),
+        spans = [(_HOURS, begin_s, end_s)]
+    else:
+        spans = [(_HOURS, begin_s, first_s), (_DAYS, first_s, last_s), (_HOURS, last_s, end_s)]
+    return [
+        _Source(table, begin_s, end_s)
+        for tables, begin_s, end_s in spans
+        if begin_s < end_s
+        for table in tables
     ]
-    return [each for each in found if each.begin_s < each.end_s]
 
 
 def _statement(

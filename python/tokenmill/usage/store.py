@@ -3,7 +3,17 @@ caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Table, delete, func, or_, select, tuple_
+from sqlalchemy import (
+    Connection,
+    Subquery,
+    Table,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from tokenmill.database.statements import add_many, in_pieces, insert_many, upsert
 from tokenmill.database.tables import (
@@ -12,6 +22,8 @@ from tokenmill.database.tables import (
     usage_days,
     usage_hours,
     usage_names,
+    usage_past_days,
+    usage_past_hours,
     usage_rows,
 )
 from tokenmill.usage.rules import CLASSES, HourKey, UsageRow, day_sums
@@ -85,25 +97,32 @@ def add_hours(connection: Connection, sums: Mapping[HourKey, Sequence[int]]) -> 
 
 def billed_nanos(connection: Connection, account_id: int) -> int:
     """All that the account was ever billed."""
-    statement = select(func.sum(usage_days.c.amount_nanos)).where(
-        usage_days.c.account_id == account_id
-    )
+    days = _both(usage_days, usage_past_days)
+    statement = select(func.sum(days.c.amount_nanos)).where(days.c.account_id == account_id)
     return int(connection.execute(statement).scalar_one() or 0)
 
 
 def summed_hours(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
     """Requests and nanos by account and class, of all time."""
-    return _summed(connection, usage_hours)
+    return _summed(connection, _both(usage_hours, usage_past_hours))
 
 
 def summed_days(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
     """The same, from the sums by the day."""
-    return _summed(connection, usage_days)
+    return _summed(connection, _both(usage_days, usage_past_days))
 
 
-def _summed(connection: Connection, table: Table) -> dict[tuple[int, str], tuple[int, int]]:
-    place = (table.c.account_id, table.c.service_class)
-    statement = select(*place, func.sum(table.c.requests), func.sum(table.c.amount_nanos)).group_by(
+def _both(table: Table, past: Table) -> Subquery:
+    """What both tables say, in one look: a sum that moves in the meantime is seen once."""
+    columns = ("account_id", "service_class", "requests", "amount_nanos")
+    return union_all(
+        *(select(*(each.c[name] for name in columns)) for each in (table, past))
+    ).subquery()
+
+
+def _summed(connection: Connection, sums: Subquery) -> dict[tuple[int, str], tuple[int, int]]:
+    place = (sums.c.account_id, sums.c.service_class)
+    statement = select(*place, func.sum(sums.c.requests), func.sum(sums.c.amount_nanos)).group_by(
         *place
     )
     rows = connection.execute(statement)
