@@ -25,6 +25,7 @@ from tokenmill.inference.health import health, livez
 from tokenmill.inference.key_view import key_view
 from tokenmill.inference.listing import model, models
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.shared_limits import tell_shared
 from tokenmill.settings import Settings, TracingSettings
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ class App:
         if error.status >= 500 and error.status != 503:
             fields = _log_fields(exchange) | {"code": error.code}
             logger.warning(error.message, extra=fields)
+        if error.status < 500:
+            await tell_shared(exchange, self._serving)
         await exchange.refuse(error)
 
     def _account(self, exchange: Exchange, endpoint: Endpoint | None) -> None:

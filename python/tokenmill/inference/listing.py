@@ -6,6 +6,7 @@ from tokenmill.errors import ModelNotFound
 from tokenmill.inference.authorise import authorise
 from tokenmill.inference.exchange import JSON_TYPE, Exchange
 from tokenmill.inference.serving import Serving
+from tokenmill.inference.shared_limits import tell_shared
 from tokenmill.models.fleet import Route
 from tokenmill.models.lookup import is_allowed, why_absent
 from tokenmill.protocol.models import Model, ModelList
@@ -20,6 +21,7 @@ async def models(exchange: Exchange, serving: Serving) -> None:
     allowed = serving.allowed_models(key)
     shown = [_model(each, each.id) for each in routes if is_allowed(each, None, allowed)]
     listed = ModelList(object="list", data=shown)
+    await tell_shared(exchange, serving)
     await exchange.answer(200, [JSON_TYPE], _ENCODE(listed))
 
 
@@ -34,6 +36,7 @@ async def model(exchange: Exchange, serving: Serving, model_id: str) -> None:
             raise absent
     if route is None or not is_allowed(route, model_id, allowed):
         raise ModelNotFound(f"The model '{model_id[:128]}' does not exist.", param="model")
+    await tell_shared(exchange, serving)
     await exchange.answer(200, [JSON_TYPE], _ENCODE(_model(route, model_id)))
 
 

@@ -111,6 +111,19 @@ async def look_shared(serving: Serving, purses: "WorkerPurses", account_id: int)
     return look
 
 
+async def tell_shared(exchange: Exchange, serving: Serving) -> None:
+    """The answer tells what is left of the limits, though it took no permit; where the purse does
+    not say, it tells nothing of them."""
+    purses, account_id = serving.purses, exchange.account_id
+    if purses is None or not account_id or exchange.limited_by is not None:
+        return
+    try:
+        look = await look_shared(serving, purses, account_id)
+    except ServiceUnavailable:  # which a purse that is away is, too
+        return
+    exchange.limited_by = Levels(limits_of(serving, account_id), look.levels)
+
+
 def _purse_id(exchange: Exchange) -> str:
     """The digits that the request's cell has too."""
     return exchange.engine_id.removeprefix("req_")
