@@ -1,6 +1,9 @@
 """Control's app as it is wired, asked without a socket."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 
 import httpx
 import pytest
@@ -34,3 +37,12 @@ async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient) 
     assert set(answer.headers["allow"].split(", ")) >= {"GET", "HEAD"}
     assert answer.json()["error"]["code"] == "method_not_allowed"
     assert answer.headers["allow"] in answer.json()["error"]["message"]
+
+
+def test_a_library_that_is_only_installed_beside_us_is_not_imported() -> None:
+    assert find_spec("pydantic"), "it comes with OpenAI's client"
+    program = (
+        "import sys; from tokenmill.control.app import create_app;"
+        " create_app(admin=[], public=[]); sys.exit('pydantic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
