@@ -668,6 +668,7 @@ class GrammarOptions:
         alternatives_max: int | None = None,  # that are combined, by their names; default 20,000
         states_max: int | None = None,  # of one automaton; default 6,000
         rules_max: int | None = None,  # default 60,000
+        text_bytes_max: int | None = None,  # of the grammar; default 512 KiB
     ) -> GrammarOptions: ...
 
 @final

@@ -249,7 +249,7 @@ class GrammarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     waiting_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
     cache_bytes_max: Count = 64 * 1024 * 1024
-    text_bytes_max: Count = 1024 * 1024
+    text_bytes_max: Count = 512 * 1024  # of one grammar; engines take seconds to load more
     # Work on one schema, in counts, so that a schema is refused everywhere or nowhere: alternatives
     # that are combined, states of an automaton, rules. They keep a compilation under half a second.
     alternatives_max: Count = 20_000

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tokenmill import grammar
 from tokenmill.clock import monotonic_ns
 from tokenmill.errors import RateLimited, ServiceUnavailable
-from tokenmill.grammar import CompiledSchema, GrammarOptions, SchemaRefusal
+from tokenmill.grammar import GrammarOptions, SchemaRefusal
 from tokenmill.grammar.rules import NewSchemaRate
 from tokenmill.inference.kept import Kept
 from tokenmill.protocol.schemas import SentSchema, check_schemas
@@ -155,20 +155,14 @@ class Grammars:
             alternatives_max=settings.alternatives_max,
             states_max=settings.states_max,
             rules_max=settings.rules_max,
+            text_bytes_max=settings.text_bytes_max,
         )
         made = grammar.compile(schema, options)
         if isinstance(made, SchemaRefusal):
             return NoGrammar(
                 pointer=made.pointer, keyword=made.keyword, reason=made.reason, hint=made.hint
             )
-        return self._bounded(made)
-
-    def _bounded(self, made: CompiledSchema) -> str | NoGrammar:
-        most = self._settings.text_bytes_max
-        if len(made.text) <= most:
-            return made.text
-        reason = f"its grammar is larger than `grammar.text_bytes_max`, {most} bytes"
-        return NoGrammar(pointer="", keyword="", reason=reason, hint="send a simpler schema")
+        return made.text
 
     def _keep(self, key: _Key, done: "asyncio.Future[str | NoGrammar]") -> None:
         del self._pending[key]

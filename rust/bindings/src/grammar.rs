@@ -26,8 +26,12 @@ impl GrammarOptions {
     #[new]
     #[pyo3(signature = (
         *, compact=false, closed_objects=false, deterministic=false, schema_bytes_max=None,
-        alternatives_max=None, states_max=None, rules_max=None
+        alternatives_max=None, states_max=None, rules_max=None, text_bytes_max=None
     ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only: one value of options"
+    )]
     fn new(
         compact: bool,
         closed_objects: bool,
@@ -36,6 +40,7 @@ impl GrammarOptions {
         alternatives_max: Option<usize>,
         states_max: Option<usize>,
         rules_max: Option<usize>,
+        text_bytes_max: Option<usize>,
     ) -> Self {
         let defaults = Options::default();
         let whitespace = if compact {
@@ -52,6 +57,7 @@ impl GrammarOptions {
                 alternatives_max: alternatives_max.unwrap_or(defaults.alternatives_max),
                 states_max: states_max.unwrap_or(defaults.states_max),
                 rules_max: rules_max.unwrap_or(defaults.rules_max),
+                text_bytes_max: text_bytes_max.unwrap_or(defaults.text_bytes_max),
                 ..defaults
             },
         }

@@ -38,6 +38,8 @@ pub struct Emission<'l, 'd> {
     pub(super) classed_names: usize,
     pub(super) foreign_names: usize,
     pub(super) reordered_names: usize,
+    /// Ways on from sets of used items.
+    pub(super) unordered_ways: usize,
     pub(super) number_rules: Map<(Cell, bool), RuleId>,
     pub(super) open_strings: OpenStrings,
     pub(super) plain_tail: Option<RuleId>,
@@ -67,6 +69,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             classed_names: 0,
             foreign_names: 0,
             reordered_names: 0,
+            unordered_ways: 0,
             number_rules: Map::default(),
             open_strings: OpenStrings::default(),
             plain_tail: None,

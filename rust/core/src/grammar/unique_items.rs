@@ -16,6 +16,8 @@ use super::text_classes::Feature;
 /// Sets of used kinds that are remembered, and ways on from all of them.
 const SETS_MAX: usize = 256;
 const WAYS_MAX: usize = 2_400;
+/// Ways on in a whole grammar.
+const WAYS_TOTAL: usize = 4 * WAYS_MAX;
 
 /// Items and the closing bracket, each item another value.
 pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
@@ -65,10 +67,12 @@ fn told_apart(
     let max = (shape.max).map_or(usize::MAX, |max| max as usize);
     let bounds = (min, max.min(kinds.len()));
     let rising = Rising::of(emission, kinds, bounds)?;
-    let free = free_items(kinds.len());
+    let left = WAYS_TOTAL - emission.unordered_ways;
+    let (free, ways) = free_items(kinds.len(), left.min(WAYS_MAX));
     if free < 2 {
         return Ok(Some(rising.rule(0, 0)));
     }
+    emission.unordered_ways += ways;
     let sets = Sets {
         kinds,
         bounds,
@@ -78,18 +82,21 @@ fn told_apart(
     sets.rule(emission, &mut Map::default(), 0).map(Some)
 }
 
-/// How many items may come in any order before their kinds have to rise.
-fn free_items(kinds: usize) -> usize {
-    let (mut sets, mut all) = (1, 1);
+/// How many items may come in any order before their kinds have to rise, and how many ways on that
+/// takes.
+fn free_items(kinds: usize, ways_max: usize) -> (usize, usize) {
+    let (mut sets, mut all, mut ways) = (1, 1, 0);
     for count in 1..=kinds {
         // Here are `sets` sets of one kind less, and `all` up to them.
-        if all > SETS_MAX || all * (kinds + 1 - count) > WAYS_MAX {
-            return count - 1;
+        let more = ways + sets * (kinds + 1 - count);
+        if all > SETS_MAX || more > ways_max {
+            return (count - 1, ways);
         }
+        ways = more;
         sets = sets * (kinds + 1 - count) / count;
         all += sets;
     }
-    kinds
+    (kinds, ways)
 }
 
 /// Any order: a rule for each set of kinds that is used up.
