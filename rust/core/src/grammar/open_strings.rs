@@ -11,7 +11,9 @@
 //! - Beside them stands [`Emission::more`]: characters without an end. It derives nothing, but
 //!   engines offer all tokens that stay within the string. Each of them leads on in the exact rules
 //!   too, for any text can be the start of a longer one that is taken.
-//! - One more rule offers tokens of a character and the closing mark, such as `."`.
+//! - One more rule offers tokens of a character and the closing mark, such as `."`, without which
+//!   texts would not end after a full stop. Those that go on, such as `.",`, are left out: an
+//!   engine would have to try each of them for each mask.
 
 use std::rc::Rc;
 
@@ -65,17 +67,18 @@ impl Emission<'_, '_> {
         Ok(free)
     }
 
-    /// A character that needs no escape, and the closing mark. A rule that names another one is
-    /// not written where it is used by an engine.
+    /// A character of ASCII that needs no escape, and the closing mark. A rule that names another
+    /// one is not written where it is used by an engine.
     fn last_character(&mut self) -> Result<RuleId> {
         let never = self.never()?;
-        let plain = Piece::Class(special().complement());
+        let ascii = CharSet::from_codes(vec![(0, BEYOND_ASCII - 1)]);
+        let plain = Piece::Class(special().complement().intersection(&ascii));
         let rule = self.rules.reserve()?;
         let all = vec![
             vec![plain, Piece::Text("\"".into())],
             vec![Piece::Rule(never)],
         ];
-        self.rules.define_closing(rule, all);
+        self.rules.define_alone(rule, all);
         Ok(rule)
     }
 
