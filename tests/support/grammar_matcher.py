@@ -69,6 +69,53 @@ def token_matcher(grammar: str, tokens: list[bytes]) -> tuple[Any, np.ndarray]:
     return module.GrammarMatcher(compiled), mask
 
 
+class TokenWalks:
+    """Walks through what grammars offer of a vocabulary."""
+
+    def __init__(self, tokens: list[bytes]) -> None:
+        self._module, _ = _xgrammar()
+        self._tokens = tokens
+        self._end = len(tokens)
+        vocabulary = self._module.TokenizerInfo(
+            [*tokens, b"</s>"], vocab_type=self._module.VocabType.RAW, stop_token_ids=[self._end]
+        )
+        self._compiler = self._module.GrammarCompiler(
+            vocabulary, max_threads=1, cache_enabled=False
+        )
+        self._closing = np.array([bool(set(token) & set(b'"}]')) for token in tokens] + [True])
+
+    def walks(
+        self, grammar: str, chance: random.Random, count: int, steps_max: int = 150
+    ) -> list[bytes]:
+        """Texts found by taking offered tokens by chance, those that ended in time.
+
+        Raises: AssertionError, where nothing is offered, or what is offered is not taken.
+        """
+        compiled = self._compiler.compile_grammar(self._module.Grammar.from_ebnf(grammar))
+        made = [self._walk(compiled, chance, steps_max) for _ in range(count)]
+        return [text for text in made if text is not None]
+
+    def _walk(self, compiled: Any, chance: random.Random, steps_max: int) -> bytes | None:
+        matcher = self._module.GrammarMatcher(compiled)
+        mask = np.full((1, self._end // 32 + 1), -1, dtype=np.int32)
+        text = b""
+        for _ in range(steps_max):
+            mask.fill(-1)
+            matcher.fill_next_token_bitmask(mask)
+            bits = np.unpackbits(mask.view(np.uint8)[0], bitorder="little")[: self._end + 1]
+            offered = bits.nonzero()[0]
+            assert len(offered), f"nothing is offered after {text!r}"
+            closing = offered[self._closing[offered]]
+            token = int(
+                chance.choice(closing if len(closing) and chance.random() < 0.4 else offered)
+            )
+            assert matcher.accept_token(token), f"a token is not taken after {text!r}"
+            if token == self._end:
+                return text
+            text += self._tokens[token]
+        return None
+
+
 class GrammarMatcher:
     """The texts of one grammar: EBNF, or one of xgrammar's."""
 

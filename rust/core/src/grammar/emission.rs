@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::array_rules;
 use super::charset::CharSet;
 use super::counted_strings::Counters;
-use super::form::{ExprId, Form};
+use super::form::{Expr, ExprId, Form};
 use super::hash::Map;
 use super::item_kinds::TextClass;
 use super::limits::Whitespace;
@@ -38,6 +38,8 @@ pub struct Emission<'l, 'd> {
     pub(super) classed_names: usize,
     pub(super) foreign_names: usize,
     pub(super) reordered_names: usize,
+    /// Values that are written in the order of several branches.
+    pub(super) reordered_values: usize,
     /// Ways on from sets of used items.
     pub(super) unordered_ways: usize,
     pub(super) number_rules: Map<(Cell, bool), RuleId>,
@@ -69,6 +71,7 @@ impl<'l, 'd> Emission<'l, 'd> {
             classed_names: 0,
             foreign_names: 0,
             reordered_names: 0,
+            reordered_values: 0,
             unordered_ways: 0,
             number_rules: Map::default(),
             open_strings: OpenStrings::default(),
@@ -96,8 +99,7 @@ impl<'l, 'd> Emission<'l, 'd> {
         while let Some(expr) = self.open.pop_front() {
             let form = self.lowering.form(expr)?;
             let rule = self.expr_rules[&expr];
-            let alternatives = self.alternatives(&form).map_err(|fault| {
-                use super::form::Expr;
+            let alternatives = self.alternatives(expr, &form).map_err(|fault| {
                 match self.lowering.expressions.get(expr) {
                     Expr::Schema(node, _) => fault.at(&self.lowering.document.pointer(*node)),
                     _ => fault,
@@ -120,10 +122,14 @@ impl<'l, 'd> Emission<'l, 'd> {
         Ok(rule)
     }
 
-    fn alternatives(&mut self, form: &Form) -> Result<Vec<Vec<Piece>>> {
+    fn alternatives(&mut self, expr: ExprId, form: &Form) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
         let word = |text: &str| vec![Piece::Text(text.to_owned().into())];
-        for shape in &form.objects {
+        let reordered = self.among_branches(expr, form);
+        if let (None, &Expr::Beside(inner, _)) = (&reordered, self.lowering.expressions.get(expr)) {
+            return Ok(vec![vec![Piece::Rule(self.rule_of(inner)?)]]);
+        }
+        for shape in reordered.as_ref().unwrap_or(&form.objects) {
             all.push(vec![Piece::Rule(object_rules::object(self, shape)?)]);
         }
         for shape in &form.arrays {

@@ -3,6 +3,8 @@
 //! Only the laws of sets are known here (`A ∧ A = A`, `A ∧ ¬A = ∅`, …); what a schema means is
 //! [`super::lowering`]'s business.
 
+use std::rc::Rc;
+
 use super::document::NodeId;
 use super::form::{ANY, Expr, ExprId, NOTHING};
 use super::hash::Map;
@@ -55,6 +57,11 @@ impl Expressions {
     /// The schema at a node.
     pub fn schema(&mut self, node: NodeId, scope: u32) -> ExprId {
         self.intern(Expr::Schema(node, scope))
+    }
+
+    /// The same expression, where others may stand in its place.
+    pub fn beside(&mut self, expr: ExprId, others: Rc<[ExprId]>) -> ExprId {
+        self.intern(Expr::Beside(expr, others))
     }
 
     /// One of these constants, which are told apart by their ids.

@@ -36,6 +36,8 @@ pub enum Expr {
     Or(Rc<[ExprId]>),
     /// A finished form, by its number.
     Part(u32),
+    /// The first, where any of the others may stand too: in other branches of a union.
+    Beside(ExprId, Rc<[ExprId]>),
 }
 
 /// How many items of an array fit a schema.

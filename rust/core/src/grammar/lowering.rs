@@ -189,6 +189,7 @@ impl<'d> Lowering<'d> {
                 .map_err(|fault| fault.at(&self.document.pointer(node))),
             Expr::Values(nodes) => Ok(self.values_form(&nodes)),
             Expr::Part(number) => Ok(self.parts[number as usize].clone()),
+            Expr::Beside(inner, _) => Ok((*self.form(inner)?).clone()),
             Expr::Not(inner) => {
                 let inner = self.form(inner)?;
                 self.complement(&inner)

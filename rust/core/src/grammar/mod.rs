@@ -11,6 +11,7 @@ mod array_rules;
 mod array_shapes;
 pub mod automaton;
 mod bounded_runs;
+mod branch_orders;
 pub mod charset;
 pub mod checks;
 pub mod client_grammar;
