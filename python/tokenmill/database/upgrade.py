@@ -15,7 +15,7 @@ from tokenmill.database.connection import Database, explain
 from tokenmill.database.errors import DatabaseForeign, DatabaseNewer, DatabaseUnavailable
 from tokenmill.database.tables import metadata
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision. Revisions are numbers of four digits, so that newer is greater."""
 
 UPGRADE_LOCK = 0x746B6D6C
