@@ -13,9 +13,10 @@ from sqlalchemy import text
 from tests.support.ledger import Crash, CrashPoint, make_accounts, make_keeper, total
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request
 from tests.support.postgresql import PostgresqlServer
+from tests.support.relays import until
 from tokenmill.billing.verification import verify_ledger
 from tokenmill.control import usage_mover
-from tokenmill.control.usage_mover import move_past
+from tokenmill.control.usage_mover import move_for_ever, move_past
 from tokenmill.database.connection import Database
 from tokenmill.database.upgrade import open_database
 from tokenmill.usage import store as usage_store
@@ -178,6 +179,22 @@ def test_one_house_moves_at_a_time(database: Database, used: list[int]) -> None:
     assert count(database, "usage_past_hours") == 0
     assert move(database, END_S) is True
     assert count(database, "usage_hours") == 0
+
+
+async def test_each_day_moves_when_it_is_over(
+    database: Database, used: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = END_S - DAY_S + LATE_S
+    monkeypatch.setattr(usage_mover, "wall_s", lambda: now_s)
+    monkeypatch.setattr(usage_mover, "PAUSE_S", 0.05)
+    before, sums = reports(database, used[0]), count(database, "usage_hours")
+    moving = asyncio.create_task(move_for_ever(database))
+    await until(lambda: count(database, "usage_past_hours") > 0, 30)
+    assert count(database, "usage_hours") > sums / 8, "the last day is not over"
+    now_s = END_S + LATE_S
+    await until(lambda: count(database, "usage_hours") == 0, 30)
+    moving.cancel()
+    assert reports(database, used[0]) == before
 
 
 @pytest.mark.parametrize(
