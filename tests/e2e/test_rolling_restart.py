@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.test_reload import reload
 from tests.support.background_load import BackgroundLoad
 from tests.support.house import House, house_command, house_environment, run_house
 from tests.support.paced_engine import PacedEngine, paced_engine
@@ -72,7 +73,9 @@ def states(house: House) -> dict[str, str]:
 
 
 @pytest.mark.timeout(180)
-def test_a_rolling_restart_of_three_engines_loses_no_request(folder: Path) -> None:
+def test_a_rolling_restart_of_three_engines_and_the_gateway_loses_no_request(
+    folder: Path,
+) -> None:
     with ExitStack() as stack:
         engines: list[PacedEngine] = [PacedEngine(0.01) for _ in range(3)]
         flags = [flag for engine in engines for flag in ("--engine", engine.url)]
@@ -91,10 +94,17 @@ def test_a_rolling_restart_of_three_engines_loses_no_request(folder: Path) -> No
             command(house, "undrain", engine.url)
             eventually(lambda one=again: one.begun > 0, "it is used again", within_s=60)
         eventually(lambda: all(each == "serving" for each in states(house).values()), "all serve")
+        before = set(house.family())
+        reloaded = reload(house)
+        assert reloaded.returncode == 0, reloaded.stderr
+        assert before & set(house.family()) == {house.process.pid}
+        done = load.done
+        eventually(lambda: load.done > done + STREAMS, "the new workers serve", within_s=60)
     for engine in engines:
         engine.stop()
+    print(f"{load.done} streams, {len(load.failures)} failed")
     assert load.failures == []
-    assert load.done > 3 * STREAMS
+    assert load.done > 4 * STREAMS
 
 
 def test_an_engine_that_dies_under_load_costs_only_the_streams_it_had(folder: Path) -> None:
