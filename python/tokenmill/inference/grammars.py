@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from tokenmill import grammar
@@ -98,7 +99,7 @@ class Grammars:
 
     def is_known(self, schema: bytes, shape: Shape) -> bool:
         """Whether somebody asked for that grammar before."""
-        key = (shape, schema)
+        key = _key(schema, shape)
         return key in self._pending or self._kept.find(key) is not None
 
     async def find(self, schema: bytes, account_id: int, shape: Shape) -> str | NoGrammar:
@@ -106,14 +107,14 @@ class Grammars:
 
         Raises: RateLimited, when the account brings too many new ones; ServiceUnavailable.
         """
-        key = (shape, schema)
+        key = _key(schema, shape)
         kept = self._kept.find(key)
         if kept is not None:
             return kept
         pending = self._pending.get(key)
         if pending is None:
             self._admit(account_id)
-            pending = self._away(lambda: self._compile(schema, shape))
+            pending = self._away(lambda: self._compile(key[1], shape))
             self._pending[key] = pending
             pending.add_done_callback(lambda done: self._keep(key, done))
         return await asyncio.shield(pending)
@@ -175,6 +176,12 @@ def _yield_to_others() -> None:
     """What a thread of this module does first."""
     if sys.platform == "linux":  # where a thread has a niceness of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _key(schema: bytes, shape: Shape) -> _Key:
+    """The same for schemas that differ in blanks alone. Their order of names is kept, by which a
+    grammar writes them."""
+    return shape, msgspec.json.format(schema, indent=-1)
 
 
 def _size(key: _Key, value: str | NoGrammar) -> int:

@@ -104,6 +104,19 @@ def test_the_oldest_grammars_make_room() -> None:
     asyncio.run(scenario())
 
 
+def test_a_schema_with_other_blanks_is_known() -> None:
+    async def scenario() -> None:
+        grammars = Grammars(GrammarSettings(new_schemas_per_minute_max=1), BOUNDS)
+        made = await grammars.find(b'{"type":"object","required":["a b"]}', ACCOUNT, OPEN)
+        spread = b'{ "type": "object",\n\t"required": [ "a b" ] }'
+        assert grammars.is_known(spread, OPEN)
+        assert await grammars.find(spread, ACCOUNT, OPEN) is made
+        assert not grammars.is_known(b'{"required":["a b"],"type":"object"}', OPEN)
+        grammars.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_grammar_that_is_too_large_is_none() -> None:
     async def scenario() -> None:
         grammars = Grammars(GrammarSettings(text_bytes_max=10), BOUNDS)
