@@ -2,10 +2,11 @@
 
     python benches/routing/plot.py benches/results/FILE.json
 
-Needs matplotlib. Writes `FILE.png` beside the file.
+Needs matplotlib. Writes `FILE.png` beside the file. Of several seeds the median is drawn.
 """
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,23 @@ import matplotlib.pyplot as plt
 OURS = {"prefix": "#c2410c", "session": "#ea580c", "power_of_two": "#fb923c"}
 
 
+def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a policy, in the order of the file."""
+    policies = list(dict.fromkeys(row["policy"] for row in rows))
+    found = []
+    for policy in policies:
+        of_policy = [row for row in rows if row["policy"] == policy]
+        values = {
+            name: statistics.median(row[name] for row in of_policy)
+            for name in ("p99_ms", "hit_percent")
+        }
+        found.append(of_policy[0] | values)
+    return found
+
+
 def draw(axes: Any, rows: list[dict[str, Any]]) -> None:
     """One trace over one fleet: a bar a policy, its hits beside it."""
-    rows = rows[::-1]
+    rows = medians(rows)[::-1]
     for place, row in enumerate(rows):
         axes.barh(place, row["p99_ms"], color=OURS.get(row["policy"], "#9ca3af"))
         shown = f" {row['p99_ms']:,.0f} ms, {row['hit_percent']:.0f} % hits"
@@ -43,7 +58,11 @@ def main() -> None:
         figure, grid = plt.subplots(len(traces), len(fleets), figsize=size, squeeze=False)
         for line, trace in zip(grid, traces, strict=True):
             for axes, engines in zip(line, fleets, strict=True):
-                draw(axes, [r for r in rows if (r["trace"], r["engines"]) == (trace, engines)])
+                race = [r for r in rows if (r["trace"], r["engines"]) == (trace, engines)]
+                if race:
+                    draw(axes, race)
+                else:
+                    axes.axis("off")
         figure.suptitle(f"p99 time to the first token, less is better · {path.stem}", fontsize=10)
         figure.tight_layout()
         figure.savefig(path.with_suffix(".png"), dpi=90)
