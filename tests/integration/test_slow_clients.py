@@ -191,7 +191,9 @@ async def test_a_client_that_leaves_after_any_chunk_is_counted_up_to_there(
             gate.set()
             mark = received.count(b"data: ") + 1
             while received.count(b"data: ") < mark:
-                received += await asyncio.wait_for(reader.read(65_536), 10)
+                part = await asyncio.wait_for(reader.read(65_536), 10)
+                assert part, (received, upstream.requests)
+                received += part
         writer.transport.abort()
     await until(lambda: gateway.segment.worker_in_flight(1) == 0, seconds=10)
     assert gateway.segment.totals()[COMPLETION] == min(seen, LENGTH)

@@ -52,7 +52,7 @@ class KubernetesApi:
         self._slices: dict[str, dict[str, Any]] = {}
         self._events: list[tuple[int, dict[str, Any]]] = []
         self._news = threading.Condition()
-        self._watches_ended = 0
+        self.watches_ended = 0
         self.token = ""
         self.change_token("first")
         (account / "namespace").write_text(NAMESPACE)
@@ -91,7 +91,7 @@ class KubernetesApi:
     def end_watches(self) -> None:
         """As when their time is over, or the server goes."""
         with self._news:
-            self._watches_ended += 1
+            self.watches_ended += 1
             self._news.notify_all()
 
     def forget(self) -> None:
@@ -133,9 +133,8 @@ class KubernetesApi:
             metadata = {"resourceVersion": str(self._version), "continue": rest}
             return {"kind": "EndpointSliceList", "metadata": metadata, "items": some}
 
-    def events(self, version: int) -> Iterator[dict[str, Any]]:
-        """What happens after that version, until watches are ended."""
-        ended = self._watches_ended
+    def events(self, version: int, ended: int) -> Iterator[dict[str, Any]]:
+        """What happens after that version, until watches are ended once more than `ended` times."""
         if version < self._oldest:
             gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
             yield {"type": "ERROR", "object": gone}
@@ -144,9 +143,9 @@ class KubernetesApi:
         while True:
             with self._news:
                 self._news.wait_for(
-                    lambda at=at: len(self._events) != at or self._watches_ended != ended, 60
+                    lambda at=at: len(self._events) != at or self.watches_ended != ended, 60
                 )
-                if self._watches_ended != ended:
+                if self.watches_ended != ended:
                     return
                 fresh, at = self._events[at:], len(self._events)
             for number, event in fresh:
@@ -164,6 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        ended = self.api.watches_ended  # before anybody can see that this one is asked for
         self.api.asked.append(query)
         self.close_connection = True
         if self.api.is_away:
@@ -174,18 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path != PATH or query["labelSelector"] != SELECTOR:
             self._send(404, {"kind": "Status", "code": 404, "reason": "NotFound"})
         elif "watch" in query:
-            self._watch(int(query["resourceVersion"]))
+            self._watch(int(query["resourceVersion"]), ended)
         else:
             self.api.lists += 1
             self._send(200, self.api.listed(query))
 
-    def _watch(self, version: int) -> None:
+    def _watch(self, version: int, ended: int) -> None:
         self.send_response(200)
         self.send_header("content-type", "application/json;stream=watch")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         with contextlib.suppress(OSError):
-            for event in self.api.events(version):
+            for event in self.api.events(version, ended):
                 line = json.dumps(event).encode() + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             self.wfile.write(b"0\r\n\r\n")

@@ -236,11 +236,9 @@ def shared_vllm_house(vllm_servers: dict[str, str]) -> Iterator[House]:
     urls = (vllm_servers["tiny-chat"], _embedding_server(vllm_servers))
     ports = ",".join(str(urlsplit(url).port) for url in urls)
     environment = {"TOKENMILL_DISCOVERY_ENABLED": "true", "TOKENMILL_DISCOVERY_PORTS": ports}
-    with (
-        scratch_folder() as folder,
-        run_house(folder, command="serve", environment=environment) as house,
-    ):
-        yield house
+    with _running as running:
+        folder = running.enter_context(scratch_folder())
+        yield running.enter_context(run_house(folder, command="serve", environment=environment))
 
 
 @pytest.fixture
