@@ -1,6 +1,6 @@
 """What other accounts feel while one sends schemas, regexes and grammars that are made to stall.
 
-    python benches/load/bombs.py [--workers 1] [--seconds 15] [--rounds 3]
+    PYTHONPATH=. python benches/load/bombs.py [--workers 1] [--seconds 15] [--rounds 3]
 
 One account asks for ordinary answers at times of its own (Poisson), half of them with a schema that
 the house knows. In turns nobody else is there, or another account sends bombs as often as it may
