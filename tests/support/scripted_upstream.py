@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.ports import fresh_listener
+
 JsonObject = dict[str, Any]
 
 
@@ -161,7 +163,8 @@ class ScriptedUpstream:
         if self.path is not None:
             self._server = await loop.create_unix_server(self._connection, self.path)
         else:
-            self._server = await loop.create_server(self._connection, "127.0.0.1", 0, ssl=self.tls)
+            listener = fresh_listener()
+            self._server = await loop.create_server(self._connection, sock=listener, ssl=self.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
