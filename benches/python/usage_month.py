@@ -129,7 +129,7 @@ def main() -> None:
         found = {
             "bench": "usage_month",
             "database": given.store,
-            "machine": f"{platform.machine()}, 2 cores, shared, other load on it",
+            "machine": f"{platform.machine()}, 2 cores, shared",
             "rows": given.rows,
             "accounts": given.accounts,
             "made_in_s": round(made_s),
