@@ -78,6 +78,15 @@ def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
+def shared_database(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Database]:
+    """An open database that more than one house may open, with tables."""
+    with postgresql.empty_database() as url:
+        opened = open_database(url, tmp_path)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
 def segment(tmp_path: Path) -> Segment:
     """A small hot segment in the test's folder."""
     path = str(segment_path(tmp_path))

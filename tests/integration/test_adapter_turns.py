@@ -4,14 +4,12 @@ its turn holds the others up no longer than a turn lasts."""
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.integration.test_keeper import make_keeper, running, target, until
 from tests.support.adapter_engine import BASE, AdapterEngine, adapter_engines
-from tests.support.postgresql import PostgresqlServer, free_port
+from tests.support.postgresql import free_port
 from tokenmill._native import Segment
 from tokenmill.adapters.rules import Adapter
 from tokenmill.adapters.store import end_turn, take_turn
@@ -21,7 +19,6 @@ from tokenmill.control.adapter_keeper import AdapterKeeper
 from tokenmill.control.adapter_turns import AdapterTurns
 from tokenmill.database.address import find_address
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.settings import AdapterSettings
 
 URL = "http://gpu:8000"
@@ -48,15 +45,6 @@ def test_a_turn_is_one_houses_until_it_ends_or_time_is_over(database: Database) 
     assert take(database, 1, 1_020)
 
 
-@pytest.fixture
-def shared(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Database]:
-    """A database that more than one house may open."""
-    with postgresql.empty_database() as url:
-        opened = open_database(url, tmp_path)
-        yield opened
-        opened.close()
-
-
 @contextlib.asynccontextmanager
 async def house(
     folder: Path, name: str, database: Database, engine: AdapterEngine
@@ -76,7 +64,7 @@ async def house(
 
 
 async def test_two_houses_that_load_at_one_instant_keep_the_room(
-    tmp_path: Path, shared: Database
+    tmp_path: Path, shared_database: Database
 ) -> None:
     with adapter_engines(1) as [engine]:
         held: list[int] = []
@@ -87,8 +75,8 @@ async def test_two_houses_that_load_at_one_instant_keep_the_room(
 
         engine.before_load = load
         async with (
-            house(tmp_path, "here", shared, engine) as here,
-            house(tmp_path, "there", shared, engine) as there,
+            house(tmp_path, "here", shared_database, engine) as here,
+            house(tmp_path, "there", shared_database, engine) as there,
         ):
             wishes = [(here, "a"), (there, "b"), (here, "c"), (there, "d")]
             await asyncio.gather(*(one.ensure(LoadWish(name)) for one, name in wishes))
@@ -97,12 +85,12 @@ async def test_two_houses_that_load_at_one_instant_keep_the_room(
         assert len(engine.adapters) == 1
 
 
-async def test_a_turn_that_does_not_come_in_time_is_told(shared: Database) -> None:
-    with shared.write() as connection:
+async def test_a_turn_that_does_not_come_in_time_is_told(shared_database: Database) -> None:
+    with shared_database.write() as connection:
         assert take_turn(connection, URL, 2, now_ms=wall_ms(), until_ms=wall_ms() + 600_000)
-    async with AdapterTurns(shared, 1, 200).turn(URL) as is_mine:
+    async with AdapterTurns(shared_database, 1, 200).turn(URL) as is_mine:
         assert not is_mine
-    assert not take(shared, 3, wall_ms()), "the other house's turn goes on"
+    assert not take(shared_database, 3, wall_ms()), "the other house's turn goes on"
 
 
 async def test_nobody_waits_for_a_database_that_is_away() -> None:

@@ -3,22 +3,18 @@ none is seen twice, and a report then reads few blocks."""
 
 import asyncio
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from tests.support.ledger import Crash, CrashPoint, make_accounts, make_keeper, total
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request
-from tests.support.postgresql import PostgresqlServer
 from tests.support.relays import until
 from tokenmill.billing.verification import verify_ledger
 from tokenmill.control import usage_mover
 from tokenmill.control.usage_mover import move_for_ever, move_past
 from tokenmill.database.connection import Database
-from tokenmill.database.upgrade import open_database
 from tokenmill.usage import store as usage_store
 from tokenmill.usage.past import LATE_S, past_ends_s, try_to_be_the_mover
 from tokenmill.usage.reports import UsageReader
@@ -32,12 +28,9 @@ ACCOUNTS = 10
 
 
 @pytest.fixture
-def database(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Database]:
-    """A PostgreSQL database with tables: SQLite keeps sums in the order of accounts by itself."""
-    with postgresql.empty_database() as url:
-        opened = open_database(url, tmp_path)
-        yield opened
-        opened.close()
+def database(shared_database: Database) -> Database:
+    """Of PostgreSQL: SQLite keeps sums in the order of accounts by itself."""
+    return shared_database
 
 
 @pytest.fixture

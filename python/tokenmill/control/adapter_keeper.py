@@ -7,12 +7,11 @@ What is decided is in `adapters/rules.py`, what is done to an engine in `adapter
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 
 from tokenmill.adapters.rules import Adapter, wants_another
 from tokenmill.adapters.views import Held, LoadWish
 from tokenmill.clock import monotonic_ms
-from tokenmill.control.adapter_loader import FAILED_MS, AdapterLoader, Turn, nobody_can
+from tokenmill.control.adapter_loader import FAILED_MS, AdapterLoader, Turn, always, nobody_can
 from tokenmill.control.keeper import Keeper
 from tokenmill.control.known_engines import Known
 from tokenmill.errors import AdapterFailed, ApiError, EnginesAway, ModelLoading, ModelNotFound
@@ -37,7 +36,7 @@ class AdapterKeeper:
         requests: Callable[[str], int],
         last_use_ms: Callable[[str], int],
         *,
-        house_turn: Turn = lambda _: nullcontext(enter_result=True),
+        house_turn: Turn = always,
         now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         """`requests` of an engine, `last_use_ms` of an adapter in this house, both by name."""

@@ -38,13 +38,18 @@ FAILED_MS = 10_000
 
 ENGINES_SHOWN_MAX = 3
 TURNS_MAX = 1_024
-Turn = Callable[[str], AbstractAsyncContextManager[bool]]
-"""Of an engine, by its URL: whether this house may change what it holds."""
-
 LEAVE_S = 0.25
 """Between the fleet that sends no more requests and the unloading: a worker may have one."""
 
+Turn = Callable[[str], AbstractAsyncContextManager[bool]]
+"""Of an engine, by its URL: whether this house may change what it holds."""
+
 logger = logging.getLogger("tokenmill.control.adapters")
+
+
+def always(_: str) -> AbstractAsyncContextManager[bool]:
+    """The turns of a house that shares no engine."""
+    return nullcontext(enter_result=True)
 
 
 class Failure(Struct, frozen=True):
@@ -64,7 +69,7 @@ class AdapterLoader:
         requests: Callable[[str], int],
         last_use_ms: Callable[[str], int],
         *,
-        house_turn: Turn = lambda _: nullcontext(enter_result=True),
+        house_turn: Turn = always,
         now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         """`requests` of an engine, `last_use_ms` of an adapter, both by name. `house_turn`: among

@@ -108,7 +108,7 @@ async def serve_control(
         asyncio.create_task(joined.follow()),
         asyncio.create_task(loader.follow()),
     ]
-    if house.database.address.kind != "sqlite":  # which no other house can open
+    if house.database.address.kind != "sqlite":  # ordered, and of one house alone
         going_on.append(asyncio.create_task(move_for_ever(house.database)))
         going_on.append(asyncio.create_task(changes.follow()))
         going_on.append(asyncio.create_task(engines.follow()))

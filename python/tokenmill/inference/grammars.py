@@ -98,23 +98,23 @@ class Grammars:
             self._checked.keep(each.data, True)
 
     def is_known(self, schema: bytes, shape: Shape) -> bool:
-        """Whether somebody asked for that grammar before."""
-        key = _key(schema, shape)
+        """Whether somebody asked for that grammar before. `schema`: canonical."""
+        key = (shape, schema)
         return key in self._pending or self._kept.find(key) is not None
 
     async def find(self, schema: bytes, account_id: int, shape: Shape) -> str | NoGrammar:
-        """The grammar of `schema` in EBNF, or why it has none.
+        """The grammar of `schema`, which is canonical, in EBNF, or why it has none.
 
         Raises: RateLimited, when the account brings too many new ones; ServiceUnavailable.
         """
-        key = _key(schema, shape)
+        key = (shape, schema)
         kept = self._kept.find(key)
         if kept is not None:
             return kept
         pending = self._pending.get(key)
         if pending is None:
             self._admit(account_id)
-            pending = self._away(lambda: self._compile(key[1], shape))
+            pending = self._away(lambda: self._compile(schema, shape))
             self._pending[key] = pending
             pending.add_done_callback(lambda done: self._keep(key, done))
         return await asyncio.shield(pending)
@@ -178,10 +178,10 @@ def _yield_to_others() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def _key(schema: bytes, shape: Shape) -> _Key:
-    """The same for schemas that differ in blanks alone. Their order of names is kept, by which a
-    grammar writes them."""
-    return shape, msgspec.json.format(schema, indent=-1)
+def canonical(schema: bytes) -> bytes:
+    """The same for schemas that differ in blanks alone, by which they are known. The order of names
+    is kept, by which a grammar writes them."""
+    return msgspec.json.format(schema, indent=-1)
 
 
 def _size(key: _Key, value: str | NoGrammar) -> int:

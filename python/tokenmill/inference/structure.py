@@ -19,7 +19,7 @@ from tokenmill.inference.extras import (
     refused_regex,
     regex_schema,
 )
-from tokenmill.inference.grammars import NoGrammar, Shape
+from tokenmill.inference.grammars import NoGrammar, Shape, canonical
 from tokenmill.inference.lark import TEXT_BYTES_MAX
 from tokenmill.inference.serving import Serving
 from tokenmill.models.fleet import Route
@@ -136,6 +136,7 @@ class Structurer:
         """The grammar of a schema, with the time it took on the exchange's clock."""
         began_ns = monotonic_ns()
         shape = Shape(closed=closed, deterministic=self.kind == "embedded")
+        schema = canonical(schema)
         self._is_new = self._is_new or not self._grammars.is_known(schema, shape)
         made = await self._grammars.find(schema, self._account_id, shape)
         self._exchange.grammar_ns += monotonic_ns() - began_ns

@@ -32,7 +32,7 @@ pub struct Options {
     /// States of one automaton.
     pub states_max: usize,
     /// Bytes of grammar text. Engines take seconds to load more; of two thousand schemas found in
-    /// the wild eight need it.
+    /// the wild six need it.
     pub text_bytes_max: usize,
 }
 
