@@ -105,6 +105,7 @@ def house_command(*arguments: str) -> list[str]:
 def house_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a house: nothing of the tester's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOKENMILL_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has its bytecode
     return {**kept, **QUIET, **(changes or {})}
 
 
@@ -133,6 +134,8 @@ def run_house(
         house.started_s = time.monotonic() - began
         house.url = serving["url"]
         house.key = Path(serving["local_key"]).read_text().strip()
+        workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
+        eventually(lambda: len(house.children("gateway.worker")) >= workers, "all workers")
         if wants_model:
             with house.client() as client:
                 eventually(lambda: _has_model(client), "a model is served", within_s=START_S_MAX)

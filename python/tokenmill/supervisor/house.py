@@ -127,6 +127,10 @@ class House:
         """Whether some worker takes requests."""
         return any(c.role == "worker" and c.phase == "serving" for c in self.children.values())
 
+    def knows_fleet(self) -> bool:
+        """Whether control has said what models there are, be it none."""
+        return self.equipment.segment.fleet_generation > 0
+
     def is_renewed(self) -> bool:
         """Whether everybody is of the wanted generation, and all of them serve."""
         return rules.is_current(self.view())
@@ -148,6 +152,7 @@ class House:
             generation=self._generation,
             starts=self._starts,
             engine_overlaps=self.equipment.engine_kind == "embedded",
+            is_up=self._starts["worker"].has_served and self.knows_fleet(),
             is_leaving=self._is_leaving,
             is_urgent=self._is_urgent,
             awake_since_ms=self._awake_since_ms,

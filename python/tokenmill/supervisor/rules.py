@@ -7,6 +7,9 @@ role; a reload raises the wanted generation, and the plan brings the house there
 - control, a vLLM: the old one leaves, then the new one starts; its socket stays bound meanwhile;
 - the embedded engine: as control, but the new one starts as soon as the old one is leaving.
 
+Until a new house is up it has one worker: engine, control and that one are all that the first
+answer needs, and the others would take processors from them.
+
 A house that leaves ends its workers first, for their streams need the engine.
 """
 
@@ -66,6 +69,7 @@ class View(Struct, frozen=True, kw_only=True):
     generation: dict[Role, int]
     starts: dict[Role, Starts]
     engine_overlaps: bool = False
+    is_up: bool = True  # a worker has served, and the fleet is known
     is_leaving: bool = False
     is_urgent: bool = False  # told to leave twice
     awake_since_ms: int = 0  # since when this process has run without a pause
@@ -108,7 +112,10 @@ def _starts(view: View, now_ms: int) -> Iterator[Role]:
     for role, wanted in view.wanted.items():
         if view.starts[role].is_refused or now_ms < view.starts[role].not_before_ms:
             continue
-        for _ in range(wanted - _taken(view, role)):
+        places = wanted - _taken(view, role)
+        if role == "worker" and not view.is_up:
+            places = min(places, 1 - len(_living(view, role)))
+        for _ in range(places):
             yield role
 
 

@@ -32,7 +32,7 @@ class Welcome:
         """Whether it was shown: not before there are models, or the patience is over."""
         now_ms = monotonic_ms()
         self._since_ms = self._since_ms or now_ms
-        is_known = house.equipment.segment.fleet_generation > 0
+        is_known = house.knows_fleet()
         fleet = read_fleet(self._settings.state) if is_known else Fleet()
         is_expecting = not is_known or fleet.is_loading() or house.equipment.engine is not None
         if not fleet.routes and is_expecting and now_ms - self._since_ms < PATIENCE_MS:

@@ -50,8 +50,16 @@ def house(*children: Child, workers: int = 1, engine: int = 1, **other: Any) -> 
 WHOLE = (child(1, "engine"), child(2, "control"), child(3, "worker"))
 
 
-def test_an_empty_house_starts_all_that_is_wanted_engine_first() -> None:
-    assert plan(house(workers=2), NOW) == Plan(start=("engine", "control", "worker", "worker"))
+def test_an_empty_house_starts_engine_first_and_one_worker() -> None:
+    view = house(workers=3, is_up=False)
+    assert plan(view, NOW) == Plan(start=("engine", "control", "worker"))
+    starting = (*WHOLE[:2], child(3, "worker", phase="starting"))
+    assert plan(replace(view, children=starting), NOW) == Plan()
+    assert plan(replace(view, children=WHOLE), NOW) == Plan()
+
+
+def test_the_other_workers_start_when_the_house_is_up() -> None:
+    assert plan(house(*WHOLE, workers=3), NOW).start == ("worker", "worker")
 
 
 def test_a_whole_house_is_left_alone() -> None:
