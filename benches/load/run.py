@@ -16,6 +16,7 @@ import platform
 import resource
 import subprocess
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from tables import summarise, tables
 RESULTS = ROOT / "benches" / "results"
 STARTS = 5
 WARM_UP_S = 0.3
+SETTLE_S = 1.0
+"""What a server still does after its first answer: further workers start, dashboards load."""
 
 
 class WrongAnswer(Exception):
@@ -50,7 +53,9 @@ class Bench:
         """A fresh server. Raises: LeftOut."""
         self._count += 1
         place = self.folder / f"server-{self._count}"
-        return start(kind, self.engine_port, place, self.built.environment)
+        server = start(kind, self.engine_port, place, self.built.environment)
+        time.sleep(SETTLE_S)
+        return server
 
     def load(self, case: Case, server: Server | None) -> dict[str, Any]:
         """One load on `server`, or on the engine alone. Raises: WrongAnswer."""
