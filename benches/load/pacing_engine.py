@@ -3,7 +3,8 @@
     python benches/load/pacing_engine.py --pause-ms 20
 
 Prints its port and serves until it is killed. `max_tokens` of a request is how many words it makes,
-one each pause; a JSON answer comes after all of them.
+one each pause; a JSON answer comes after all of them. A user who says `Pour.` gets a stream of
+4 KiB words without a pause.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from typing import Any, cast
 import uvloop
 
 MODEL = "paced-chat"
+POUR = "Pour."
+POURED_WORD_BYTES = 4_096
 CARD = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm", "max_model_len": 4096}
 GETS: dict[str, Any] = {
     "/version": {"version": "0.32.0"},
@@ -90,7 +93,10 @@ class Connection(asyncio.Protocol):
         Connection.at_once_most = max(Connection.at_once, Connection.at_once_most)
         if asked.get("stream"):
             self.transport.write(STREAM_HEAD)
-            self.stream(1, count)
+            if asked["messages"][-1]["content"] == POUR:
+                self.pour(count)
+            else:
+                self.stream(1, count)
         else:
             self.timer = self.loop.call_later(self.pause_s * count, self.finish, count)
 
@@ -105,14 +111,21 @@ class Connection(asyncio.Protocol):
         self.transport.write(whole(200, answer([choice], count)))
 
     def stream(self, made: int, count: int) -> None:
+        if made < count:
+            self.timer = self.loop.call_later(self.pause_s, self.stream, made + 1, count)
+        self.write_word(f"w{made} ", made, count)
+
+    def pour(self, count: int) -> None:
+        for made in range(1, count + 1):
+            self.write_word(f"w{made} ".ljust(POURED_WORD_BYTES, "."), made, count)
+
+    def write_word(self, word: str, made: int, count: int) -> None:
         finish = "stop" if made == count else None
-        choice = {"index": 0, "delta": {"content": f"w{made} "}, "finish_reason": finish}
+        choice = {"index": 0, "delta": {"content": word}, "finish_reason": finish}
         frames = chunk(answer([choice], made))
         if made == count:
             frames += chunk(answer([], count)) + chunk(b"[DONE]") + b"0\r\n\r\n"
             self.leave()
-        else:
-            self.timer = self.loop.call_later(self.pause_s, self.stream, made + 1, count)
         self.transport.write(frames)
 
 

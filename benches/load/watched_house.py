@@ -45,9 +45,9 @@ class WatchedHouse:
             found[name if name not in found else f"{name}-{pid}"] = pid
         return found
 
-    def chat(self, **fields: Any) -> bytes:
+    def chat(self, said: str = "Say something.", **fields: Any) -> bytes:
         """The bytes of a chat completion request."""
-        messages = [{"role": "user", "content": "Say something."}]
+        messages = [{"role": "user", "content": said}]
         body = json.dumps({"messages": messages} | fields).encode()
         lines = [f"POST {CHAT} HTTP/1.1", "host: bench", f"authorization: Bearer {self.key}"]
         lines += ["content-type: application/json", f"content-length: {len(body)}", "", ""]
