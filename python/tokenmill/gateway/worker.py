@@ -23,6 +23,7 @@ from tokenmill.asgi_server import AsgiServer, ServerBounds, ended, run_loop
 from tokenmill.child import ChildSettings, ChildStart, read_start, run_child
 from tokenmill.clock import monotonic_ms
 from tokenmill.gateway.app import build_app
+from tokenmill.gateway.spare_memory import SpareMemory, give_back
 from tokenmill.settings import Settings
 from tokenmill.stop_signal import StopSignal
 
@@ -128,9 +129,12 @@ class Worker:
         await asyncio.sleep(0)
         self._segment.beat(self._slot)
         self._segment.set_worker_state(self._slot, WorkerState.SERVING)
+        spare = SpareMemory()
         while True:
             self._segment.beat(self._slot)
             self._app.refresh()
+            if spare.is_due(self._segment.worker_in_flight(self._slot)):
+                await asyncio.to_thread(give_back)
             await asyncio.sleep(BEAT_S)
 
 
