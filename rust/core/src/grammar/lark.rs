@@ -157,6 +157,7 @@ fn by_number(kind: char, rest: &str) -> Option<(u32, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rule_text::CLOSED;
     use super::lark;
 
     #[test]
@@ -187,7 +188,7 @@ mod tests {
             ),
             // with a hint on what follows
             (
-                r#"r4 ::= ("\"" | [a-z] r4) (= [:,}\]])"#,
+                &format!(r#"r4 ::= ("\"" | [a-z] r4{CLOSED}"#),
                 "r4: (/[a-z]/)* (\"\\\"\")\n",
             ),
             // not only at its end

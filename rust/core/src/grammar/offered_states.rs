@@ -5,6 +5,9 @@
 //! stands a rule that says which longer tokens may come. States that no text of so many characters
 //! tells apart share one: those of a long counted run do, but near its end. Where there are too
 //! many, the ones with the fewest states offer shorter tokens, or single characters alone.
+//!
+//! Where whatever comes can be the start of a text that is taken, as after the negation of a
+//! pattern, all tokens within a string may be offered: by the rule that free strings have for it.
 
 use super::automaton::Automaton;
 use super::charset::CharSet;
@@ -13,13 +16,16 @@ use super::escapes::{escapes_of, special};
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
+use super::string_rules::Ending;
 
 /// How far tokens may reach, and what trying a vocabulary so far costs, in sixteenths.
 const REACHES: [(usize, u32); 4] = [(16, 16), (8, 11), (4, 4), (2, 1)];
 /// The weight of a state in which any character may come.
 const WIDE: u32 = 125;
-/// An automaton that weighs less is written as it is.
+/// States from which a dead end can be reached are written as they are if they weigh less together.
 const LIGHT: u32 = 8 * WIDE;
+/// A state from which none can be reached is written as it is if it weighs less.
+const OPEN_LIGHT: u32 = WIDE / 2;
 /// What the rules that offer tokens may weigh, for one automaton: half as much, for an engine needs
 /// up to twice the time for each.
 const BUDGET: u32 = 4 * WIDE;
@@ -73,6 +79,8 @@ struct Offered<'a> {
     automaton: &'a Automaton,
     /// The edges of each state to states that live.
     edges: Vec<Vec<(CharSet, u32)>>,
+    /// Whether any text is the start of one that is taken, by state.
+    open_ended: Vec<bool>,
     horizons: Horizons,
     /// By block and reach: texts of so many characters at most, or what is before their end.
     within: Map<(u32, usize), RuleId>,
@@ -90,12 +98,22 @@ impl Emission<'_, '_> {
             return Ok(None);
         }
         let mut offered = Offered::of(automaton, live);
-        let sum = offered.edges.iter().map(|edges| weight(edges)).sum::<u32>();
-        if sum <= LIGHT {
+        let weights: Vec<u32> = offered.edges.iter().map(|edges| weight(edges)).collect();
+        let states = || (0..).zip(&weights);
+        let is_open = |state: u32| offered.open_ended[state as usize];
+        let has_open = states().any(|(state, &weight)| {
+            is_open(state) && !offered.is_free(state) && weight > OPEN_LIGHT
+        });
+        let others = states().filter(|&(state, _)| !is_open(state));
+        let is_light = others.map(|(_, &weight)| weight).sum::<u32>() <= LIGHT;
+        if is_light && !has_open {
             return Ok(None);
         }
-        offered.horizons = Horizons::of(automaton, live);
-        let reaches = offered.reaches(live);
+        let mut reaches = vec![None; automaton.len()];
+        if !is_light {
+            offered.horizons = Horizons::of(automaton, live);
+            reaches = offered.reaches(live);
+        }
         let mut fast: Map<(u32, usize), RuleId> = Map::default();
         let mut rules = Vec::with_capacity(automaton.len());
         for _ in 0..automaton.len() {
@@ -105,6 +123,16 @@ impl Emission<'_, '_> {
             if offered.is_free(state) {
                 let tail = self.any_tail()?;
                 self.rules.define(rule, vec![vec![Piece::Rule(tail)]]);
+                continue;
+            }
+            if offered.open_ended[state as usize] {
+                let all = self.open_state(&offered, state, &rules)?;
+                self.rules.define(rule, all);
+                continue;
+            }
+            if is_light {
+                let all = self.light_state(&offered, state, &rules)?;
+                self.rules.define_closing(rule, all);
                 continue;
             }
             let mut all = self.exact_state(&offered, state, &rules)?;
@@ -119,6 +147,41 @@ impl Emission<'_, '_> {
         }
         self.finish_offered(&mut offered)?;
         Ok(Some(rules[0]))
+    }
+
+    /// The end, or one character and what follows; beside it all that stays within a string.
+    fn open_state(
+        &mut self,
+        offered: &Offered,
+        state: u32,
+        rules: &[RuleId],
+    ) -> Result<Vec<Vec<Piece>>> {
+        let mut all = vec![vec![Piece::Rule(self.more()?)]];
+        if offered.automaton.accepts_at(state) {
+            all.push(vec![Piece::Rule(self.close()?)]);
+        }
+        for (set, target) in &offered.edges[state as usize] {
+            let one = self.character(set)?;
+            all.push(vec![Piece::Rule(one), Piece::Rule(rules[*target as usize])]);
+        }
+        Ok(all)
+    }
+
+    /// The end, or one character and what follows, in a rule that has the characters itself.
+    fn light_state(
+        &mut self,
+        offered: &Offered,
+        state: u32,
+        rules: &[RuleId],
+    ) -> Result<Vec<Vec<Piece>>> {
+        let mut all = Vec::new();
+        if offered.automaton.accepts_at(state) {
+            all.push(vec![Piece::Text("\"".into())]);
+        }
+        for (set, target) in &offered.edges[state as usize] {
+            self.edge(set, rules[*target as usize], Ending::Quote, &mut all)?;
+        }
+        Ok(all)
     }
 
     /// The end, or one character and what is exact after it.
@@ -246,6 +309,7 @@ impl<'a> Offered<'a> {
         Self {
             automaton,
             edges: (0..).take(automaton.len()).map(edges).collect(),
+            open_ended: open_ended(automaton, live),
             horizons: Horizons::default(),
             within: Map::default(),
             open: Vec::new(),
@@ -266,7 +330,8 @@ impl<'a> Offered<'a> {
             let mut blocks: Map<u32, Vec<u32>> = Map::default();
             for state in (0..).take(self.automaton.len()) {
                 let at = state as usize;
-                if live[at] && reaches[at].is_none() && !self.edges[at].is_empty() {
+                let is_offered = live[at] && !self.open_ended[at] && !self.edges[at].is_empty();
+                if is_offered && reaches[at].is_none() {
                     let block = self.horizons.block(state, reach);
                     blocks.entry(block).or_default().push(state);
                 }
@@ -285,6 +350,27 @@ impl<'a> Offered<'a> {
         }
         reaches
     }
+}
+
+/// For each state whether no text leads from it to one that is dead.
+fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<bool> {
+    let mut sources: Vec<Vec<u32>> = vec![Vec::new(); live.len()];
+    for state in (0..).take(live.len()) {
+        for &target in automaton.targets(state) {
+            sources[target as usize].push(state);
+        }
+    }
+    let mut is_open = live.to_vec();
+    let dead = (0..).zip(live).filter(|(_, live)| !**live);
+    let mut left: Vec<u32> = dead.map(|(state, _)| state).collect();
+    while let Some(state) = left.pop() {
+        for &source in &sources[state as usize] {
+            if std::mem::replace(&mut is_open[source as usize], false) {
+                left.push(source);
+            }
+        }
+    }
+    is_open
 }
 
 /// What trying a vocabulary in a state costs: the printable characters of ASCII that may come, and

@@ -2,24 +2,25 @@
 //!
 //! An engine tries its whole vocabulary in each state in which almost any character may come, once,
 //! while it loads a grammar. That is cheap in a state which characters lead back to, and dear in
-//! all others. So what is exact and what is offered are apart, as in [`super::counted_strings`]:
+//! all others. So all free strings share one such state, [`Emission::body`]: characters that need
+//! no escape. It has a hint that nothing follows it, so that no token beyond them is tried there.
 //!
-//! - The exact rules go character by character. The rule for one character has a hint that nothing
-//!   follows it, so that no longer token is tried there.
-//! - A string that is none of a few words goes along them letter by letter, as
-//!   [`super::word_tries`] says, and is free once it has left them.
-//! - Beside them stands [`Emission::more`]: characters without an end. It derives nothing, but
-//!   engines offer all tokens that stay within the string. Each of them leads on in the exact rules
-//!   too, for any text can be the start of a longer one that is taken.
+//! - A free string is such a body, and the closing mark or an escape and a free string.
 //! - One more rule offers tokens of a character and the closing mark, such as `."`, without which
 //!   texts would not end after a full stop. Those that go on, such as `.",`, are left out: an
 //!   engine would have to try each of them for each mask.
+//! - A string that is none of a few words goes along them letter by letter, as
+//!   [`super::word_tries`] says, and is free once it has left them. The rule for one letter has a
+//!   hint that nothing follows it, so that no longer token is tried there.
+//! - Beside the letters stands [`Emission::more`]: a body without an end. It derives nothing, but
+//!   engines offer all tokens that stay within the string. Each of them leads on in the exact rules
+//!   too, for any text can be the start of a longer one that is taken.
 
 use std::rc::Rc;
 
 use super::charset::CharSet;
 use super::emission::Emission;
-use super::escapes::special;
+use super::escapes::{escapes_of, special};
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
@@ -30,13 +31,18 @@ const BEYOND_ASCII: u32 = 0x80;
 /// The rules that all free strings of a grammar share.
 #[derive(Debug, Default)]
 pub(super) struct OpenStrings {
+    body: Option<RuleId>,
     free: Option<RuleId>,
     more: Option<RuleId>,
-    tail: Option<RuleId>,
+    last: Option<RuleId>,
     /// The strings that are none of some words, in the order in which they were asked for.
     pub(super) no_words: Vec<(Rc<[Rc<str>]>, RuleId)>,
     all_but: Map<Rc<[Rc<str>]>, RuleId>,
     any_character: Option<RuleId>,
+    /// One character of a set, in rules that sets have in common.
+    characters: Map<CharSet, RuleId>,
+    /// The escape of a character of a set, and no token beyond it.
+    escapes: Map<CharSet, RuleId>,
     /// One character of a set that needs no escape, and no token beyond it.
     plain: Map<CharSet, RuleId>,
     /// So many characters at least, and the closing mark.
@@ -44,32 +50,44 @@ pub(super) struct OpenStrings {
 }
 
 impl Emission<'_, '_> {
-    /// The rest of a free string, character by character, closing mark included.
+    /// The rest of a free string, closing mark included.
     pub(super) fn free_string(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.open_strings.free {
             return Ok(rule);
         }
         let free = self.rules.reserve()?;
         self.open_strings.free = Some(free);
-        let one = self.plain_character(&special().complement())?;
-        let (last, escaped) = (self.last_character()?, self.escaped()?);
-        let all = vec![
-            vec![Piece::Text("\"".into())],
-            vec![Piece::Rule(one), Piece::Rule(free)],
-            vec![Piece::Rule(last)],
-            vec![
-                Piece::Text("\\".into()),
-                Piece::Rule(escaped),
-                Piece::Rule(free),
-            ],
+        let (body, escaped) = (self.body()?, self.escaped()?);
+        let mark = Piece::Text("\\".into());
+        let rest = vec![
+            vec![Piece::Rule(self.close()?)],
+            vec![Piece::Rule(self.last_character()?)],
+            vec![mark, Piece::Rule(escaped), Piece::Rule(free)],
         ];
-        self.rules.define_closing(free, all);
+        let rest = self.rules.add(rest)?;
+        let all = vec![vec![Piece::Rule(body), Piece::Rule(rest)]];
+        self.rules.define(free, all);
         Ok(free)
+    }
+
+    /// Any number of characters that need no escape. It names another rule, so that engines do not
+    /// write it where it is used.
+    fn body(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.open_strings.body {
+            return Ok(rule);
+        }
+        let never = self.never()?;
+        let rule = self.rules.reserve()?;
+        let run = vec![Piece::Run(special().complement())];
+        self.rules
+            .define_alone(rule, vec![run, vec![Piece::Rule(never)]]);
+        self.open_strings.body = Some(rule);
+        Ok(rule)
     }
 
     /// A character of ASCII that needs no escape, and the closing mark. A rule that names another
     /// one is not written where it is used by an engine.
-    fn last_character(&mut self) -> Result<RuleId> {
+    pub(super) fn last_character(&mut self) -> Result<RuleId> {
         let never = self.never()?;
         let ascii = CharSet::from_codes(vec![(0, BEYOND_ASCII - 1)]);
         let plain = Piece::Class(special().complement().intersection(&ascii));
@@ -79,6 +97,7 @@ impl Emission<'_, '_> {
             vec![Piece::Rule(never)],
         ];
         self.rules.define_alone(rule, all);
+        self.open_strings.last = Some(rule);
         Ok(rule)
     }
 
@@ -87,33 +106,17 @@ impl Emission<'_, '_> {
         if let Some(rule) = self.open_strings.more {
             return Ok(rule);
         }
-        let run = vec![
-            Piece::Run(special().complement()),
-            Piece::Class(CharSet::default()),
-            Piece::Rule(self.never()?),
-        ];
+        let run = vec![Piece::Rule(self.body()?), Piece::Rule(self.never()?)];
         let rule = self.rules.add(vec![run])?;
         self.open_strings.more = Some(rule);
-        Ok(rule)
-    }
-
-    /// The same, with all that may be offered.
-    pub(super) fn free_tail(&mut self) -> Result<RuleId> {
-        if let Some(rule) = self.open_strings.tail {
-            return Ok(rule);
-        }
-        let ways = [self.free_string()?, self.more()?];
-        let rule = self
-            .rules
-            .add(ways.map(|rule| vec![Piece::Rule(rule)]).into())?;
-        self.open_strings.tail = Some(rule);
         Ok(rule)
     }
 
     /// The rule for all strings, with the opening mark.
     pub(super) fn any_string(&mut self) -> Result<RuleId> {
         let free = self.free_string()?;
-        self.behind_mark(free)
+        let mark = Piece::Text("\"".into());
+        self.rules.add(vec![vec![mark, Piece::Rule(free)]])
     }
 
     /// The rule for the strings that are none of these words, with the opening mark.
@@ -163,6 +166,44 @@ impl Emission<'_, '_> {
         let escape = vec![Piece::Text("\\".into()), Piece::Rule(escaped)];
         self.rules.define_alone(rule, vec![plain, escape]);
         self.open_strings.any_character = Some(rule);
+        Ok(rule)
+    }
+
+    /// A character of a set, in rules that it has in common with other sets.
+    pub(super) fn character(&mut self, set: &CharSet) -> Result<RuleId> {
+        if let Some(&rule) = self.open_strings.characters.get(set) {
+            return Ok(rule);
+        }
+        let mut ways = Vec::with_capacity(2);
+        let raw = set.intersection(&special().complement());
+        if !raw.is_empty() {
+            ways.push(vec![Piece::Rule(self.plain_character(&raw)?)]);
+        }
+        let forced = set.intersection(&special());
+        if !forced.is_empty() {
+            ways.push(vec![Piece::Rule(self.escape(forced)?)]);
+        }
+        let rule = self.rules.add(ways)?;
+        self.open_strings.characters.insert(set.clone(), rule);
+        Ok(rule)
+    }
+
+    /// The escape of one of these characters, and for an engine no token beyond it.
+    fn escape(&mut self, forced: CharSet) -> Result<RuleId> {
+        if let Some(&rule) = self.open_strings.escapes.get(&forced) {
+            return Ok(rule);
+        }
+        let all = if forced == special() {
+            let escaped = self.escaped()?;
+            vec![vec![Piece::Text("\\".into()), Piece::Rule(escaped)]]
+        } else {
+            let mut all = escapes_of(&forced);
+            all.push(vec![Piece::Rule(self.never()?)]);
+            all
+        };
+        let rule = self.rules.reserve()?;
+        self.rules.define_alone(rule, all);
+        self.open_strings.escapes.insert(forced, rule);
         Ok(rule)
     }
 

@@ -8,9 +8,9 @@ use super::rules::{Kind, RuleId, Token};
 
 /// What a rule takes, roughly.
 const RULE_BYTES: usize = 48;
-/// Says what comes after a string. A hint, which spares engines most of the tokens that begin with
-/// the end of a string: they need not be tried each time.
-pub(super) const CLOSED: &str = ") (= [:,}\\]])";
+/// Says what comes after a string: a mark, and what may follow that. A hint, which spares engines
+/// most of the tokens that begin with the end of a string: they need not be tried each time.
+pub(super) const CLOSED: &str = ") (= [:,}\\]] [ \\u0022\\-0-9\\[{tfn,}\\]])";
 /// Says that what no text of JSON may hold comes next, so that an engine offers no token that goes
 /// on beyond the rule. Engines read texts without regard to hints.
 pub(super) const ALONE: &str = ") (= [\\u0001])";

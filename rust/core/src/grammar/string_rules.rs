@@ -150,7 +150,7 @@ impl Emission<'_, '_> {
         if !self.is_shared() {
             return self.plain_tail();
         }
-        self.free_tail()
+        self.free_string()
     }
 
     /// The same, a character at a time.
@@ -179,8 +179,11 @@ impl Emission<'_, '_> {
             return Ok(rule);
         }
         let rule = self.rules.reserve()?;
-        let mark = vec![vec![Piece::Text("\"".into())]];
-        self.rules.define_closing(rule, mark);
+        let mut all = vec![vec![Piece::Text("\"".into())]];
+        if self.is_shared() {
+            all.push(vec![Piece::Rule(self.never()?)]);
+        }
+        self.rules.define_closing(rule, all);
         self.close = Some(rule);
         Ok(rule)
     }

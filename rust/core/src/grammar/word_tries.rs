@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use super::charset::{CharSet, code_of};
 use super::emission::Emission;
-use super::escapes::{escapes_of, special};
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
@@ -60,33 +59,24 @@ impl Emission<'_, '_> {
         let mut letters = Vec::new();
         for code in known.ranges().iter().flat_map(|&(low, high)| low..=high) {
             let letter = super::charset::char_of(code);
-            letters.push((letter, self.letter(code)?));
+            let only = CharSet::from_codes(vec![(code, code)]);
+            letters.push((letter, self.character(&only)?));
         }
         let mut blocks = Vec::new();
         for block in letters.chunks(BLOCK) {
             let all = block.iter().map(|letter| vec![Piece::Rule(letter.1)]);
             blocks.push(self.rules.add(all.collect())?);
         }
-        let others = special().union(&known).complement();
-        let mut rest = vec![vec![Piece::Rule(self.plain_character(&others)?)]];
-        rest.extend(escapes_of(&special().intersection(&known.complement())));
+        let rest = self.character(&known.complement())?;
         Ok(Tries {
             letters,
             blocks,
-            rest: self.rules.add(rest)?,
+            rest,
             free: self.free_string()?,
             close: self.close()?,
             known: Map::default(),
             leave: Map::default(),
         })
-    }
-
-    fn letter(&mut self, code: u32) -> Result<RuleId> {
-        let only = CharSet::from_codes(vec![(code, code)]);
-        if special().contains(code) {
-            return self.rules.add(escapes_of(&only));
-        }
-        self.plain_of(only)
     }
 
     /// The rule for the strings that are none of these words, which are in order.
