@@ -44,6 +44,11 @@ SCHEMAS: list[Any] = [
     {"type": "string", "pattern": "^[^\\s]{1,40}$"},  # states that are offered
     {"type": "string", "pattern": "^(?:\\S+\\s+){0,9}\\S+$"},
     {"type": "string", "pattern": "b.*c"},
+    {"type": "string", "pattern": "^.+$"},  # states from which no text, or no short one, is dead
+    {"type": "string", "pattern": "^a.{2,30}$"},
+    {"type": "string", "pattern": "^.{3,6}$"},
+    {"type": "string", "not": {"pattern": "^[a-z]+$"}},
+    {"patternProperties": {"a": {"type": "null"}, "^[a-y]+$": {}, "1": {"maxLength": 4}}},
     {"type": "string", "pattern": "^[a-z ]+$", "maxLength": 200},  # bounded runs
     {"type": "string", "not": {"pattern": "the"}},
     {"type": "string", "not": {"enum": ["the", "then", "\u4e2d\u6587", '"']}},

@@ -102,8 +102,10 @@ impl Emission<'_, '_> {
         }
         let mut all = vec![Vec::new()];
         if most > 0 {
-            let less = self.run_of(set, most - 1)?;
-            self.edge(set, less, Ending::Quote, &mut all)?;
+            // No character stands in the rule itself, as in strings that are counted.
+            let (less, one) = (self.run_of(set, most - 1)?, self.character(set)?);
+            all.push(vec![Piece::Rule(one), Piece::Rule(less)]);
+            all.extend(self.beginning(set, most)?);
         }
         let rule = self.rules.add(all)?;
         self.character_runs.insert((set.clone(), most), rule);

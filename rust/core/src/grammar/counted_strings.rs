@@ -15,6 +15,7 @@
 //! [`LONGEST`] characters; near the greatest length it is offered shorter ones.
 
 use super::array_rules::Runs;
+use super::charset::CharSet;
 use super::emission::Emission;
 use super::escapes::special;
 use super::hash::Map;
@@ -25,13 +26,15 @@ use super::rules::{Piece, RuleId};
 const LONGEST: u32 = 16;
 /// How far tokens may reach, longest first; what is offered near the greatest length. An engine
 /// tries its vocabulary for each.
-const REACHES: [u32; 2] = [LONGEST, 4];
+const REACHES: [u32; 2] = [LONGEST, SHORTEST_OFFERED];
+/// Where fewer characters may come, they are offered one by one.
+pub(super) const SHORTEST_OFFERED: u32 = 4;
 
 /// The rules that count characters, shared by all strings of a grammar.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// The first few of so many characters.
-    beginnings: Map<u32, RuleId>,
+    /// The first few of so many characters of a set.
+    beginnings: Map<(CharSet, u32), RuleId>,
     /// At most so many characters and the closing mark, with all that may be offered.
     offered: Map<u32, RuleId>,
 }
@@ -51,7 +54,7 @@ impl Emission<'_, '_> {
             if needed == 1 {
                 self.last_in_one(&mut all)?;
             }
-            self.beginning(more.saturating_add(needed), &mut all)?;
+            all.extend(self.beginning(&CharSet::all(), more.saturating_add(needed))?);
             rules.push(self.rules.add(all)?);
         }
         Ok(rules[min as usize])
@@ -82,7 +85,7 @@ impl Emission<'_, '_> {
         if max > 0 {
             self.last_in_one(&mut all)?;
         }
-        self.beginning(max, &mut all)?;
+        all.extend(self.beginning(&CharSet::all(), max)?);
         let rule = self.rules.add(all)?;
         self.counters.offered.insert(max, rule);
         Ok(rule)
@@ -96,26 +99,30 @@ impl Emission<'_, '_> {
         Ok(())
     }
 
-    /// Beside the ways on where so many characters may come: the first few of them, without an end.
-    fn beginning(&mut self, left: u32, all: &mut Vec<Vec<Piece>>) -> Result<()> {
+    /// What stands beside the ways on where so many characters of a set may come: the first few of
+    /// them, without an end.
+    pub(super) fn beginning(&mut self, set: &CharSet, left: u32) -> Result<Option<Vec<Piece>>> {
         let reach = REACHES.into_iter().find(|&reach| reach <= left);
-        let Some(reach) = reach.filter(|_| !self.lowering.options.deterministic) else {
-            return Ok(());
+        let raw = set.intersection(&special().complement());
+        let is_offered = !self.lowering.options.deterministic && !raw.is_empty();
+        let Some(reach) = reach.filter(|_| is_offered) else {
+            return Ok(None);
         };
-        let known = self.counters.beginnings.get(&reach).copied();
-        let rule = if let Some(known) = known {
-            known
+        let key = (raw, reach);
+        if let Some(&known) = self.counters.beginnings.get(&key) {
+            return Ok(Some(vec![Piece::Rule(known)]));
+        }
+        let one = if *set == CharSet::all() {
+            self.any_character()?
         } else {
-            let (one, never) = (self.any_character()?, self.never()?);
-            let mut pieces = vec![Piece::Class(special().complement())];
-            pieces.extend((1..reach).map(|_| Piece::Rule(one)));
-            pieces.push(Piece::Rule(never));
-            let made = self.rules.reserve()?;
-            self.rules.define_alone(made, vec![pieces]);
-            self.counters.beginnings.insert(reach, made);
-            made
+            self.character(set)?
         };
-        all.push(vec![Piece::Rule(rule)]);
-        Ok(())
+        let mut pieces = vec![Piece::Class(key.0.clone())];
+        pieces.extend((1..reach).map(|_| Piece::Rule(one)));
+        pieces.push(Piece::Rule(self.never()?));
+        let made = self.rules.reserve()?;
+        self.rules.define_alone(made, vec![pieces]);
+        self.counters.beginnings.insert(key, made);
+        Ok(Some(vec![Piece::Rule(made)]))
     }
 }

@@ -7,13 +7,18 @@
 //! many, the ones with the fewest states offer shorter tokens, or single characters alone.
 //!
 //! Where whatever comes can be the start of a text that is taken, as after the negation of a
-//! pattern, all tokens within a string may be offered: by the rule that free strings have for it.
+//! pattern, all tokens within a string may be offered: by the rule that free strings have for it,
+//! or where that holds for some characters alone, by that of counted strings.
+
+use std::collections::VecDeque;
 
 use super::automaton::Automaton;
 use super::charset::CharSet;
+use super::counted_strings::SHORTEST_OFFERED;
 use super::emission::Emission;
 use super::escapes::{escapes_of, special};
 use super::hash::Map;
+use super::open_strings::plain;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::string_rules::Ending;
@@ -79,8 +84,9 @@ struct Offered<'a> {
     automaton: &'a Automaton,
     /// The edges of each state to states that live.
     edges: Vec<Vec<(CharSet, u32)>>,
-    /// Whether any text is the start of one that is taken, by state.
-    open_ended: Vec<bool>,
+    /// By state: characters, almost all, of which any text is the start of one that is taken, and
+    /// the greatest length of such texts if there is one.
+    open_ended: Vec<Option<(CharSet, Option<u32>)>>,
     horizons: Horizons,
     /// By block and reach: texts of so many characters at most, or what is before their end.
     within: Map<(u32, usize), RuleId>,
@@ -98,17 +104,9 @@ impl Emission<'_, '_> {
             return Ok(None);
         }
         let mut offered = Offered::of(automaton, live);
-        let weights: Vec<u32> = offered.edges.iter().map(|edges| weight(edges)).collect();
-        let states = || (0..).zip(&weights);
-        let is_open = |state: u32| offered.open_ended[state as usize];
-        let has_open = states().any(|(state, &weight)| {
-            is_open(state) && !offered.is_free(state) && weight > OPEN_LIGHT
-        });
-        let others = states().filter(|&(state, _)| !is_open(state));
-        let is_light = others.map(|(_, &weight)| weight).sum::<u32>() <= LIGHT;
-        if is_light && !has_open {
+        let Some(is_light) = offered.is_light(live) else {
             return Ok(None);
-        }
+        };
         let mut reaches = vec![None; automaton.len()];
         if !is_light {
             offered.horizons = Horizons::of(automaton, live);
@@ -125,7 +123,7 @@ impl Emission<'_, '_> {
                 self.rules.define(rule, vec![vec![Piece::Rule(tail)]]);
                 continue;
             }
-            if offered.open_ended[state as usize] {
+            if offered.open_ended[state as usize].is_some() {
                 let all = self.open_state(&offered, state, &rules)?;
                 self.rules.define(rule, all);
                 continue;
@@ -156,7 +154,12 @@ impl Emission<'_, '_> {
         state: u32,
         rules: &[RuleId],
     ) -> Result<Vec<Vec<Piece>>> {
-        let mut all = vec![vec![Piece::Rule(self.more()?)]];
+        let mut all = Vec::new();
+        match &offered.open_ended[state as usize] {
+            Some((set, None)) => all.push(vec![Piece::Rule(self.more(set)?)]),
+            Some((set, Some(length))) => all.extend(self.beginning(set, *length)?),
+            None => {}
+        }
         if offered.automaton.accepts_at(state) {
             all.push(vec![Piece::Rule(self.close()?)]);
         }
@@ -309,11 +312,29 @@ impl<'a> Offered<'a> {
         Self {
             automaton,
             edges: (0..).take(automaton.len()).map(edges).collect(),
-            open_ended: open_ended(automaton, live),
+            open_ended: Vec::new(),
             horizons: Horizons::default(),
             within: Map::default(),
             open: Vec::new(),
         }
+    }
+
+    /// Whether the states from which a dead end can be reached are written as they are; none where
+    /// all states are.
+    fn is_light(&mut self, live: &[bool]) -> Option<bool> {
+        let weights: Vec<u32> = self.edges.iter().map(|edges| weight(edges)).collect();
+        let sum = weights.iter().sum::<u32>();
+        if sum <= LIGHT && weights.iter().all(|&weight| weight <= OPEN_LIGHT) {
+            return None;
+        }
+        self.open_ended = open_ended(self.automaton, live);
+        let states = || (0..).zip(&weights);
+        let is_open = |state: u32| self.open_ended[state as usize].is_some();
+        let has_open = states()
+            .any(|(state, &weight)| is_open(state) && !self.is_free(state) && weight > OPEN_LIGHT);
+        let others = states().filter(|&(state, _)| !is_open(state));
+        let is_light = others.map(|(_, &weight)| weight).sum::<u32>() <= LIGHT;
+        (!is_light || has_open).then_some(is_light)
     }
 
     /// Whether any text may follow a state.
@@ -330,7 +351,8 @@ impl<'a> Offered<'a> {
             let mut blocks: Map<u32, Vec<u32>> = Map::default();
             for state in (0..).take(self.automaton.len()) {
                 let at = state as usize;
-                let is_offered = live[at] && !self.open_ended[at] && !self.edges[at].is_empty();
+                let is_offered =
+                    live[at] && self.open_ended[at].is_none() && !self.edges[at].is_empty();
                 if is_offered && reaches[at].is_none() {
                     let block = self.horizons.block(state, reach);
                     blocks.entry(block).or_default().push(state);
@@ -352,25 +374,49 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// For each state whether no text leads from it to one that is dead.
-fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<bool> {
-    let mut sources: Vec<Vec<u32>> = vec![Vec::new(); live.len()];
-    for state in (0..).take(live.len()) {
-        for &target in automaton.targets(state) {
-            sources[target as usize].push(state);
-        }
-    }
-    let mut is_open = live.to_vec();
-    let dead = (0..).zip(live).filter(|(_, live)| !**live);
-    let mut left: Vec<u32> = dead.map(|(state, _)| state).collect();
-    while let Some(state) = left.pop() {
-        for &source in &sources[state as usize] {
-            if std::mem::replace(&mut is_open[source as usize], false) {
-                left.push(source);
+/// For each state one of a few sets of characters of which no text, or no short one, leads to a
+/// dead state: all that need no escape, or what `.` stands for in a pattern.
+fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<Option<(CharSet, Option<u32>)>> {
+    let mut found: Vec<Option<(CharSet, Option<u32>)>> = vec![None; live.len()];
+    for set in [plain(), plain().intersection(&CharSet::dot())] {
+        for (found, steps) in found.iter_mut().zip(steps_to_death(automaton, live, &set)) {
+            let length = (steps != u32::MAX).then(|| steps.saturating_sub(1));
+            let is_longer = match found {
+                Some((_, known)) => known.is_some_and(|old| length.is_none_or(|new| new > old)),
+                None => length.is_none_or(|new| new >= SHORTEST_OFFERED),
+            };
+            if is_longer {
+                *found = Some((set.clone(), length));
             }
         }
     }
-    is_open
+    found
+}
+
+/// For each state how many characters of a set lead to a dead one, at least.
+fn steps_to_death(automaton: &Automaton, live: &[bool], set: &CharSet) -> Vec<u32> {
+    let mut sources: Vec<Vec<u32>> = vec![Vec::new(); live.len()];
+    for state in (0..).take(live.len()) {
+        for (edge, target) in automaton.edges(state) {
+            if !edge.intersection(set).is_empty() {
+                sources[target as usize].push(state);
+            }
+        }
+    }
+    let steps = |live: &bool| if *live { u32::MAX } else { 0 };
+    let mut steps: Vec<u32> = live.iter().map(steps).collect();
+    let dead = (0..).zip(live).filter(|(_, live)| !**live);
+    let mut open: VecDeque<u32> = dead.map(|(state, _)| state).collect();
+    while let Some(state) = open.pop_front() {
+        let next = steps[state as usize] + 1;
+        for &source in &sources[state as usize] {
+            if steps[source as usize] == u32::MAX {
+                steps[source as usize] = next;
+                open.push_back(source);
+            }
+        }
+    }
+    steps
 }
 
 /// What trying a vocabulary in a state costs: the printable characters of ASCII that may come, and

@@ -31,9 +31,11 @@ const BEYOND_ASCII: u32 = 0x80;
 /// The rules that all free strings of a grammar share.
 #[derive(Debug, Default)]
 pub(super) struct OpenStrings {
-    body: Option<RuleId>,
+    /// Any number of characters of a set that need no escape.
+    bodies: Map<CharSet, RuleId>,
     free: Option<RuleId>,
-    more: Option<RuleId>,
+    /// The same without an end.
+    more: Map<CharSet, RuleId>,
     last: Option<RuleId>,
     /// The strings that are none of some words, in the order in which they were asked for.
     pub(super) no_words: Vec<(Rc<[Rc<str>]>, RuleId)>,
@@ -49,6 +51,11 @@ pub(super) struct OpenStrings {
     at_least: Vec<RuleId>,
 }
 
+/// The characters that need no escape.
+pub(super) fn plain() -> CharSet {
+    special().complement()
+}
+
 impl Emission<'_, '_> {
     /// The rest of a free string, closing mark included.
     pub(super) fn free_string(&mut self) -> Result<RuleId> {
@@ -57,7 +64,7 @@ impl Emission<'_, '_> {
         }
         let free = self.rules.reserve()?;
         self.open_strings.free = Some(free);
-        let (body, escaped) = (self.body()?, self.escaped()?);
+        let (body, escaped) = (self.body(&plain())?, self.escaped()?);
         let mark = Piece::Text("\\".into());
         let rest = vec![
             vec![Piece::Rule(self.close()?)],
@@ -70,18 +77,18 @@ impl Emission<'_, '_> {
         Ok(free)
     }
 
-    /// Any number of characters that need no escape. It names another rule, so that engines do not
-    /// write it where it is used.
-    fn body(&mut self) -> Result<RuleId> {
-        if let Some(rule) = self.open_strings.body {
+    /// Any number of characters of a set that need no escape. It names another rule, so that no
+    /// engine writes it where it is used.
+    fn body(&mut self, set: &CharSet) -> Result<RuleId> {
+        if let Some(&rule) = self.open_strings.bodies.get(set) {
             return Ok(rule);
         }
         let never = self.never()?;
         let rule = self.rules.reserve()?;
-        let run = vec![Piece::Run(special().complement())];
+        let run = vec![Piece::Run(set.clone())];
         self.rules
             .define_alone(rule, vec![run, vec![Piece::Rule(never)]]);
-        self.open_strings.body = Some(rule);
+        self.open_strings.bodies.insert(set.clone(), rule);
         Ok(rule)
     }
 
@@ -90,7 +97,7 @@ impl Emission<'_, '_> {
     pub(super) fn last_character(&mut self) -> Result<RuleId> {
         let never = self.never()?;
         let ascii = CharSet::from_codes(vec![(0, BEYOND_ASCII - 1)]);
-        let plain = Piece::Class(special().complement().intersection(&ascii));
+        let plain = Piece::Class(plain().intersection(&ascii));
         let rule = self.rules.reserve()?;
         let all = vec![
             vec![plain, Piece::Text("\"".into())],
@@ -101,14 +108,14 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    /// Characters that need no escape, and no end: for engines to offer what goes on.
-    pub(super) fn more(&mut self) -> Result<RuleId> {
-        if let Some(rule) = self.open_strings.more {
+    /// Characters of a set that need no escape, and no end: for engines to offer what goes on.
+    pub(super) fn more(&mut self, set: &CharSet) -> Result<RuleId> {
+        if let Some(&rule) = self.open_strings.more.get(set) {
             return Ok(rule);
         }
-        let run = vec![Piece::Rule(self.body()?), Piece::Rule(self.never()?)];
+        let run = vec![Piece::Rule(self.body(set)?), Piece::Rule(self.never()?)];
         let rule = self.rules.add(vec![run])?;
-        self.open_strings.more = Some(rule);
+        self.open_strings.more.insert(set.clone(), rule);
         Ok(rule)
     }
 
@@ -150,7 +157,7 @@ impl Emission<'_, '_> {
     }
 
     fn behind_mark(&mut self, exact: RuleId) -> Result<RuleId> {
-        let ways = [exact, self.more()?];
+        let ways = [exact, self.more(&plain())?];
         let ways = ways.map(|rule| vec![Piece::Text("\"".into()), Piece::Rule(rule)]);
         self.rules.add(ways.into())
     }
@@ -162,7 +169,7 @@ impl Emission<'_, '_> {
         }
         let escaped = self.escaped()?;
         let rule = self.rules.reserve()?;
-        let plain = vec![Piece::Class(special().complement())];
+        let plain = vec![Piece::Class(plain())];
         let escape = vec![Piece::Text("\\".into()), Piece::Rule(escaped)];
         self.rules.define_alone(rule, vec![plain, escape]);
         self.open_strings.any_character = Some(rule);
@@ -175,7 +182,7 @@ impl Emission<'_, '_> {
             return Ok(rule);
         }
         let mut ways = Vec::with_capacity(2);
-        let raw = set.intersection(&special().complement());
+        let raw = set.intersection(&plain());
         if !raw.is_empty() {
             ways.push(vec![Piece::Rule(self.plain_character(&raw)?)]);
         }
