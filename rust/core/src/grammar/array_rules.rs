@@ -1,5 +1,6 @@
 //! Arrays as rules: first items one by one, then a counted or free run of the rest.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::emission::Emission;
@@ -35,8 +36,8 @@ pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
         .add(vec![vec![text("["), Piece::Rule(inner)]])
 }
 
-pub(super) fn text(characters: &str) -> Piece {
-    Piece::Text(characters.to_owned().into())
+pub(super) fn text(characters: impl Into<Cow<'static, str>>) -> Piece {
+    Piece::Text(characters.into())
 }
 
 /// Items and the closing bracket, where nothing is counted but the items.

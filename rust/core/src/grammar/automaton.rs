@@ -113,6 +113,11 @@ impl Automaton {
         self.accepts[state as usize]
     }
 
+    /// The class of a character; the automaton treats those of one class alike.
+    pub fn class_of(&self, code: u32) -> usize {
+        self.alphabet.class_of(code)
+    }
+
     /// Where each class leads from a state.
     fn row(&self, state: u32) -> &[u32] {
         let classes = self.alphabet.classes();
@@ -209,11 +214,17 @@ impl Automaton {
     /// The smallest automaton of the same set, with states numbered breadth-first.
     #[must_use]
     pub fn minimal(&self) -> Self {
-        self.collapsed(&equivalent(
-            &self.next,
-            &self.accepts,
-            self.alphabet.classes(),
-        ))
+        let merged = self.with_fewer_columns();
+        let one = merged.as_ref().unwrap_or(self);
+        one.collapsed(&equivalent(&one.next, &one.accepts, one.alphabet.classes()))
+    }
+
+    /// The same automaton with equal columns merged; none where there are none.
+    fn with_fewer_columns(&self) -> Option<Self> {
+        let classes = self.alphabet.classes();
+        let columns = Columns::of(&self.next, classes);
+        (columns.kept.len() < classes)
+            .then(|| self.with_columns(&columns, &self.next, self.accepts.clone()))
     }
 
     /// One state for each block, breadth-first from the start, with equal columns merged.
@@ -236,27 +247,20 @@ impl Automaton {
             }
         }
         let accepts = order.iter().map(|&state| self.accepts_at(state)).collect();
-        self.with_columns_merged(&next, accepts)
+        let columns = Columns::of(&next, self.alphabet.classes());
+        self.with_columns(&columns, &next, accepts)
     }
 
-    fn with_columns_merged(&self, next: &[u32], accepts: Vec<bool>) -> Self {
+    fn with_columns(&self, columns: &Columns, next: &[u32], accepts: Vec<bool>) -> Self {
         let classes = self.alphabet.classes();
-        let mut known: Map<Vec<u32>, u32> = Map::default();
-        let mut kept: Vec<usize> = Vec::new();
-        let mut merged = Vec::with_capacity(classes);
-        for class in 0..classes {
-            let column = next.iter().skip(class).step_by(classes).copied().collect();
-            let fresh = u32::try_from(kept.len()).unwrap_or(u32::MAX);
-            merged.push(*known.entry(column).or_insert_with(|| {
-                kept.push(class);
-                fresh
-            }));
+        if columns.kept.len() == classes {
+            return Self::from_parts(self.alphabet.clone(), next.to_vec(), accepts);
         }
-        let table = (0..accepts.len())
-            .flat_map(|state| kept.iter().map(move |&class| state * classes + class))
-            .map(|slot| next[slot])
-            .collect();
-        Self::from_parts(self.alphabet.renamed(&merged), table, accepts)
+        let mut table = Vec::with_capacity(accepts.len() * columns.kept.len());
+        for row in next.chunks_exact(classes) {
+            table.extend(columns.kept.iter().map(|&class| row[class]));
+        }
+        Self::from_parts(self.alphabet.renamed(&columns.merged), table, accepts)
     }
 
     /// For each state, whether some text leads from it into the set.
@@ -312,5 +316,47 @@ impl Automaton {
         }
         found.sort_unstable();
         Some(found)
+    }
+}
+
+/// Which columns of a table are the same.
+struct Columns {
+    /// The first of each kind.
+    kept: Vec<usize>,
+    /// For each column its kind.
+    merged: Vec<u32>,
+}
+
+impl Columns {
+    fn of(next: &[u32], classes: usize) -> Self {
+        // A number that equal columns have in common, made row by row as the table lies.
+        let mut prints = vec![0_u64; classes];
+        for row in next.chunks_exact(classes) {
+            for (print, &target) in prints.iter_mut().zip(row) {
+                *print =
+                    (print.rotate_left(5) ^ u64::from(target)).wrapping_mul(0x517c_c1b7_2722_0a95);
+            }
+        }
+        let is_same =
+            |one: usize, other: usize| next.chunks_exact(classes).all(|row| row[one] == row[other]);
+        let mut known: Map<u64, Vec<u32>> = Map::default();
+        let mut kept: Vec<usize> = Vec::new();
+        let mut merged = Vec::with_capacity(classes);
+        for (class, &print) in prints.iter().enumerate() {
+            let alike = known.entry(print).or_default();
+            let found = alike
+                .iter()
+                .find(|&&kind| is_same(kept[kind as usize], class));
+            let kind = found.copied().unwrap_or_else(|| {
+                let fresh = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+                kept.push(class);
+                fresh
+            });
+            if !alike.contains(&kind) {
+                alike.push(kind);
+            }
+            merged.push(kind);
+        }
+        Self { kept, merged }
     }
 }

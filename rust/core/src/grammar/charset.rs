@@ -55,14 +55,14 @@ impl CharSet {
     /// From code ranges in any order.
     pub fn from_codes(mut ranges: Vec<(u32, u32)>) -> Self {
         ranges.sort_unstable();
-        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
-        for (low, high) in ranges {
-            match merged.last_mut() {
-                Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-                _ => merged.push((low, high)),
+        ranges.dedup_by(|next, last| {
+            let is_joined = next.0 <= last.1.saturating_add(1);
+            if is_joined {
+                last.1 = last.1.max(next.1);
             }
-        }
-        Self(merged)
+            is_joined
+        });
+        Self(ranges)
     }
 
     /// From a string of characters.

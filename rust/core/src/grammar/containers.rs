@@ -21,11 +21,10 @@ impl Lowering<'_> {
             let expr = self.schema(value, place.scope)?;
             shape.properties.push((name.into(), expr));
         }
-        shape.order = shape
-            .properties
-            .iter()
-            .map(|one| Rc::clone(&one.0))
-            .collect();
+        if !shape.properties.is_empty() {
+            let names = shape.properties.iter();
+            shape.order = names.map(|one| Rc::clone(&one.0)).collect();
+        }
         let mut matched = Vec::new();
         if patterns {
             for (pattern, value) in self.map_of(place, "patternProperties")? {

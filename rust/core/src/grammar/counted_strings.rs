@@ -17,7 +17,7 @@
 use super::array_rules::Runs;
 use super::charset::CharSet;
 use super::emission::Emission;
-use super::escapes::special;
+use super::escapes::plain;
 use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
@@ -103,7 +103,7 @@ impl Emission<'_, '_> {
     /// them, without an end.
     pub(super) fn beginning(&mut self, set: &CharSet, left: u32) -> Result<Option<Vec<Piece>>> {
         let reach = REACHES.into_iter().find(|&reach| reach <= left);
-        let raw = set.intersection(&special().complement());
+        let raw = set.intersection(plain());
         let is_offered = !self.lowering.options.deterministic && !raw.is_empty();
         let Some(reach) = reach.filter(|_| is_offered) else {
             return Ok(None);

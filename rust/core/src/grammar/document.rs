@@ -4,9 +4,12 @@
 //! readers do.
 
 use super::decimal::Decimal;
-use super::hash::Map;
+use super::hash::{Map, Set};
 use super::limits::Options;
 use super::refusal::{Refusal, Result};
+
+/// Keys up to so many are compared with each other.
+const FEW_KEYS: usize = 12;
 
 /// The index of a value in its [`Document`].
 pub type NodeId = u32;
@@ -228,7 +231,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => Ok(Node::String(self.string()?.into())),
+            Some(b'"') => Ok(Node::String(self.string()?)),
             Some(b't') => self.literal("true", Node::Bool(true)),
             Some(b'f') => self.literal("false", Node::Bool(false)),
             Some(b'n') => self.literal("null", Node::Null),
@@ -286,7 +289,7 @@ impl Reader<'_> {
             }
             self.at += 1;
             let child = self.child(depth)?;
-            members.push((key.into(), child));
+            members.push((key, child));
             self.skip_blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -318,8 +321,17 @@ impl Reader<'_> {
             .ok_or_else(|| self.fault("a malformed number"))
     }
 
-    fn string(&mut self) -> Result<String> {
+    fn string(&mut self) -> Result<Box<str>> {
         self.at += 1;
+        // Most have no escape and are copied once.
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        let is_plain = |&byte: &u8| byte != b'"' && byte != b'\\' && byte >= 0x20;
+        let plain = rest.iter().take_while(|byte| is_plain(byte)).count();
+        if rest.get(plain) == Some(&b'"') {
+            self.at += plain + 1;
+            return Ok(self.text[start..start + plain].into());
+        }
         let mut out = String::new();
         loop {
             let rest = &self.text.as_bytes()[self.at..];
@@ -332,7 +344,7 @@ impl Reader<'_> {
             match rest[plain] {
                 b'"' => {
                     self.at += 1;
-                    return Ok(out);
+                    return Ok(out.into());
                 }
                 b'\\' => out.push(self.escape()?),
                 _ => return Err(self.fault("a control character")),
@@ -383,23 +395,33 @@ impl Reader<'_> {
 
     /// The members with the last value of each repeated key, at the place of the first.
     fn without_repeats(&mut self, members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
-        let mut place = Map::default();
-        place.reserve(members.len());
+        if !has_repeats(&members) {
+            return members;
+        }
+        let mut place: Map<Box<str>, usize> = Map::default();
         let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
         for (name, child) in members {
             if let Some(&index) = place.get(&name) {
                 self.oddities
                     .repeated_key
                     .get_or_insert_with(|| name.clone());
-                kept[index as usize] = (name, child);
+                kept[index] = (name, child);
             } else {
-                place.insert(
-                    name.clone(),
-                    NodeId::try_from(kept.len()).unwrap_or(NodeId::MAX),
-                );
+                place.insert(name.clone(), kept.len());
                 kept.push((name, child));
             }
         }
         kept
     }
+}
+
+/// Whether some key comes twice.
+fn has_repeats(members: &[(Box<str>, NodeId)]) -> bool {
+    if members.len() <= FEW_KEYS {
+        let is_known = |at: usize| members[..at].iter().any(|one| one.0 == members[at].0);
+        return (1..members.len()).any(is_known);
+    }
+    let mut known: Set<&str> = Set::default();
+    known.reserve(members.len());
+    !members.iter().all(|one| known.insert(&one.0))
 }

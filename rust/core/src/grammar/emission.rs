@@ -124,7 +124,7 @@ impl<'l, 'd> Emission<'l, 'd> {
 
     fn alternatives(&mut self, expr: ExprId, form: &Form) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
-        let word = |text: &str| vec![Piece::Text(text.to_owned().into())];
+        let word = |text: &'static str| vec![Piece::Text(text.into())];
         let reordered = self.among_branches(expr, form);
         if let (None, &Expr::Beside(inner, _)) = (&reordered, self.lowering.expressions.get(expr)) {
             return Ok(vec![vec![Piece::Rule(self.rule_of(inner)?)]]);

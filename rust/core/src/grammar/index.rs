@@ -60,8 +60,7 @@ impl Index {
     }
 
     fn enter(&mut self, document: &Document, node: NodeId, resource: NodeId) -> NodeId {
-        let (base, outer) = self.resources[&resource].clone();
-        let draft = declared(document, node).unwrap_or(outer);
+        let draft = declared(document, node).unwrap_or(self.resources[&resource].1);
         if draft.ref_hides_siblings() && document.get(node, "$ref").is_some() {
             return resource;
         }
@@ -75,7 +74,7 @@ impl Index {
         if let Some(id) = text(draft.id_keyword()) {
             let (place, fragment) = uri::without_fragment(&id);
             if !place.is_empty() {
-                let absolute = uri::resolved(&base, place);
+                let absolute = uri::resolved(&self.resources[&resource].0, place);
                 self.by_uri.entry(absolute.clone()).or_insert(node);
                 self.resources.insert(node, (absolute, draft));
                 home = node;

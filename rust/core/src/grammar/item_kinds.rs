@@ -66,7 +66,7 @@ impl Emission<'_, '_> {
             let all = self.declared_strings(items, form.strings);
             kinds
                 .all
-                .extend(all.iter().map(|one| vec![array_rules::text(&quoted(one))]));
+                .extend(all.iter().map(|one| vec![array_rules::text(quoted(one))]));
         } else if form.strings != texts::NONE {
             let Some(classes) = self.string_classes(form.strings, feature)? else {
                 return Ok(None);
@@ -124,9 +124,11 @@ impl Emission<'_, '_> {
         if points.len() == numbers.0.len() {
             points.sort_unstable();
             points.dedup();
-            kinds
-                .all
-                .extend(points.iter().map(|one| vec![array_rules::text(one)]));
+            kinds.all.extend(
+                points
+                    .iter()
+                    .map(|one| vec![array_rules::text(one.clone())]),
+            );
             return Ok(());
         }
         let mut ways: Vec<Vec<Vec<Piece>>> = vec![Vec::new(); usize::from(CLASSES)];
@@ -334,9 +336,12 @@ impl Emission<'_, '_> {
             part.numbers = form.numbers.intersection(&class)?;
         }
         if let TextSet::Finite(all) = self.lowering.texts.get(form.strings).clone() {
-            for (class, part) in (0..CLASSES).zip(&mut parts) {
-                let mine = all.iter().filter(|one| feature.of(one) == class);
-                part.strings = self.lowering.texts.finite(mine.cloned().collect());
+            let mut by_class = vec![Vec::new(); usize::from(CLASSES)];
+            for one in all.iter() {
+                by_class[usize::from(feature.of(one))].push(Rc::clone(one));
+            }
+            for (part, mine) in parts.iter_mut().zip(by_class) {
+                part.strings = self.lowering.texts.finite(mine);
             }
         } else {
             let Some(classes) = self.string_classes(form.strings, feature)? else {

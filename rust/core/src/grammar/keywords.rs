@@ -103,13 +103,16 @@ impl Lowering<'_> {
 
     /// What the keywords of this object alone say.
     fn own_form(&mut self, place: &Place) -> Result<Form> {
-        let mut form = Form::any();
-        form.numbers = self.own_numbers(place)?;
-        form.strings = self.own_strings(place)?;
-        let shape = self.own_object(place)?;
-        form.objects = shape.into_iter().map(Rc::new).collect();
-        let shape = self.own_array(place)?;
-        form.arrays = shape.into_iter().map(Rc::new).collect();
+        let mut form = Form {
+            null: true,
+            bools: 3,
+            numbers: self.own_numbers(place)?,
+            integers: false,
+            strings: self.own_strings(place)?,
+            objects: self.own_object(place)?.into_iter().map(Rc::new).collect(),
+            arrays: self.own_array(place)?.into_iter().map(Rc::new).collect(),
+            exact: true,
+        };
         if let Some(types) = self.types_of(place.node)? {
             form.null = types.null;
             form.bools = if types.boolean { 3 } else { 0 };

@@ -13,6 +13,9 @@ use super::hash::Map;
 /// second. Counters inside counters have few sets with thousands of states each.
 const MEMBERS_MAX: usize = 4_000_000;
 
+/// States in the lists that are kept to know a set again: a megabyte.
+const REACHED_MAX: usize = 250_000;
+
 /// A regular term; [`Term::Ready`] embeds a set that was decided before.
 #[derive(Clone, Debug)]
 pub enum Term {
@@ -223,7 +226,13 @@ impl Machine {
             closed: vec![None; self.states.len()],
             all: Vec::new(),
             ids: Map::default(),
+            by_reached: Map::default(),
+            reached_left: REACHED_MAX,
+            set: Vec::new(),
+            marks: vec![0; self.states.len()],
+            round: 0,
             members_left: MEMBERS_MAX,
+            members_last: 0,
         };
         subsets.id(&[start])?;
         let mut next = Vec::new();
@@ -239,8 +248,13 @@ impl Machine {
                 }
             }
             at += 1;
-            for reached in &targets {
-                next.push(subsets.id(reached)?);
+            for (class, reached) in targets.iter().enumerate() {
+                // Characters that are told apart elsewhere mostly lead to the same states here.
+                let is_known = class > 0 && targets[class - 1] == *reached;
+                next.push(match next.last() {
+                    Some(&known) if is_known => subsets.again(known)?,
+                    _ => subsets.id(reached)?,
+                });
             }
             if subsets.all.len() > states_max {
                 return Err(TooManyStates);
@@ -263,30 +277,62 @@ struct Subsets<'m> {
     closed: Vec<Option<Rc<[u32]>>>,
     all: Vec<Rc<[u32]>>,
     ids: Map<Rc<[u32]>, u32>,
+    /// By the states that characters lead to: the set that silence makes of them, and its members.
+    by_reached: Map<Box<[u32]>, (u32, usize)>,
+    reached_left: usize,
+    /// The set that is put together just now, and for each state the last round that had it.
+    set: Vec<u32>,
+    marks: Vec<u32>,
+    round: u32,
     members_left: usize,
+    /// What the last set took of them.
+    members_last: usize,
 }
 
 impl Subsets<'_> {
     /// The number of the set that these states and silence lead to.
     fn id(&mut self, reached: &[u32]) -> Result<u32, TooManyStates> {
-        let mut set = Vec::new();
+        if let Some(&(known, members)) = self.by_reached.get(reached) {
+            self.members_last = members;
+            return self.again(known);
+        }
+        let before = self.members_left;
+        self.set.clear();
+        self.round = self.round.wrapping_add(1);
         for &state in reached {
             let closed = self.closed[state as usize]
                 .get_or_insert_with(|| self.machine.closed(state, self.end, &mut self.seen));
             let left = self.members_left.checked_sub(closed.len() + 1);
             self.members_left = left.ok_or(TooManyStates)?;
-            set.extend_from_slice(closed);
+            for &member in closed.iter() {
+                if std::mem::replace(&mut self.marks[member as usize], self.round) != self.round {
+                    self.set.push(member);
+                }
+            }
         }
-        set.sort_unstable();
-        set.dedup();
-        if let Some(&known) = self.ids.get(&*set) {
-            return Ok(known);
+        self.members_last = before - self.members_left;
+        self.set.sort_unstable();
+        let known = self.ids.get(&*self.set).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+            let set: Rc<[u32]> = self.set.as_slice().into();
+            self.all.push(Rc::clone(&set));
+            self.ids.insert(set, id);
+            id
+        });
+        if let Some(left) = self.reached_left.checked_sub(reached.len()) {
+            self.reached_left = left;
+            self.by_reached
+                .insert(reached.into(), (id, self.members_last));
         }
-        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        let set: Rc<[u32]> = set.into();
-        self.all.push(Rc::clone(&set));
-        self.ids.insert(set, id);
         Ok(id)
+    }
+
+    /// The same number once more; what is bounded does not depend on how it was found.
+    fn again(&mut self, known: u32) -> Result<u32, TooManyStates> {
+        let left = self.members_left.checked_sub(self.members_last);
+        self.members_left = left.ok_or(TooManyStates)?;
+        Ok(known)
     }
 }
 

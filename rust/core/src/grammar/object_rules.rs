@@ -175,7 +175,7 @@ impl Plan {
             let written = if let Some(&written) = table.members.get(&(at, value, after)) {
                 written
             } else {
-                let mut pieces = vec![text(&quoted(&member.name))];
+                let mut pieces = vec![text(quoted(&member.name))];
                 pieces.extend(emission.value(value)?);
                 pieces.push(Piece::Rule(after));
                 let written = emission.rules.add(vec![pieces])?;

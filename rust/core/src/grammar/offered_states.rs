@@ -16,9 +16,8 @@ use super::automaton::Automaton;
 use super::charset::CharSet;
 use super::counted_strings::SHORTEST_OFFERED;
 use super::emission::Emission;
-use super::escapes::{escapes_of, special};
+use super::escapes::{escapes_of, plain, special};
 use super::hash::Map;
-use super::open_strings::plain;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::string_rules::Ending;
@@ -54,14 +53,20 @@ impl Horizons {
         let mut count = 0;
         while blocks.len() <= REACHES[0].0 {
             let last = &blocks[blocks.len() - 1];
-            let mut known: Map<Vec<u32>, u32> = Map::default();
+            let mut known: Map<Box<[u32]>, u32> = Map::default();
+            let mut key: Vec<u32> = Vec::new();
             let next: Vec<u32> = states()
                 .map(|state: u32| {
+                    key.clear();
                     let targets = automaton.targets(state).iter();
-                    let mut key: Vec<u32> = targets.map(|&to| last[to as usize]).collect();
+                    key.extend(targets.map(|&to| last[to as usize]));
                     key.push(last[state as usize]);
+                    if let Some(&block) = known.get(&*key) {
+                        return block;
+                    }
                     let fresh = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                    *known.entry(key).or_insert(fresh)
+                    known.insert(key.as_slice().into(), fresh);
+                    fresh
                 })
                 .collect();
             let is_stable = known.len() == count;
@@ -270,13 +275,12 @@ impl Emission<'_, '_> {
     /// The ways to write a character of a set.
     fn ways_of(&mut self, set: &CharSet) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
-        let special = special();
-        let raw = set.intersection(&special.complement());
+        let raw = set.intersection(plain());
         if !raw.is_empty() {
             all.push(vec![Piece::Class(raw)]);
         }
-        let forced = set.intersection(&special);
-        if forced == special {
+        let forced = set.intersection(special());
+        if forced == *special() {
             let escaped = self.escaped()?;
             all.push(vec![Piece::Text("\\".into()), Piece::Rule(escaped)]);
         } else if !forced.is_empty() {
@@ -378,8 +382,8 @@ impl<'a> Offered<'a> {
 /// dead state: all that need no escape, or what `.` stands for in a pattern.
 fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<Option<(CharSet, Option<u32>)>> {
     let mut found: Vec<Option<(CharSet, Option<u32>)>> = vec![None; live.len()];
-    for set in [plain(), plain().intersection(&CharSet::dot())] {
-        for (found, steps) in found.iter_mut().zip(steps_to_death(automaton, live, &set)) {
+    for set in [plain(), &plain().intersection(&CharSet::dot())] {
+        for (found, steps) in found.iter_mut().zip(steps_to_death(automaton, live, set)) {
             let length = (steps != u32::MAX).then(|| steps.saturating_sub(1));
             let is_longer = match found {
                 Some((_, known)) => known.is_some_and(|old| length.is_none_or(|new| new > old)),

@@ -20,10 +20,10 @@ use std::rc::Rc;
 
 use super::charset::CharSet;
 use super::emission::Emission;
-use super::escapes::{escapes_of, special};
+use super::escapes::{escapes_of, plain, special};
 use super::hash::Map;
 use super::refusal::Result;
-use super::rules::{Piece, RuleId};
+use super::rules::{Kind, Piece, RuleId, Token};
 
 /// The first character that is not of ASCII.
 const BEYOND_ASCII: u32 = 0x80;
@@ -51,11 +51,6 @@ pub(super) struct OpenStrings {
     at_least: Vec<RuleId>,
 }
 
-/// The characters that need no escape.
-pub(super) fn plain() -> CharSet {
-    special().complement()
-}
-
 impl Emission<'_, '_> {
     /// The rest of a free string, closing mark included.
     pub(super) fn free_string(&mut self) -> Result<RuleId> {
@@ -64,7 +59,7 @@ impl Emission<'_, '_> {
         }
         let free = self.rules.reserve()?;
         self.open_strings.free = Some(free);
-        let (body, escaped) = (self.body(&plain())?, self.escaped()?);
+        let (body, escaped) = (self.body(plain())?, self.escaped()?);
         let mark = Piece::Text("\\".into());
         let rest = vec![
             vec![Piece::Rule(self.close()?)],
@@ -157,7 +152,7 @@ impl Emission<'_, '_> {
     }
 
     fn behind_mark(&mut self, exact: RuleId) -> Result<RuleId> {
-        let ways = [exact, self.more(&plain())?];
+        let ways = [exact, self.more(plain())?];
         let ways = ways.map(|rule| vec![Piece::Text("\"".into()), Piece::Rule(rule)]);
         self.rules.add(ways.into())
     }
@@ -169,7 +164,7 @@ impl Emission<'_, '_> {
         }
         let escaped = self.escaped()?;
         let rule = self.rules.reserve()?;
-        let plain = vec![Piece::Class(plain())];
+        let plain = vec![Piece::Class(plain().clone())];
         let escape = vec![Piece::Text("\\".into()), Piece::Rule(escaped)];
         self.rules.define_alone(rule, vec![plain, escape]);
         self.open_strings.any_character = Some(rule);
@@ -182,11 +177,11 @@ impl Emission<'_, '_> {
             return Ok(rule);
         }
         let mut ways = Vec::with_capacity(2);
-        let raw = set.intersection(&plain());
+        let raw = set.intersection(plain());
         if !raw.is_empty() {
             ways.push(vec![Piece::Rule(self.plain_character(&raw)?)]);
         }
-        let forced = set.intersection(&special());
+        let forced = set.intersection(special());
         if !forced.is_empty() {
             ways.push(vec![Piece::Rule(self.escape(forced)?)]);
         }
@@ -200,7 +195,7 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.open_strings.escapes.get(&forced) {
             return Ok(rule);
         }
-        let all = if forced == special() {
+        let all = if forced == *special() {
             let escaped = self.escaped()?;
             vec![vec![Piece::Text("\\".into()), Piece::Rule(escaped)]]
         } else {
@@ -237,8 +232,9 @@ impl Emission<'_, '_> {
         }
         let rule = self.rules.reserve()?;
         let never = self.never()?;
-        let all = vec![vec![Piece::Class(set.clone())], vec![Piece::Rule(never)]];
-        self.rules.define_alone(rule, all);
+        let class = self.rules.class_token(&set);
+        let all = [class, Token::End, Token::Rule(never), Token::End];
+        self.rules.define_tokens(rule, &all, Kind::Alone);
         self.open_strings.plain.insert(set, rule);
         Ok(rule)
     }

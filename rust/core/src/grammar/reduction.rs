@@ -23,12 +23,15 @@ pub(super) struct Reduced {
 impl Reduced {
     /// None where the root derives nothing.
     pub fn of(mut rules: Rules, root: RuleId) -> Option<Self> {
-        let productive = productive(&rules);
+        let mut uses = Uses::of(&rules);
+        let productive = productive(&rules, &uses);
         if !productive[root as usize] {
             return None;
         }
-        drop_barren(&mut rules, &productive);
-        let same = representatives(&rules);
+        if drop_barren(&mut rules, &productive) {
+            uses = Uses::of(&rules);
+        }
+        let same = representatives(&rules, &uses);
         for token in &mut rules.tokens {
             if let Token::Rule(target) = token {
                 *target = same[*target as usize];
@@ -76,7 +79,7 @@ fn is_inlined(rules: &Rules, rule: RuleId, uses: u32) -> bool {
         return false;
     }
     match rules.tokens_of(body) {
-        [Token::Text(text), Token::End] => uses == 1 || rules.texts[*text as usize].len() <= 2,
+        [Token::Text(text), Token::End] => uses == 1 || rules.texts.get(*text).len() <= 2,
         [.., Token::End] if uses == 1 => {
             let tokens = rules.tokens_of(body);
             tokens.iter().filter(|token| **token == Token::End).count() == 1
@@ -85,87 +88,103 @@ fn is_inlined(rules: &Rules, rule: RuleId, uses: u32) -> bool {
     }
 }
 
-/// For each rule, whether it derives some text.
-fn productive(rules: &Rules) -> Vec<bool> {
-    let count = rules.bodies.len();
-    // Alternatives have numbers of their own; each waits for the rules that it names.
-    let mut owners: Vec<RuleId> = Vec::with_capacity(count * 2);
-    let mut waiting: Vec<u32> = Vec::with_capacity(count * 2);
-    let mut starts = vec![0_u32; count + 1];
-    let mut open = Vec::new();
-    for (id, body) in (0..).zip(&rules.bodies) {
-        if matches!(body.kind, Kind::Verbatim(_)) {
-            open.push(id);
-        }
-        let mut needs = 0;
-        for token in rules.tokens_of(*body) {
-            match token {
-                Token::Rule(target) => {
-                    needs += 1;
-                    starts[*target as usize + 1] += 1;
-                }
-                Token::End => {
-                    owners.push(id);
-                    waiting.push(needs);
-                    if needs == 0 {
-                        open.push(id);
+/// Who names each rule. Alternatives have numbers of their own.
+struct Uses {
+    /// Where the namers of each rule begin.
+    starts: Vec<u32>,
+    /// The alternatives that name each rule, one rule after the other.
+    namers: Vec<u32>,
+    /// For each alternative its rule, and how many rules it names.
+    owners: Vec<RuleId>,
+    needs: Vec<u32>,
+}
+
+impl Uses {
+    fn of(rules: &Rules) -> Self {
+        let count = rules.bodies.len();
+        let mut owners: Vec<RuleId> = Vec::with_capacity(count * 2);
+        let mut needs: Vec<u32> = Vec::with_capacity(count * 2);
+        let mut starts = vec![0_u32; count + 1];
+        let mut named = Vec::with_capacity(rules.tokens.len());
+        for (id, body) in (0..).zip(&rules.bodies) {
+            let mut needed = 0;
+            for token in rules.tokens_of(*body) {
+                match token {
+                    Token::Rule(target) => {
+                        needed += 1;
+                        starts[*target as usize + 1] += 1;
+                        named.push(*target);
                     }
-                    needs = 0;
+                    Token::End => {
+                        owners.push(id);
+                        needs.push(std::mem::take(&mut needed));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
         }
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut filled = starts.clone();
+        let mut namers = vec![0; named.len()];
+        let mut named = named.into_iter();
+        for (alternative, &needed) in (0..).zip(&needs) {
+            for target in named.by_ref().take(needed as usize) {
+                let slot = &mut filled[target as usize];
+                namers[*slot as usize] = alternative;
+                *slot += 1;
+            }
+        }
+        Self {
+            starts,
+            namers,
+            owners,
+            needs,
+        }
     }
-    for at in 1..starts.len() {
-        starts[at] += starts[at - 1];
+
+    /// The alternatives that name a rule.
+    fn namers_of(&self, id: RuleId) -> &[u32] {
+        let at = id as usize;
+        &self.namers[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
-    let users = users(rules, &starts);
-    let mut done = vec![false; count];
+}
+
+/// For each rule, whether it derives some text.
+fn productive(rules: &Rules, uses: &Uses) -> Vec<bool> {
+    // Each alternative waits for the rules that it names.
+    let mut waiting = uses.needs.clone();
+    let verbatim = (0..)
+        .zip(&rules.bodies)
+        .filter(|(_, body)| matches!(body.kind, Kind::Verbatim(_)));
+    let mut open: Vec<RuleId> = verbatim.map(|(id, _)| id).collect();
+    let needless = uses.owners.iter().zip(&uses.needs);
+    open.extend(needless.filter(|(_, needs)| **needs == 0).map(|one| one.0));
+    let mut done = vec![false; rules.bodies.len()];
     while let Some(id) = open.pop() {
         if std::mem::replace(&mut done[id as usize], true) {
             continue;
         }
-        let range = starts[id as usize] as usize..starts[id as usize + 1] as usize;
-        for &alternative in &users[range] {
+        for &alternative in uses.namers_of(id) {
             let left = &mut waiting[alternative as usize];
             *left -= 1;
             if *left == 0 {
-                open.push(owners[alternative as usize]);
+                open.push(uses.owners[alternative as usize]);
             }
         }
     }
     done
 }
 
-/// The alternatives that name each rule, one rule after the other.
-fn users(rules: &Rules, starts: &[u32]) -> Vec<u32> {
-    let mut filled = starts.to_vec();
-    let mut users = vec![0; starts.last().map_or(0, |&end| end as usize)];
-    let mut alternative = 0;
-    for body in &rules.bodies {
-        for token in rules.tokens_of(*body) {
-            match token {
-                Token::Rule(target) => {
-                    let slot = &mut filled[*target as usize];
-                    users[*slot as usize] = alternative;
-                    *slot += 1;
-                }
-                Token::End => alternative += 1,
-                _ => {}
-            }
-        }
-    }
-    users
-}
-
-/// Leaves out the alternatives that name a rule which derives nothing.
-fn drop_barren(rules: &mut Rules, productive: &[bool]) {
+/// Leaves out the alternatives that name a rule which derives nothing; says whether there were any.
+fn drop_barren(rules: &mut Rules, productive: &[bool]) -> bool {
     let kept = |token: &Token| match token {
         Token::Rule(target) => productive[*target as usize],
         _ => true,
     };
     if rules.tokens.iter().all(kept) {
-        return;
+        return false;
     }
     let mut tokens = Vec::with_capacity(rules.tokens.len());
     for at in 0..rules.bodies.len() {
@@ -181,27 +200,23 @@ fn drop_barren(rules: &mut Rules, productive: &[bool]) {
         (body.first, body.end) = (first, end);
     }
     rules.tokens = tokens;
+    true
 }
 
 /// For each rule the first one that is written the same way.
-fn representatives(rules: &Rules) -> Vec<RuleId> {
+fn representatives(rules: &Rules, uses: &Uses) -> Vec<RuleId> {
     let count = RuleId::try_from(rules.bodies.len()).unwrap_or(RuleId::MAX);
     let mut same: Vec<RuleId> = (0..count).collect();
-    // Whether a rule was merged in the last round: only who names one is looked at again.
-    let mut moved = vec![true; rules.bodies.len()];
+    // The rules to look at, in order: all, and then who names one that the last round merged.
+    let mut open = same.clone();
+    let mut is_open = vec![false; rules.bodies.len()];
     let mut first: Map<u64, RuleId> = Map::default();
     first.reserve(rules.bodies.len());
     for _ in 0..ROUNDS_MAX {
         let before = same.clone();
-        for id in 0..count {
+        for &id in &open {
             let body = rules.bodies[id as usize];
             let tokens = rules.tokens_of(body);
-            let names_moved =
-                |token: &Token| matches!(token, Token::Rule(to) if moved[*to as usize]);
-            let is_new = moved[id as usize] && before[id as usize] == id;
-            if before[id as usize] != id || !(is_new || tokens.iter().any(names_moved)) {
-                continue;
-            }
             if let ([Token::Rule(target), Token::End], Kind::Plain) = (tokens, body.kind) {
                 let target = same[*target as usize];
                 if target != id && same[target as usize] == target {
@@ -215,19 +230,42 @@ fn representatives(rules: &Rules) -> Vec<RuleId> {
                 same[id as usize] = target;
             }
         }
-        for id in 0..count as usize {
-            let mut end = same[id];
+        open.clear();
+        for id in 0..count {
+            let mut end = same[id as usize];
             while same[end as usize] != end {
                 end = same[end as usize];
             }
-            same[id] = end;
-            moved[id] = end != before[id];
+            same[id as usize] = end;
+            if end != before[id as usize] {
+                open.push(id);
+            }
         }
-        if !moved.contains(&true) {
+        open = namers(&open, uses, &same, &mut is_open);
+        if open.is_empty() {
             break;
         }
     }
     same
+}
+
+/// The rules that name one of these and are not merged, in order.
+fn namers(moved: &[RuleId], uses: &Uses, same: &[RuleId], is_open: &mut [bool]) -> Vec<RuleId> {
+    let mut open = Vec::new();
+    for &id in moved {
+        for &alternative in uses.namers_of(id) {
+            let rule = uses.owners[alternative as usize];
+            let is_kept = same[rule as usize] == rule;
+            if is_kept && !std::mem::replace(&mut is_open[rule as usize], true) {
+                open.push(rule);
+            }
+        }
+    }
+    open.sort_unstable();
+    for &rule in &open {
+        is_open[rule as usize] = false;
+    }
+    open
 }
 
 /// A number that rules have in common which are written the same way.

@@ -1,10 +1,8 @@
 //! Rules as text of xgrammar's dialect of EBNF. Which rules there are is decided in `rules`.
 
-use std::fmt::Write;
-
 use super::charset::{CharSet, char_of};
 use super::reduction::Reduced;
-use super::rules::{Kind, RuleId, Token};
+use super::rules::{Kind, RuleId, Token, Written};
 
 /// What a rule takes, roughly.
 const RULE_BYTES: usize = 48;
@@ -19,6 +17,8 @@ pub(super) const ALONE: &str = ") (= [\\u0001])";
 pub(super) struct Writer<'r> {
     out: String,
     reduced: &'r Reduced,
+    /// The names of the rules by their numbers.
+    names: Written,
     /// What is left of the rules that are written within another one.
     open: Vec<std::slice::Iter<'r, Token>>,
 }
@@ -28,6 +28,7 @@ impl<'r> Writer<'r> {
         Self {
             out: String::with_capacity(reduced.rules.len() * RULE_BYTES),
             reduced,
+            names: names(reduced.written_rules().count()),
             open: Vec::new(),
         }
     }
@@ -42,21 +43,7 @@ impl<'r> Writer<'r> {
 
     fn name(&mut self, rule: RuleId) {
         let number = self.reduced.numbers[rule as usize];
-        if number == 0 {
-            self.out.push_str("root");
-            return;
-        }
-        self.out.push('r');
-        let mut digits = [0_u8; 10];
-        let mut at = digits.len();
-        let mut rest = number;
-        while rest > 0 {
-            at -= 1;
-            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
-        }
-        self.out
-            .extend(digits[at..].iter().copied().map(char::from));
+        self.out.push_str(self.names.get(number));
     }
 
     pub fn rule(&mut self, rule: RuleId) {
@@ -124,11 +111,9 @@ impl<'r> Writer<'r> {
                         self.out.push('"');
                         in_literal = true;
                     }
-                    self.out.push_str(&self.reduced.rules.texts[*text as usize]);
+                    self.out.push_str(self.reduced.rules.texts.get(*text));
                 }
-                Token::Class(set) => self
-                    .out
-                    .push_str(&self.reduced.rules.classes[*set as usize]),
+                Token::Class(set) => self.out.push_str(self.reduced.rules.classes.get(*set)),
                 Token::Rule(target) => self.name(*target),
                 Token::End => {}
             }
@@ -142,57 +127,79 @@ impl<'r> Writer<'r> {
     }
 }
 
+/// The names of so many rules.
+fn names(count: usize) -> Written {
+    let mut all = Written::default();
+    for number in (0..).take(count) {
+        all.push(|out| {
+            if number == 0 {
+                out.push_str("root");
+            } else {
+                out.push('r');
+                push_number(out, number);
+            }
+        });
+    }
+    all
+}
+
+fn push_number(out: &mut String, number: u32) {
+    if number > 9 {
+        push_number(out, number / 10);
+    }
+    out.extend(char::from_digit(number % 10, 10));
+}
+
 /// The grammar of one of these texts.
 pub fn choice(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut out = String::from("root ::= ");
     for (place, text) in texts.into_iter().enumerate() {
         out.push_str(if place == 0 { "\"" } else { " | \"" });
-        out.push_str(&literal(text.as_ref()));
+        literal(&mut out, text.as_ref());
         out.push('"');
     }
     out.push('\n');
     out
 }
 
-/// Characters as they stand between quotation marks.
-pub(super) fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+/// Writes characters as they stand between quotation marks.
+pub(super) fn literal(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             ' '..='~' => out.push(character),
-            _ => escaped(&mut out, character),
+            _ => escaped(out, character),
         }
     }
-    out
 }
 
 fn escaped(out: &mut String, character: char) {
     let scalar = u32::from(character);
     // Not `\\x`, which takes as many hexadecimal digits as follow.
-    // And a String takes all that is written to it.
-    let _ = match scalar {
-        0..=0xffff => write!(out, "\\u{scalar:04x}"),
-        _ => write!(out, "\\U{scalar:08x}"),
+    let (mark, digits) = if scalar <= 0xffff {
+        ("\\u", 4)
+    } else {
+        ("\\U", 8)
     };
+    out.push_str(mark);
+    let digit = |place: u32| char::from_digit(scalar >> (4 * place) & 0xf, 16);
+    out.extend((0..digits).rev().filter_map(digit));
 }
 
-/// A set of characters in its brackets.
-pub(super) fn class(set: &CharSet) -> String {
-    let mut out = String::with_capacity(set.ranges().len() * 14 + 2);
+/// Writes a set of characters in its brackets.
+pub(super) fn class(out: &mut String, set: &CharSet) {
     out.push('[');
     for &(low, high) in set.ranges() {
         // The codes skip the surrogates; ranges across the gap are written as two.
         if low < 0xd800 && high >= 0xd800 {
-            range(&mut out, low, 0xd7ff);
-            range(&mut out, 0xd800, high);
+            range(out, low, 0xd7ff);
+            range(out, 0xd800, high);
         } else {
-            range(&mut out, low, high);
+            range(out, low, high);
         }
     }
     out.push(']');
-    out
 }
 
 fn range(out: &mut String, low: u32, high: u32) {

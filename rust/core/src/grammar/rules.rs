@@ -55,17 +55,42 @@ pub(super) struct Body {
     pub kind: Kind,
 }
 
+/// Texts one after the other, by number.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    all: String,
+    ends: Vec<u32>,
+}
+
+impl Written {
+    /// The number of one more text, which is written to the end of the others.
+    pub fn push(&mut self, write: impl FnOnce(&mut String)) -> u32 {
+        write(&mut self.all);
+        // More than four gigabytes would be refused long before.
+        self.ends
+            .push(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        u32::try_from(self.ends.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn get(&self, number: u32) -> &str {
+        let at = number as usize;
+        let first = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.all[first as usize..self.ends[at] as usize]
+    }
+}
+
 /// The rules of one grammar.
 #[derive(Debug, Default)]
 pub struct Rules {
     pub(super) bodies: Vec<Body>,
     pub(super) tokens: Vec<Token>,
     /// Texts as the dialect writes them between its quotation marks.
-    pub(super) texts: Vec<Box<str>>,
+    pub(super) texts: Written,
     /// Classes and runs of them as the dialect writes them.
-    pub(super) classes: Vec<Box<str>>,
+    pub(super) classes: Written,
     text_numbers: Map<Cow<'static, str>, u32>,
-    class_numbers: Map<(CharSet, bool), u32>,
+    class_numbers: Map<CharSet, u32>,
+    run_numbers: Map<CharSet, u32>,
     count_max: usize,
 }
 
@@ -121,6 +146,24 @@ impl Rules {
         Ok(id)
     }
 
+    /// A new rule with alternatives that are tokens already, each with its end.
+    ///
+    /// # Errors
+    /// As [`Rules::reserve`].
+    pub(super) fn add_tokens(&mut self, tokens: &[Token]) -> Result<RuleId> {
+        let id = self.reserve()?;
+        self.define_tokens(id, tokens, Kind::Plain);
+        Ok(id)
+    }
+
+    /// Gives a reserved rule its alternatives, each with its end.
+    pub(super) fn define_tokens(&mut self, id: RuleId, tokens: &[Token], kind: Kind) {
+        let first = self.place();
+        self.tokens.extend_from_slice(tokens);
+        let end = self.place();
+        self.bodies[id as usize] = Body { first, end, kind };
+    }
+
     /// A new rule with an expression of the dialect.
     ///
     /// # Errors
@@ -161,12 +204,14 @@ impl Rules {
 
     fn keep(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>, kind: Kind) {
         let first = self.place();
+        let length: usize = alternatives.iter().map(|pieces| pieces.len() + 1).sum();
+        self.tokens.reserve(length);
         for pieces in alternatives {
             for piece in pieces {
                 let token = match piece {
                     Piece::Text(text) => Token::Text(self.text(text)),
-                    Piece::Class(set) => Token::Class(self.class(set, false)),
-                    Piece::Run(set) => Token::Class(self.class(set, true)),
+                    Piece::Class(set) => Token::Class(self.class(set)),
+                    Piece::Run(set) => Token::Class(self.run(set)),
                     Piece::Rule(target) => Token::Rule(target),
                 };
                 self.tokens.push(token);
@@ -187,24 +232,31 @@ impl Rules {
         if let Some(&known) = self.text_numbers.get(&text) {
             return known;
         }
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push(rule_text::literal(&text).into());
+        let number = self.texts.push(|out| rule_text::literal(out, &text));
         self.text_numbers.insert(text, number);
         number
     }
 
-    fn class(&mut self, set: CharSet, is_run: bool) -> u32 {
-        let key = (set, is_run);
-        if let Some(&known) = self.class_numbers.get(&key) {
-            return known;
-        }
-        let number = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
-        let mut written = rule_text::class(&key.0);
-        if is_run {
-            written.push('*');
-        }
-        self.classes.push(written.into());
-        self.class_numbers.insert(key, number);
-        number
+    /// The token of one character of a set.
+    pub(super) fn class_token(&mut self, set: &CharSet) -> Token {
+        let known = self.class_numbers.get(set).copied();
+        Token::Class(known.unwrap_or_else(|| self.class(set.clone())))
+    }
+
+    fn class(&mut self, set: CharSet) -> u32 {
+        let classes = &mut self.classes;
+        let entry = self.class_numbers.entry(set);
+        *entry.or_insert_with_key(|set| classes.push(|out| rule_text::class(out, set)))
+    }
+
+    fn run(&mut self, set: CharSet) -> u32 {
+        let classes = &mut self.classes;
+        let entry = self.run_numbers.entry(set);
+        *entry.or_insert_with_key(|set| {
+            classes.push(|out| {
+                rule_text::class(out, set);
+                out.push('*');
+            })
+        })
     }
 }

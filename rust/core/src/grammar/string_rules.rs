@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::automaton::Automaton;
 use super::charset::{CharSet, char_of};
 use super::emission::Emission;
-use super::escapes::{escapes_of, quoted, special};
+use super::escapes::{escapes_of, plain, quoted, special};
 use super::hash::Map;
 use super::object_shapes::least;
 use super::refusal::Result;
@@ -165,7 +165,7 @@ impl Emission<'_, '_> {
             rule,
             vec![
                 vec![Piece::Text("\"".into())],
-                vec![Piece::Class(special().complement()), Piece::Rule(rule)],
+                vec![Piece::Class(plain().clone()), Piece::Rule(rule)],
                 vec![Piece::Rule(any_escape), Piece::Rule(rule)],
             ],
         );
@@ -284,8 +284,7 @@ impl Emission<'_, '_> {
             all.push(vec![Piece::Class(set.clone()), Piece::Rule(next)]);
             return Ok(());
         }
-        let special = special();
-        let raw = set.intersection(&special.complement());
+        let raw = set.intersection(plain());
         if !raw.is_empty() {
             let piece = match raw.ranges() {
                 [(low, high)] if low == high => Piece::Text(char_of(*low).to_string().into()),
@@ -293,8 +292,8 @@ impl Emission<'_, '_> {
             };
             all.push(vec![piece, Piece::Rule(next)]);
         }
-        let escaped = set.intersection(&special);
-        if escaped == special {
+        let escaped = set.intersection(special());
+        if escaped == *special() {
             let any_escape = self.escapes()?;
             all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
             return Ok(());

@@ -41,16 +41,30 @@ impl Feature {
     }
 
     fn step(self, state: u8, code: u32) -> u8 {
-        // Beyond ASCII all characters are alike.
-        let code = code.min(FIRST_BEYOND);
-        let weight = |by: u32| u8::try_from(by % u32::from(CLASSES)).unwrap_or(0);
+        self.moved(state, self.weight(code))
+    }
+
+    /// The state after a character of a weight.
+    fn moved(self, state: u8, weight: u8) -> u8 {
         match self {
             _ if state >= KNOWN => state,
-            Self::Sum => (state + weight(code)) % CLASSES,
-            Self::Weighed => (state * 3 + weight(code * 5 + code / 7)) % CLASSES,
+            Self::Sum => (state + weight) % CLASSES,
+            Self::Weighed => (state * 3 + weight) % CLASSES,
             Self::Second if state >= CLASSES => state - CLASSES,
-            Self::First | Self::Second if state == of_character(code) => KNOWN,
+            Self::First | Self::Second if state == weight => KNOWN,
             Self::First | Self::Second => OTHER,
+        }
+    }
+
+    /// What a character counts.
+    fn weight(self, code: u32) -> u8 {
+        // Beyond ASCII all characters are alike.
+        let code = code.min(FIRST_BEYOND);
+        let rest = |by: u32| u8::try_from(by % u32::from(CLASSES)).unwrap_or(0);
+        match self {
+            Self::Sum => rest(code),
+            Self::Weighed => rest(code * 5 + code / 7),
+            Self::First | Self::Second => of_character(code),
         }
     }
 
@@ -65,11 +79,16 @@ impl Feature {
 
     /// The class of a text.
     pub(super) fn of(self, text: &str) -> u8 {
-        let is_in = |class: &u8| {
-            let codes = text.chars().map(code_of);
-            let end = codes.fold(self.start(*class), |state, code| self.step(state, code));
-            self.accepts(end)
-        };
+        let mut states: [u8; CLASSES as usize] = std::array::from_fn(|class| {
+            // There are seven classes.
+            self.start(u8::try_from(class).unwrap_or(0))
+        });
+        for weight in text.chars().map(|one| self.weight(code_of(one))) {
+            for state in &mut states {
+                *state = self.moved(*state, weight);
+            }
+        }
+        let is_in = |&class: &u8| self.accepts(states[usize::from(class)]);
         (0..CLASSES).find(is_in).unwrap_or(0)
     }
 
@@ -78,6 +97,19 @@ impl Feature {
         let mut starts: Vec<u32> = (0..=FIRST_BEYOND).chain(set.starts()).collect();
         starts.sort_unstable();
         starts.dedup();
+        // Characters that neither tells apart are looked at once.
+        let mut known: Map<(usize, u8), u32> = Map::default();
+        let mut firsts = Vec::new();
+        let mut kinds = Vec::with_capacity(starts.len());
+        for &code in &starts {
+            let fresh = u32::try_from(firsts.len()).unwrap_or(u32::MAX);
+            let kind = (set.class_of(code), self.weight(code));
+            kinds.push(*known.entry(kind).or_insert_with(|| {
+                firsts.push(code);
+                fresh
+            }));
+        }
+        let alphabet = Alphabet::of_starts(starts).renamed(&kinds);
         let mut pairs: Vec<(u32, u8)> = (0..CLASSES).map(|class| (0, self.start(class))).collect();
         let mut ids: Map<(u32, u8), u32> = pairs.iter().copied().zip(0..).collect();
         let mut next = Vec::new();
@@ -85,7 +117,7 @@ impl Feature {
         while at < pairs.len() {
             let (inner, state) = pairs[at];
             at += 1;
-            for &code in &starts {
+            for &code in &firsts {
                 let after = self.step(state, code);
                 let pair = match after {
                     OTHER => (0, OTHER),
@@ -102,17 +134,31 @@ impl Feature {
         let accepts = pairs
             .iter()
             .map(|&(inner, state)| set.accepts_at(inner) && self.accepts(state));
-        Automaton::from_parts(Alphabet::of_starts(starts), next, accepts.collect())
+        Automaton::from_parts(alphabet, next, accepts.collect())
     }
 }
 
 /// The class of a character; those beyond the frequent ones are of the last.
-fn of_character(code: u32) -> u8 {
-    let place = CHARACTERS.chars().position(|one| code_of(one) == code);
-    place.map_or(CLASSES - 1, |place| {
-        u8::try_from(place % usize::from(CLASSES)).unwrap_or(0)
-    })
+const fn of_character(code: u32) -> u8 {
+    if code < FIRST_BEYOND {
+        CHARACTER_CLASSES[code as usize]
+    } else {
+        CLASSES - 1
+    }
 }
+
+/// The class of each character of ASCII.
+const CHARACTER_CLASSES: [u8; FIRST_BEYOND as usize] = {
+    let mut classes = [CLASSES - 1; FIRST_BEYOND as usize];
+    let characters = CHARACTERS.as_bytes();
+    let (mut place, mut class) = (0, 0);
+    while place < characters.len() {
+        classes[characters[place] as usize] = class;
+        class = (class + 1) % CLASSES;
+        place += 1;
+    }
+    classes
+};
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use super::charset::{CharSet, code_of};
 use super::emission::Emission;
 use super::hash::Map;
 use super::refusal::Result;
-use super::rules::{Piece, RuleId};
+use super::rules::{Piece, RuleId, Token};
 
 /// Letters that stand in one rule where none of them is a letter that a word goes on with.
 const BLOCK: usize = 8;
@@ -34,7 +34,9 @@ struct Tries {
     close: RuleId,
     known: Map<Place, RuleId>,
     /// By letters that may not come: another character and a free string.
-    leave: Map<Vec<char>, RuleId>,
+    leave: Map<Box<[char]>, RuleId>,
+    /// The alternatives of the rule that is made just now.
+    tokens: Vec<Token>,
 }
 
 impl Emission<'_, '_> {
@@ -76,6 +78,7 @@ impl Emission<'_, '_> {
             close: self.close()?,
             known: Map::default(),
             leave: Map::default(),
+            tokens: Vec::new(),
         })
     }
 
@@ -120,40 +123,53 @@ impl Emission<'_, '_> {
         if let Some(&known) = tries.known.get(&place) {
             return Ok(known);
         }
-        let mut all = Vec::with_capacity(place.next.len() + 2);
+        let leave = self.leave(tries, &place)?;
+        let all = &mut tries.tokens;
+        all.clear();
         if !place.is_end {
-            all.push(vec![Piece::Rule(tries.close)]);
+            all.extend([Token::Rule(tries.close), Token::End]);
         }
         for &(letter, next) in &place.next {
             if let Ok(at) = tries.letters.binary_search_by_key(&letter, |known| known.0) {
-                all.push(vec![Piece::Rule(tries.letters[at].1), Piece::Rule(next)]);
+                let one = tries.letters[at].1;
+                all.extend([Token::Rule(one), Token::Rule(next), Token::End]);
             }
         }
-        let letters = place.next.iter().map(|next| next.0).collect();
-        all.push(vec![Piece::Rule(self.leave(tries, letters)?)]);
-        let rule = self.rules.add(all)?;
+        all.extend([Token::Rule(leave), Token::End]);
+        let rule = self.rules.add_tokens(all)?;
         tries.known.insert(place, rule);
         Ok(rule)
     }
 
-    /// A character that is none of these, which are in order, and a free string.
-    fn leave(&mut self, tries: &mut Tries, letters: Vec<char>) -> Result<RuleId> {
+    /// A character that none of the words goes on with, and a free string.
+    fn leave(&mut self, tries: &mut Tries, place: &Place) -> Result<RuleId> {
+        let letters: Box<[char]> = place.next.iter().map(|next| next.0).collect();
         if let Some(&rule) = tries.leave.get(&letters) {
             return Ok(rule);
         }
-        let is_one = |letter: &(char, RuleId)| letters.binary_search(&letter.0).is_ok();
-        let mut all = vec![vec![Piece::Rule(tries.rest)]];
+        let all = &mut tries.tokens;
+        all.clear();
+        all.extend([Token::Rule(tries.rest), Token::End]);
+        // Both are in order, so that they are walked through together.
+        let mut taken = letters.iter().copied().peekable();
         for (block, &whole) in tries.letters.chunks(BLOCK).zip(&tries.blocks) {
-            if block.iter().any(is_one) {
-                let others = block.iter().filter(|letter| !is_one(letter));
-                all.extend(others.map(|letter| vec![Piece::Rule(letter.1)]));
-            } else {
-                all.push(vec![Piece::Rule(whole)]);
+            let is_whole = match (taken.peek(), block.last()) {
+                (Some(next), Some((last, _))) => next > last,
+                _ => true,
+            };
+            if is_whole {
+                all.extend([Token::Rule(whole), Token::End]);
+                continue;
+            }
+            for &(letter, one) in block {
+                if taken.next_if_eq(&letter).is_none() {
+                    all.extend([Token::Rule(one), Token::End]);
+                }
             }
         }
-        let other = self.rules.add(all)?;
-        let rule = vec![Piece::Rule(other), Piece::Rule(tries.free)];
-        let rule = self.rules.add(vec![rule])?;
+        let other = self.rules.add_tokens(all)?;
+        let leave = [Token::Rule(other), Token::Rule(tries.free), Token::End];
+        let rule = self.rules.add_tokens(&leave)?;
         tries.leave.insert(letters, rule);
         Ok(rule)
     }

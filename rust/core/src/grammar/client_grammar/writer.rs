@@ -72,8 +72,16 @@ impl<'g> Writer<'g> {
 
     fn part(&mut self, of: &Expression) -> String {
         match of {
-            Expression::Literal(text) => format!("\"{}\"", literal(text)),
-            Expression::Class(set) => class(set),
+            Expression::Literal(text) => {
+                let mut out = String::from("\"");
+                literal(&mut out, text);
+                out + "\""
+            }
+            Expression::Class(set) => {
+                let mut out = String::new();
+                class(&mut out, set);
+                out
+            }
             Expression::Rule(place) => self.name(*place),
             Expression::Sequence(_) | Expression::Choice(_) => format!("({})", self.choice(of)),
             Expression::Repeat(inner, min @ (0 | 1), None) if !is_plain(inner) => {
