@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from redis.exceptions import RedisError
 
 from tests.support.ledger import FewNames, make_accounts
 from tests.support.memory_cells import NOW_MS, MemoryCells, Request, held_record
-from tests.support.postgresql import CERTIFICATES, PostgresqlServer, free_port
+from tests.support.postgresql import CERTIFICATES, PostgresqlServer, free_port, mortal_server
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import eventually
@@ -26,12 +27,14 @@ from tokenmill.control.purse_checks import check_purses
 from tokenmill.control.purse_keeper import PurseKeeper
 from tokenmill.control.purse_road import PurseRoad
 from tokenmill.database.connection import Database
+from tokenmill.database.errors import DatabaseUnavailable
 from tokenmill.database.upgrade import open_database
 from tokenmill.purses.connection import connect
 from tokenmill.purses.errors import PursesAway
 from tokenmill.purses.values import Terms, Wish
 from tokenmill.purses.worker_purses import WorkerPurses
 from tokenmill.settings import RedisSettings
+from tokenmill.usage.rules import UsageRow
 
 DOLLAR = 10**9
 FREE = Terms(0, 0, 0)
@@ -193,6 +196,41 @@ async def test_posts_that_were_lost_are_found_by_a_sweep(make_house: MakeHouse) 
     here.check()
 
 
+async def test_what_a_dying_postgresql_kept_from_being_told_counts_once_when_it_is_back(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """It dies between the commit of a flush and the telling; the next line of the ledger, which
+    holds that flush too, comes from another house."""
+    settings = redis.fresh_settings(closed_ms=1_000, house_lost_s=5)
+    with ExitStack() as stack:
+        server = stack.enter_context(mortal_server())
+        database = open_database(server.url, tmp_path)
+        stack.callback(database.close)
+        make_accounts(database, 2)
+        Wallets(database, LedgerRoad(database)).add(1, AddFunds(amount_nanos=DOLLAR, reference="x"))
+        houses = [House(database, redis.url, settings, incarnation) for incarnation in (1, 2)]
+        here, there = houses
+        for house in houses:
+            stack.callback(house.keeper.stop, 1)
+            house.keeper.look()
+        await asyncio.sleep(1.05)
+        costs = [house.cells.end(1, await house.run(1, 500)) for house in houses]
+
+        def dies(rows: list[UsageRow]) -> None:
+            server.kill()
+            here.keeper.posted(rows)
+
+        here.ledger.when_posted = dies
+        assert here.ledger.flush_all() == 1
+        with pytest.raises(DatabaseUnavailable):
+            here.keeper.look()
+        server.start()
+        eventually(partial(looks, here), "it is told")
+        assert there.ledger.flush_all() == 1
+        assert here.available(1) == DOLLAR - sum(costs)
+        here.check()
+
+
 async def test_a_request_that_never_got_a_cell_is_let_go_and_one_that_runs_is_not(
     make_house: MakeHouse,
 ) -> None:
@@ -262,7 +300,7 @@ async def test_a_replica_that_lost_the_last_writes_is_not_believed(
 def looks(house: House) -> bool:
     try:
         house.keeper.look()
-    except (OSError, RedisError):
+    except (OSError, RedisError, DatabaseUnavailable):
         return False
     return True
 

@@ -8,6 +8,7 @@ their ids; the cells of the hot segment say which of this house's are still unde
 
 import logging
 import secrets
+import threading
 from collections.abc import Iterable, Iterator
 from struct import Struct as Packing
 from typing import Any, Protocol
@@ -39,6 +40,10 @@ IDLE_S = 600
 """An account without requests for so long is off the list of those that are at work."""
 
 AT_ONCE = 1_000
+
+UNTOLD_MAX = 100_000
+"""Requests that are kept until they can be told; the others are found by sweeps."""
+
 _PACKING = Packing(CELL_FORMAT)
 
 logger = logging.getLogger("tokenmill.control.purses")
@@ -75,6 +80,8 @@ class PurseKeeper:
         self._ledger = ledger
         self._agreed = b""  # under which this house has said what it holds
         self._unmade: set[int] = set()  # accounts without a purse yet
+        self._untold: list[tuple[int, str, int, int]] = []  # account, and as in the deed `post`
+        self._telling = threading.Lock()
         self._suspects: set[str] = set()  # requests that the last sweep found left behind
         self._is_away = False
         self._away_since_ms = 0
@@ -93,19 +100,26 @@ class PurseKeeper:
     # What others tell.
 
     def posted(self, rows: list[UsageRow]) -> None:
-        """These requests are in the ledger. What cannot be told now is found by a sweep."""
+        """These requests are in the ledger. What cannot be told now is told by the next look,
+        before anything else: a purse that learns of the ledger's line first has them twice."""
+        told = [
+            (
+                row.account_id,
+                row.request_id.hex(),
+                row.prompt_tokens + row.completion_tokens,
+                int(row.flags & IS_ESTIMATED > 0),
+            )
+            for row in rows
+        ]
+        with self._telling:
+            self._untold.extend(told[: UNTOLD_MAX - len(self._untold)])
         if self._is_away:
             return
-        ended: dict[int, list[str | int]] = {}
-        for row in rows:
-            used = row.prompt_tokens + row.completion_tokens
-            is_abandoned = int(row.flags & IS_ESTIMATED > 0)
-            ended.setdefault(row.account_id, []).extend((row.request_id.hex(), used, is_abandoned))
         try:
-            self._post(ended)
+            self._tell()
         except (RedisError, OSError, DatabaseUnavailable) as error:
             logger.info(
-                "purses were not told of what is in the ledger", extra={"error": str(error)}
+                "purses are told later of what is in the ledger", extra={"error": str(error)}
             )
 
     def refresh(self, account_id: int) -> None:
@@ -134,6 +148,7 @@ class PurseKeeper:
         names, lost_s = self._names, self._settings.house_lost_s
         self._redis.set(names.house(self._segment.incarnation), 1, ex=lost_s)
         server = self._redis.info("server")["run_id"]
+        self._tell()
         agreed = self._redis.get(names.server)
         if agreed is None or agreed.decode().split()[0] != server:
             agreed = self._agree_on(server)
@@ -240,6 +255,15 @@ class PurseKeeper:
                 lines = store.latest_lines(connection, some)
             self._run_all((one, ("open", *_ledger_of(lines, one), *times)) for one in some)
 
+    def _tell(self) -> None:
+        """Tells what is in the ledger. A request that is told twice is told once."""
+        with self._telling:
+            ended: dict[int, list[str | int]] = {}
+            for account_id, request_id, used, is_abandoned in self._untold:
+                ended.setdefault(account_id, []).extend((request_id, used, is_abandoned))
+            self._post(ended)
+            self._untold.clear()
+
     def _post(self, ended: dict[int, list[str | int]]) -> None:
         if not ended:
             return
@@ -268,9 +292,7 @@ class PurseKeeper:
         while not self._thread.ending.is_set():
             try:
                 self.look()
-                if self._is_away:
-                    logger.warning("Redis is back")
-                self._is_away = False
+                self._note_back()
             except (RedisError, OSError) as error:
                 self._redis.connection_pool.disconnect(inuse_connections=False)
                 if not self._is_away:
@@ -278,10 +300,16 @@ class PurseKeeper:
                     self._away_since_ms = monotonic_ms()
                 self._is_away = True
             except DatabaseUnavailable as error:  # which the ledger's keeper tells of
+                self._note_back()
                 logger.debug("purses wait for the database: %s", error.message)
             except Exception:  # a worker loop: purses stay as they are while this is looked at
                 logger.exception("a look at the purses failed")
             self._thread.ending.wait(LOOK_S)
+
+    def _note_back(self) -> None:
+        if self._is_away:
+            logger.warning("Redis is back")
+        self._is_away = False
 
 
 def _ledger_of(lines: dict[int, tuple[int, int]], account_id: int) -> tuple[int, int]:
