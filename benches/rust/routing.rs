@@ -167,5 +167,37 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+/// Prompts that many engines hold.
+fn bench_famous(criterion: &mut Criterion) {
+    let (pool, ring) = (Pool::new(1_000), Ring::default());
+    let famous: Vec<Beginnings> = (0..60).map(prompt).collect();
+    let mut group =
+        criterion.benchmark_group("choice by prefix at 1000 engines, of famous prompts");
+    for holders in [4, 100, 1_000] {
+        let words = zeros(1 << 18);
+        let index = PrefixIndex::new(&words);
+        for beginnings in &famous {
+            (0..holders).for_each(|engine| index.note(beginnings, engine, NOW_MS));
+        }
+        let mut seed = 0;
+        group.bench_function(BenchmarkId::from_parameter(holders), |bencher| {
+            bencher.iter(|| {
+                seed += 1;
+                let ask = Ask {
+                    policy: Policy::Prefix,
+                    beginnings: &famous[usize::try_from(mixed(seed) % 60).unwrap_or(0)],
+                    index,
+                    ring: &ring,
+                    session: None,
+                    now_ms: NOW_MS,
+                    seed,
+                };
+                choose(&pool, black_box(&ask))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, bench_famous);
 criterion_main!(benches);

@@ -5,7 +5,8 @@
 //! prompt's or its session's sake to an engine over the [`guard`]. Engines that are out come last,
 //! and are taken when there is nobody else: a pool is never empty because of what happened to it.
 
-use super::{BYTES_PER_WEIGHT, Beginnings, Holder, Load, PrefixIndex, REQUEST, Ring, mixed};
+use super::soonest::by_prefix;
+use super::{Beginnings, Holder, Load, PrefixIndex, REQUEST, Ring, mixed};
 
 /// How an engine is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,25 +76,18 @@ pub struct Choice {
     pub held_bytes: usize,
 }
 
-/// Load that no affinity is given up for: a handful of requests is no queue.
-pub const GUARD_FLOOR: u64 = 8 * REQUEST;
+/// Load that no affinity is given up for: so many requests are no queue, an engine has a step for
+/// them all. Where the mean is small, half of it would send sessions away from what they left.
+pub const GUARD_FLOOR: u64 = 16 * REQUEST;
 /// How many times the mean an engine may be loaded and still get more for a prompt's or session's
 /// sake.
 const GUARD_TIMES: u64 = 2;
-/// What a byte to be computed for this request counts more than one that it would wait for, in
-/// halves: it also takes room in a cache where it was not yet. By the simulator; with twice as much
-/// agents' sessions crowd.
-const OWN_HALVES: u64 = 3;
 /// Members drawn by lot: two are enough to keep a fleet even, a few more find an idle one for a
 /// prompt that nobody holds.
 const LOTS_OF_TWO: usize = 2;
 const LOTS: usize = 4;
 /// Draws before all are looked at.
 const ROUNDS: u64 = 4;
-/// Engines that hold some beginning of a prompt, of which the load is looked at: those that hold
-/// the longest.
-const HOLDERS_MAX: usize = 12;
-
 /// The weight from which on an engine gets nothing for a prompt's or session's sake.
 pub fn guard(mean_weight: u64) -> u64 {
     mean_weight.saturating_mul(GUARD_TIMES).max(GUARD_FLOOR)
@@ -131,69 +125,21 @@ fn by_session(members: &impl Members, ask: &Ask<'_>) -> Option<usize> {
 
 /// A member and how soon it would begin to answer.
 #[derive(Debug, Clone, Copy)]
-struct Ranked {
-    member: usize,
+pub(super) struct Ranked {
+    pub member: usize,
     /// As [`Load::wait`].
-    wait: u64,
+    pub wait: u64,
     /// Equals take turns: a famous beginning must not pile up on the first of its holders.
-    lot: u64,
+    pub lot: u64,
 }
 
 impl Ranked {
-    fn is_before(&self, other: &Self) -> bool {
+    pub fn is_before(&self, other: &Self) -> bool {
         (self.wait, self.lot) < (other.wait, other.lot)
     }
 }
 
-/// The one that computes the prompt soonest: of its holders that are not over the guard, and the
-/// least loaded of those that were drawn. Holders of longer beginnings are looked at first, until
-/// those of a shorter one could not be better even if they were idle.
-fn by_prefix(members: &impl Members, ask: &Ask<'_>, least: Ranked) -> Choice {
-    let prompt_bytes = ask.beginnings.prompt_bytes();
-    let own = |held_bytes: usize| {
-        let missing = prompt_bytes.saturating_sub(held_bytes) as u64;
-        missing * OWN_HALVES / 2 / BYTES_PER_WEIGHT
-    };
-    ask.index.fetch(ask.beginnings.hashes());
-    let bound = guard(members.mean_weight());
-    let mut best = Ranked {
-        wait: least.wait.saturating_add(own(0)),
-        ..least
-    };
-    let mut best_held = 0;
-    let (mut known, mut count) = ([usize::MAX; HOLDERS_MAX], 0);
-    for (at, hash) in ask.beginnings.hashes().iter().enumerate().rev() {
-        let held_bytes = Beginnings::bytes(at);
-        if own(held_bytes) >= best.wait || count == HOLDERS_MAX {
-            break;
-        }
-        for holder in ask.index.holders(*hash, ask.now_ms) {
-            if count == HOLDERS_MAX || known[..count].contains(&holder.engine) {
-                continue;
-            }
-            known[count] = holder.engine;
-            count += 1;
-            let Some(member) = members.holder(holder).filter(|one| is_well(members, *one)) else {
-                continue;
-            };
-            let load = members.load(member);
-            let ranked = Ranked {
-                member,
-                wait: load.wait().saturating_add(own(held_bytes)),
-                lot: mixed(ask.seed ^ member as u64),
-            };
-            if load.weight() < bound && ranked.is_before(&best) {
-                (best, best_held) = (ranked, held_bytes);
-            }
-        }
-    }
-    Choice {
-        member: best.member,
-        held_bytes: best_held,
-    }
-}
-
-fn is_well(members: &impl Members, member: usize) -> bool {
+pub(super) fn is_well(members: &impl Members, member: usize) -> bool {
     members.is_open(member) && matches!(members.standing(member), Standing::Well(_))
 }
 

@@ -9,11 +9,15 @@ use super::{
     Ring, Standing, choose, guard, session_point,
 };
 
+/// So late that what was noted in the first second makes nothing famous.
+const NOW_MS: u64 = 20_000;
+
 #[derive(Debug, Clone)]
 struct Pool {
     /// Of each member, in requests.
     requests: Vec<u64>,
     unread: Vec<u64>,
+    recent: Vec<u64>,
     standings: Vec<Standing>,
     open: Vec<bool>,
     words: std::sync::Arc<Vec<AtomicU64>>,
@@ -29,6 +33,7 @@ impl Pool {
         Self {
             requests: requests.to_vec(),
             unread: vec![0; requests.len()],
+            recent: vec![0; requests.len()],
             standings: vec![Standing::Well(1_000); requests.len()],
             open: vec![true; requests.len()],
             words: std::sync::Arc::new(std::iter::repeat_with(zero).take(8_192).collect()),
@@ -47,7 +52,7 @@ impl Pool {
             index: self.index(),
             ring: &self.ring,
             session: Some(session_point("a session", 1)),
-            now_ms: 1_000,
+            now_ms: NOW_MS,
             seed,
         };
         choose(self, &ask)
@@ -71,6 +76,7 @@ impl Members for Pool {
         Load {
             in_flight: self.requests[member],
             unread_bytes: self.unread[member],
+            recent_bytes: self.recent[member],
             ..Load::default()
         }
     }
@@ -167,6 +173,35 @@ fn a_long_beginning_is_weighed_against_a_short_one_on_an_idle_engine() {
 }
 
 #[test]
+fn a_famous_prompt_is_spread_over_all_that_hold_it() {
+    let pool = Pool::of(&[3; 60]);
+    (0..40).for_each(|engine| pool.index().note(&prompt(3_000), engine, NOW_MS - 100));
+    let mut taken = [0; 60];
+    for seed in 0..4_000 {
+        let choice = pool.choose(Policy::Prefix, &prompt(4_000), seed).unwrap();
+        assert_eq!(choice.held_bytes, 2_816);
+        taken[choice.member] += 1;
+    }
+    assert!(taken[..40].iter().all(|count| *count > 20), "{taken:?}");
+    assert_eq!(taken[40..], [0; 20]);
+}
+
+#[test]
+fn a_session_stays_where_much_was_computed_of_late_and_a_new_prompt_does_not_go_there() {
+    let mut pool = Pool::of(&[0; 8]);
+    pool.recent[5] = 80_000;
+    pool.index().note(&prompt(4_096), 5, 900);
+    assert_eq!(member(pool.choose(Policy::Prefix, &prompt(4_096), 1)), 5);
+    for engine in [1, 2, 3] {
+        pool.index().note(&prompt(4_096), engine, NOW_MS - 100);
+        pool.recent[engine] = 80_000;
+    }
+    pool.index().note(&prompt(4_096), 5, NOW_MS - 100);
+    let taken = member(pool.choose(Policy::Prefix, &prompt(4_096), 1));
+    assert!([0, 4, 6, 7].contains(&taken), "{taken} has enough to do");
+}
+
+#[test]
 fn a_session_keeps_its_engine_and_moves_on_when_that_is_over_the_guard() {
     let mut pool = Pool::of(&[0; 12]);
     let home = member(pool.choose(Policy::Session, &prompt(0), 1));
@@ -215,7 +250,7 @@ fn an_engine_that_warms_up_gets_its_share_of_the_lots() {
 prop_compose! {
     fn pools()(
         parts in prop::collection::vec((0_u64..200, 0_u8..6, any::<bool>(), 0_u64..90_000), 1..40),
-        notes in prop::collection::vec((0_usize..40, 0_usize..6_000), 0..20),
+        notes in prop::collection::vec((0_usize..40, 0_usize..6_000, any::<bool>()), 0..20),
     ) -> Pool {
         let mut pool = Pool::of(&parts.iter().map(|part| part.0).collect::<Vec<_>>());
         for (at, (_, standing, is_closed, unread_bytes)) in parts.into_iter().enumerate() {
@@ -228,8 +263,9 @@ prop_compose! {
                 _ => Standing::Well(1_000),
             };
         }
-        for (engine, bytes) in notes {
-            pool.index().note(&prompt(bytes), engine, 200);
+        for (engine, bytes, is_late) in notes {
+            let now_ms = if is_late { NOW_MS - 100 } else { 200 };
+            pool.index().note(&prompt(bytes), engine, now_ms);
         }
         pool
     }
@@ -280,8 +316,10 @@ proptest! {
     ) {
         let asked = prompt(3_072);
         for engine in [3, 5] {
-            pool.index().note(&asked, engine, 950);
+            pool.index().note(&asked, engine, NOW_MS - 50);
         }
+        // Of a famous one only some holders are looked at.
+        prop_assume!(!pool.index().is_famous(asked.hashes()[11], NOW_MS));
         let fits = |at: usize| {
             at < pool.count() && pool.open[at] && matches!(pool.standings[at], Standing::Well(_))
                 && pool.load(at).weight() < guard(pool.mean_weight())

@@ -9,8 +9,10 @@ pub const BYTES_PER_WEIGHT: u64 = 16;
 /// soon have to throw answers out and begin them again.
 const CACHE_FULL_PERMILLE: u64 = 800;
 
-/// Bytes given of late that weigh as much as one that waits. By the simulator.
-const RECENT_BYTES_PER_BYTE: u64 = 20;
+/// Bytes given of late that weigh as much as one that waits, for a request that could as well go
+/// elsewhere, and for one of which this engine alone holds the beginning. By the simulator.
+const RECENT_PER_BYTE: u64 = 10;
+const RECENT_PER_OWN_BYTE: u64 = 30;
 
 /// What is known of an engine's load now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +44,17 @@ impl Load {
     /// How long one more request would wait there: the weight, what is still to be computed, and a
     /// little for what was of late, so that new prompts spread and push out fewer old ones.
     pub fn wait(self) -> u64 {
-        let bytes = self.unread_bytes + self.recent_bytes / RECENT_BYTES_PER_BYTE;
+        self.wait_by(RECENT_PER_BYTE)
+    }
+
+    /// The same for a request of which hardly anybody else holds the beginning. What was of late
+    /// counts less: whoever moves on for it leaves behind what all its further turns would find.
+    pub fn wait_at_home(self) -> u64 {
+        self.wait_by(RECENT_PER_OWN_BYTE)
+    }
+
+    fn wait_by(self, recent_per_byte: u64) -> u64 {
+        let bytes = self.unread_bytes + self.recent_bytes / recent_per_byte;
         self.weight().saturating_add(bytes / BYTES_PER_WEIGHT)
     }
 }
@@ -259,7 +271,9 @@ mod tests {
             ..Load::default()
         };
         assert_eq!(load.weight(), 2 * REQUEST);
-        assert_eq!(load.wait(), 2 * REQUEST + 9_600 / BYTES_PER_WEIGHT);
+        assert_eq!(load.wait(), 2 * REQUEST + 11_200 / BYTES_PER_WEIGHT);
+        let at_home = 2 * REQUEST + 9_066 / BYTES_PER_WEIGHT;
+        assert_eq!(load.wait_at_home(), at_home);
     }
 
     #[test]

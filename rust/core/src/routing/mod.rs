@@ -13,6 +13,7 @@ mod prefix_index;
 mod prompt;
 mod retry_budget;
 mod ring;
+mod soonest;
 mod tail;
 mod under_way;
 

@@ -1,18 +1,29 @@
 //! Which engine was sent which beginning of a prompt: a table of fixed size that forgets.
 //!
 //! A set of eight words, one cache line, holds what hashes to it; a word is one engine that holds
-//! one beginning. Words are written without order and without a lock, by any process: each is whole
+//! one beginning, and a set has at most four of them. A beginning is *famous* while all four were
+//! sent it of late: then others that hold it are remembered in one of two more sets, and when that
+//! is full too in one of four, and so on, each engine where its number puts it. Whoever looks for
+//! holders of a famous one sees one set of each size, another one each time. A holder of a long
+//! beginning holds all shorter ones, so this is done for the longest famous one of a prompt alone.
+//!
+//! Words are written without order and without a lock, by any process: each is whole
 //! by itself, and one that is lost or is mistaken for another (once in half a billion) sends a
 //! request to an engine that has to compute its prompt anew, no more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::mixed;
 use super::prompt::Beginnings;
 
 /// Words of a set.
 pub const SET_WORDS: usize = 8;
-/// Engines that one beginning is remembered for: a famous one must not push out all others.
+/// Engines that one set remembers for a beginning: a famous one must not push out all others.
 const HOLDERS_MAX: usize = 4;
+/// Sizes of what else a famous beginning has: 2, 4, … 128 sets, enough for a thousand engines.
+const FURTHER: u32 = 7;
+/// "Of late": who was sent it longer ago gives way to whoever is sent it now.
+const LATELY_MS: u64 = 16 * 1_000;
 /// How long a beginning that nobody asked for is taken to be in its engine's cache.
 const HELD_MS: u64 = 20 * 60 * 1_000;
 
@@ -55,15 +66,28 @@ impl<'a> PrefixIndex<'a> {
 
     /// Engines that hold the beginning with this hash, in no order; at most four.
     pub fn holders(&self, hash: u64, now_ms: u64) -> impl Iterator<Item = Holder> + use<'a> {
-        let tag = tag_of(hash);
-        self.set(hash).iter().filter_map(move |word| {
-            let word = word.load(Ordering::Relaxed);
-            if word >> (ENGINE_BITS + AGE_BITS) != tag {
-                return None;
-            }
-            let holder = holder_of(word, now_ms);
-            (holder.age_ms < HELD_MS).then_some(holder)
-        })
+        holders_in(self.set(hash), hash, now_ms)
+    }
+
+    /// Whether there may be more than those four.
+    pub fn is_famous(&self, hash: u64, now_ms: u64) -> bool {
+        is_full(self.set(hash), hash, now_ms)
+    }
+
+    /// Some of the others that hold a famous beginning, at most four of each size; which is by lot.
+    pub fn further_holders(
+        self,
+        hash: u64,
+        lot: u64,
+        now_ms: u64,
+    ) -> impl Iterator<Item = Holder> + use<'a> {
+        let mut is_behind_full = true;
+        (1..=FURTHER)
+            .map(move |size| self.set(further(hash, size, lot)))
+            .take_while(move |set| {
+                std::mem::replace(&mut is_behind_full, is_full(set, hash, now_ms))
+            })
+            .flat_map(move |set| holders_in(set, hash, now_ms))
     }
 
     /// Brings the sets of these hashes near, all at once: one after the other each would be waited
@@ -77,23 +101,35 @@ impl<'a> PrefixIndex<'a> {
 
     /// Remembers that `engine` was sent a prompt with these beginnings.
     pub fn note(&self, beginnings: &Beginnings, engine: usize, now_ms: u64) {
-        for hash in beginnings.hashes() {
-            self.note_one(*hash, engine, now_ms);
+        let mut longest_famous = None;
+        for hash in beginnings.hashes().iter().rev() {
+            let has_room = self.note_one(*hash, *hash, engine, now_ms);
+            if longest_famous.is_none() && self.is_famous(*hash, now_ms) {
+                longest_famous = Some((*hash, has_room));
+            }
+        }
+        if let Some((hash, false)) = longest_famous {
+            let lot = mixed(engine as u64);
+            let places = (1..=FURTHER).map(|size| further(hash, size, lot));
+            let _ = { places }.any(|place| self.note_one(hash, place, engine, now_ms));
         }
     }
 
-    fn note_one(&self, hash: u64, engine: usize, now_ms: u64) {
-        let set = self.set(hash);
+    /// Remembers it in the set of `place`; whether those that were sent it of late leave room.
+    fn note_one(&self, hash: u64, place: u64, engine: usize, now_ms: u64) -> bool {
+        let set = self.set(place);
         let fresh = word_of(hash, engine, now_ms);
         let words: Vec8 =
             std::array::from_fn(|at| set.get(at).map_or(0, |word| word.load(Ordering::Relaxed)));
-        if words.contains(&fresh) {
-            return;
-        }
-        let Some(at) = place_for(&words, fresh, now_ms).filter(|at| *at < set.len()) else {
-            return;
+        let Some(at) = place_for(&words, fresh, now_ms) else {
+            return false;
         };
-        set[at].store(fresh, Ordering::Relaxed);
+        if words[at] != fresh
+            && let Some(word) = set.get(at)
+        {
+            word.store(fresh, Ordering::Relaxed);
+        }
+        true
     }
 
     fn set(&self, hash: u64) -> &'a [AtomicU64] {
@@ -105,13 +141,33 @@ impl<'a> PrefixIndex<'a> {
 
 type Vec8 = [u64; SET_WORDS];
 
+fn holders_in(set: &[AtomicU64], hash: u64, now_ms: u64) -> impl Iterator<Item = Holder> + use<'_> {
+    let tag = tag_of(hash);
+    let words = set.iter().map(|word| word.load(Ordering::Relaxed));
+    let of_hash = words.filter(move |word| word >> (ENGINE_BITS + AGE_BITS) == tag);
+    let holders = of_hash.map(move |word| holder_of(word, now_ms));
+    holders.filter(|holder| holder.age_ms < HELD_MS)
+}
+
+/// Whether all that a set remembers for a beginning was sent it of late.
+fn is_full(set: &[AtomicU64], hash: u64, now_ms: u64) -> bool {
+    let is_late = |holder: &Holder| holder.age_ms < LATELY_MS;
+    holders_in(set, hash, now_ms).filter(is_late).count() >= HOLDERS_MAX
+}
+
+/// Which set of this size a lot has for a famous beginning, as the hash of another beginning.
+fn further(hash: u64, size: u32, lot: u64) -> u64 {
+    mixed(hash ^ (1 << size | lot & ((1 << size) - 1)))
+}
+
 /// Where a word goes: over the same pair, else over the oldest of a beginning that has enough
-/// holders, else into an empty place, else over the oldest of all.
+/// holders, else into an empty place, else over the oldest of all. `None`: all of its holders were
+/// sent it of late.
 fn place_for(words: &Vec8, fresh: u64, now_ms: u64) -> Option<usize> {
     let tag = fresh >> (ENGINE_BITS + AGE_BITS);
     let mut holders = 0;
     // Places and how old what lies there is, of this beginning's and of all.
-    let (mut own, mut any) = ((0, None), (0, None));
+    let (mut own, mut any) = ((0, 0), (0, 0));
     for (at, word) in words.iter().enumerate() {
         let age = match *word {
             0 => u64::MAX,
@@ -120,11 +176,14 @@ fn place_for(words: &Vec8, fresh: u64, now_ms: u64) -> Option<usize> {
         };
         if word >> (ENGINE_BITS + AGE_BITS) == tag {
             holders += 1;
-            own = own.max((age, Some(at)));
+            own = own.max((age, at));
         }
-        any = any.max((age, Some(at)));
+        any = any.max((age, at));
     }
-    if holders < HOLDERS_MAX { any.1 } else { own.1 }
+    match own {
+        _ if holders < HOLDERS_MAX => Some(any.1),
+        (age, at) => (age >= LATELY_MS).then_some(at),
+    }
 }
 
 fn tag_of(hash: u64) -> u64 {
@@ -148,6 +207,8 @@ fn holder_of(word: u64, now_ms: u64) -> Holder {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -192,20 +253,54 @@ mod tests {
     fn a_beginning_has_few_holders_and_the_last_ones_stay() {
         let words = table(1);
         let index = PrefixIndex::new(&words);
-        let sent = prompt(1);
+        let [sent, other] = [b'1', b'2'].map(|byte| Beginnings::of(&[byte; 300], 3));
         let hash = sent.hashes()[0];
         for engine in 0..20 {
-            index.note_one(hash, engine, 1_000 * (engine as u64 + 1));
+            index.note(&sent, engine, LATELY_MS * (engine as u64 + 1));
         }
-        assert_eq!(engines(&index, hash, 21_000), [16, 17, 18, 19]);
+        let now_ms = LATELY_MS * 21;
+        assert_eq!(engines(&index, hash, now_ms), [16, 17, 18, 19]);
         // A known holder takes no second place.
-        index.note_one(hash, 17, 22_000);
-        assert_eq!(engines(&index, hash, 22_000), [16, 17, 18, 19]);
+        index.note(&sent, 17, now_ms);
+        assert_eq!(engines(&index, hash, now_ms), [16, 17, 18, 19]);
         // And leaves half of the set to others.
-        let other = prompt(2).hashes()[0];
-        index.note_one(other, 1, 23_000);
-        assert_eq!(engines(&index, other, 23_000), [1]);
-        assert_eq!(engines(&index, hash, 23_000), [16, 17, 18, 19]);
+        index.note(&other, 1, now_ms);
+        assert_eq!(engines(&index, other.hashes()[0], now_ms), [1]);
+        assert_eq!(engines(&index, hash, now_ms), [16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn of_a_famous_beginning_all_holders_are_found_some_at_a_time() {
+        let words = table(4_096);
+        let index = PrefixIndex::new(&words);
+        let sent = prompt(1);
+        let (short, long) = (sent.hashes()[0], sent.hashes()[2]);
+        let found = |hash: u64, now_ms: u64| {
+            let mut found = HashSet::new();
+            for lot in 0..2_000 {
+                let some: Vec<_> = index
+                    .further_holders(hash, mixed(lot), now_ms)
+                    .map(|one| one.engine)
+                    .collect();
+                assert!(some.len() <= FURTHER as usize * HOLDERS_MAX);
+                found.extend(some);
+            }
+            found
+        };
+        (0..4).for_each(|engine| index.note(&sent, engine, 1_000));
+        assert!(index.is_famous(long, 1_000));
+        assert_eq!(found(long, 1_000), HashSet::new());
+        for engine in (0..300).chain(0..300) {
+            index.note(&sent, engine, 2_000);
+        }
+        assert_eq!(engines(&index, long, 2_000), [0, 1, 2, 3]);
+        assert_eq!(found(long, 2_000), (4..300).collect());
+        assert_eq!(found(short, 2_000), HashSet::new(), "the longest has them");
+        // When nobody asks for it any more the next engine takes the place of an old one.
+        let later_ms = 2_000 + LATELY_MS;
+        assert!(!index.is_famous(long, later_ms + 1_000));
+        index.note(&sent, 900, later_ms + 1_000);
+        assert!(engines(&index, long, later_ms + 1_000).contains(&900));
     }
 
     #[test]
@@ -219,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_last_one_noted_is_always_found_and_holders_were_noted(
+        fn the_last_one_noted_is_found_unless_many_are_and_holders_were_noted(
             notes in prop::collection::vec((0_u64..40, 0_usize..5_000, 0_u64..3_000), 1..200),
             sets in 1_usize..20,
         ) {
@@ -231,8 +326,10 @@ mod tests {
                 let (sent, engine) = (prompt(*number), engine % 4_096);
                 index.note(&sent, engine, now_ms);
                 let last = *sent.hashes().last().unwrap();
-                prop_assert!(engines(&index, last, now_ms).contains(&engine));
-                for held in engines(&index, last, now_ms) {
+                let held = engines(&index, last, now_ms);
+                prop_assert!(held.contains(&engine) || index.is_famous(last, now_ms));
+                let further = index.further_holders(last, mixed(at as u64), now_ms);
+                for held in held.into_iter().chain(further.map(|one| one.engine)) {
                     let past = &notes[..=at];
                     let is_it = |note: &(u64, usize, u64)| {
                         (note.0, note.1 % 4_096) == (*number, held)
