@@ -95,11 +95,9 @@ def chat_body(content: str, **fields: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_engine(*arguments: str, model: str = "") -> Iterator[Engine]:
-    """An engine on a free port, ready; it is killed afterwards, whatever it does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def running_engine(*arguments: str, model: str = "", port: int = 0) -> Iterator[Engine]:
+    """An engine on this port, or a free one, ready; it is killed afterwards, whatever it does."""
+    port = port or free_port()
     command = [sys.executable, "-m", "tokenmill.engines.embedded", "--port", str(port), *arguments]
     process = subprocess.Popen([*command, "--model", model], stderr=subprocess.PIPE)
     engine = Engine(port, process)
@@ -111,6 +109,14 @@ def running_engine(*arguments: str, model: str = "") -> Iterator[Engine]:
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def wait_until_ready(engine: Engine) -> None:
