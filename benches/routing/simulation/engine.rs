@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use tokenmill_core::routing::{Load, Recent};
 
 use super::traces::Turn;
@@ -162,7 +163,7 @@ impl Engine {
 /// Blocks by their chained hashes; the least recently used go first.
 #[derive(Default)]
 struct Cache {
-    used: HashMap<u64, u64>,
+    used: HashMap<u64, u64, FixedState>,
     order: VecDeque<(u64, u64)>,
     clock: u64,
 }

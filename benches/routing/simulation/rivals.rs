@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use tokenmill_core::routing::mixed;
 
 use super::engine::Engine;
@@ -41,7 +42,7 @@ impl Picker for LeastRequests {
 /// shortest queue. With that router's present defaults, and a tree that forgets nothing.
 #[derive(Default)]
 pub struct CacheAware {
-    last: HashMap<u64, usize>,
+    last: HashMap<u64, usize, FixedState>,
 }
 
 const MATCH_MIN: f64 = 0.3;
