@@ -80,6 +80,9 @@ def test_engines_come_leave_and_die(folder: Path) -> None:
                 _, said = third.communicate(timeout=30)
             assert third.returncode == 1
             assert "revoked" in said and token not in said
+            with joiner(house, first, f"{token[:-1]}?") as fourth:
+                _, said = fourth.communicate(timeout=30)
+            assert fourth.returncode == 1 and "keys create --kind engine" in said
 
 
 def test_a_command_line_that_cannot_work_says_why(folder: Path) -> None:
@@ -87,6 +90,7 @@ def test_a_command_line_that_cannot_work_says_why(folder: Path) -> None:
         ((), "--gateway"),
         (("--gateway", "http://127.0.0.1:1"), "TOKENMILL_ENGINE_TOKEN"),
         (("--gateway", "ftp://x", "--token", "x"), "ftp://"),
+        (("--gateway", "http://no.such.invalid", "--token", "x"), "http://no.such.invalid"),
         (("--gateway", "http://127.0.0.1:1", "--token", "x", "--engine", "unix:/x"), "Unix socket"),
         (
             ("--gateway", "http://127.0.0.1:1", "--token", "x", "--advertise", "http://gpu:1"),

@@ -126,9 +126,11 @@ def own_address(engine: Address, gateway: Address) -> str:
         return engine.url
     if engine.path:
         raise ValueError("gateways reach no Unix socket: give --engine http://127.0.0.1:PORT")
-    family, kind, _, _, place = socket.getaddrinfo(
-        gateway.host, gateway.port, type=socket.SOCK_DGRAM
-    )[0]
+    try:
+        found = socket.getaddrinfo(gateway.host, gateway.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise OSError(f"{gateway.url}: {error.strerror}") from error
+    family, kind, _, _, place = found[0]
     with socket.socket(family, kind) as way:
         way.connect(place)  # sends nothing
         host = str(way.getsockname()[0])

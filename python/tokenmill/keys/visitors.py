@@ -25,6 +25,7 @@ from tokenmill.keys.rules import (
 from tokenmill.keys.store import StoredKey
 
 _CHALLENGE = {"www-authenticate": "Bearer"}
+_HOW_TO_JOIN = "`tokenmill keys create --kind engine` makes one."
 _HOW = "Send `Authorization: Bearer dt_live_…`; `tokenmill keys create --kind dashboard` makes one."
 
 
@@ -53,7 +54,7 @@ class VisitorFinder:
 
     def find_engine(self, authorization: str | None) -> int:
         """The number of the token by which an engine registers itself. Raises: as `find`."""
-        key = self._key(authorization)
+        key = self._key(authorization, "token of an engine", _HOW_TO_JOIN)
         if not key.scopes & ENGINE:
             raise NotAllowed(
                 "Engines register with a token of their own:"
@@ -61,20 +62,22 @@ class VisitorFinder:
             )
         return key.id
 
-    def _key(self, authorization: str | None) -> StoredKey:
+    def _key(
+        self, authorization: str | None, what: str = "dashboard token", how: str = _HOW
+    ) -> StoredKey:
         if not authorization:
-            raise InvalidApiKey(f"No dashboard token provided. {_HOW}", headers=_CHALLENGE)
+            raise InvalidApiKey(f"No {what} provided. {how}", headers=_CHALLENGE)
         scheme, _, rest = authorization.partition(" ")
         secret = rest.strip().encode("utf-8", "replace")
         is_ours = any(rules.is_well_formed(secret, each) for each in (TOKEN_PREFIX, API_KEY_PREFIX))
         if scheme.lower() != "bearer" or not is_ours:
-            raise InvalidApiKey(f"Invalid dashboard token provided. {_HOW}", headers=_CHALLENGE)
+            raise InvalidApiKey(f"Invalid {what} provided. {how}", headers=_CHALLENGE)
         with self._database.read() as connection:
             key = store.find_digest(connection, rules.digest(secret.decode()))
         state = key and rules.key_state(key.revoked_at_s, key.expires_at_s, self._now_s())
         if key is None or state != "live":
             reason = f": it is {state}" if key is not None else ""
-            raise InvalidApiKey(f"Invalid dashboard token provided{reason}.", headers=_CHALLENGE)
+            raise InvalidApiKey(f"Invalid {what} provided{reason}.", headers=_CHALLENGE)
         self._note_use(key)
         return key
 

@@ -31,6 +31,17 @@ def test_a_line_says_what_serves_what_and_where(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_models_have_room_where_engines_are_called_by_their_addresses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = "127.0.0.1:18801"
+    found = engine(name=where, url=f"http://{where}", kind="embedded", is_draining=True)
+    print_engines([found])
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["engine", "state", "kind", "models", "account"]
+    assert "draining, 0 left" in line and " tiny-chat " in line
+
+
 def test_an_engine_that_does_not_serve_says_why() -> None:
     assert shown_models(engine(state="gone", detail="Connection refused")) == "Connection refused"
     assert shown_models(engine(state="loading")) == "-"
