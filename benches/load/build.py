@@ -20,7 +20,7 @@ class Built(Struct, frozen=True):
 
 def build(folder: Path) -> Built:
     """The engine, the client, and the release wheel installed into `folder`."""
-    programs = _programs("release", "--release", "-p", "tokenmill-io")
+    programs = _programs("release", "--release", "-p", "tokenmill-benches")
     maturin = [str(Path(sys.executable).with_name("maturin")), "build", "--release", "--locked"]
     wheels = folder / "wheel"
     subprocess.run([*maturin, "-q", "--out", str(wheels)], cwd=ROOT, check=True)
@@ -37,9 +37,9 @@ def build_for_smoke() -> Built:
 
 
 def _programs(profile: str, *options: str) -> Path:
-    cargo = ["cargo", "build", "--locked", "-q", "--examples", *options]
-    subprocess.run(cargo, cwd=ROOT, check=True)
-    return ROOT / "target" / profile / "examples"
+    wanted = ["--bin", "bench_engine", "--bin", "bench_client"]
+    subprocess.run(["cargo", "build", "--locked", "-q", *wanted, *options], cwd=ROOT, check=True)
+    return ROOT / "target" / profile
 
 
 def _built(programs: Path, environment: dict[str, str]) -> Built:

@@ -18,19 +18,19 @@ sys.path.insert(0, str(ROOT / "benches" / "load"))
 
 from run import RESULTS, described  # noqa: E402
 
-PACKAGES = {"framer": "core", "key_lookup": "core", "admission": "io", "routing": "core"}
+BENCHES = ("framer", "key_lookup", "admission", "routing")
 MEASURED = ROOT / "target" / "criterion"
 
 
 def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--only", nargs="+", choices=PACKAGES, default=list(PACKAGES))
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=BENCHES)
     parser.add_argument("--seconds", default="3", help="of one measurement")
     given = parser.parse_args()
     began = time.time()
     for name in given.only:
-        command = ["cargo", "bench", "-q", "--locked", "-p", f"tokenmill-{PACKAGES[name]}"]
+        command = ["cargo", "bench", "-q", "--locked", "-p", "tokenmill-benches"]
         command += ["--bench", name, "--", "--measurement-time", given.seconds]
         subprocess.run(command, cwd=ROOT, check=True)
     result = described() | {"benches": measured_since(began)}
