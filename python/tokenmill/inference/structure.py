@@ -16,6 +16,7 @@ from tokenmill.grammar.views import Constraint
 from tokenmill.inference.exchange import Exchange
 from tokenmill.inference.extras import (
     REGEX_TEXT_BYTES_MAX,
+    reason_of,
     refused_regex,
     regex_schema,
 )
@@ -127,7 +128,7 @@ class Structurer:
         if extra.regex is not None:
             made = await self.find(regex_schema(extra.regex))
             if isinstance(made, NoGrammar):
-                raise refused_regex(made.reason)
+                raise refused_regex(reason_of(extra.regex, made.reason))
             if len(made) > REGEX_TEXT_BYTES_MAX:
                 raise refused_regex("it has too many states; shorten its repetitions.")
         return None
