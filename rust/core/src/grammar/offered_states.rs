@@ -33,6 +33,10 @@ const OPEN_LIGHT: u32 = WIDE / 2;
 /// What the rules that offer tokens may weigh, for one automaton: half as much, for an engine needs
 /// up to twice the time for each.
 const BUDGET: u32 = 4 * WIDE;
+/// The same for a state with few characters, of an automaton that is not light.
+const NARROW: u32 = 40;
+/// Sets of few characters that are tried for one automaton.
+const NARROW_SETS: usize = 2;
 /// States beyond which offering is not tried.
 const STATES_MAX: usize = 2_000;
 
@@ -152,7 +156,7 @@ impl Emission<'_, '_> {
         Ok(Some(rules[0]))
     }
 
-    /// The end, or one character and what follows; beside it all that stays within a string.
+    /// The end, or one character and what follows; beside it what may be offered.
     fn open_state(
         &mut self,
         offered: &Offered,
@@ -160,10 +164,12 @@ impl Emission<'_, '_> {
         rules: &[RuleId],
     ) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
-        match &offered.open_ended[state as usize] {
-            Some((set, None)) => all.push(vec![Piece::Rule(self.more(set)?)]),
-            Some((set, Some(length))) => all.extend(self.beginning(set, *length)?),
-            None => {}
+        let Some((offers, length)) = &offered.open_ended[state as usize] else {
+            return Ok(all);
+        };
+        match length {
+            None => all.push(vec![Piece::Rule(self.more(offers)?)]),
+            Some(length) => all.extend(self.beginning(offers, *length)?),
         }
         if offered.automaton.accepts_at(state) {
             all.push(vec![Piece::Rule(self.close()?)]);
@@ -331,14 +337,48 @@ impl<'a> Offered<'a> {
         if sum <= LIGHT && weights.iter().all(|&weight| weight <= OPEN_LIGHT) {
             return None;
         }
-        self.open_ended = open_ended(self.automaton, live);
+        self.open_ends(live, &weights);
         let states = || (0..).zip(&weights);
         let is_open = |state: u32| self.open_ended[state as usize].is_some();
         let has_open = states()
-            .any(|(state, &weight)| is_open(state) && !self.is_free(state) && weight > OPEN_LIGHT);
+            .any(|(state, &weight)| is_open(state) && !self.is_free(state) && weight > NARROW);
         let others = states().filter(|&(state, _)| !is_open(state));
         let is_light = others.map(|(_, &weight)| weight).sum::<u32>() <= LIGHT;
         (!is_light || has_open).then_some(is_light)
+    }
+
+    /// Finds characters for each state of which no text, or no short one, leads to a dead state:
+    /// all that need no escape, what `.` stands for in a pattern, or the most of what may come.
+    fn open_ends(&mut self, live: &[bool], weights: &[u32]) {
+        let ways = Ways::of(self.automaton, live);
+        self.open_ended = vec![None; live.len()];
+        for set in [plain(), &plain().intersection(&CharSet::dot())] {
+            ways.open_ends(set, &mut self.open_ended);
+        }
+        let mut sets: Map<CharSet, u32> = Map::default();
+        let mut sum = 0;
+        let closed = (0..live.len()).filter(|&state| self.open_ended[state].is_none());
+        for state in closed.filter(|&state| live[state] && weights[state] > NARROW) {
+            sum += weights[state];
+            for (set, _) in &self.edges[state] {
+                *sets.entry(set.intersection(plain())).or_default() += weight_of(set);
+            }
+        }
+        if sum <= LIGHT {
+            return;
+        }
+        let mut sets: Vec<(CharSet, u32)> = sets.into_iter().collect();
+        sets.sort_unstable_by(|(one, less), (other, more)| {
+            more.cmp(less)
+                .then_with(|| one.ranges().cmp(other.ranges()))
+        });
+        for (set, _) in sets
+            .iter()
+            .take(NARROW_SETS)
+            .filter(|set| !set.0.is_empty())
+        {
+            ways.open_ends(set, &mut self.open_ended);
+        }
     }
 
     /// Whether any text may follow a state.
@@ -378,12 +418,27 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// For each state one of a few sets of characters of which no text, or no short one, leads to a
-/// dead state: all that need no escape, or what `.` stands for in a pattern.
-fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<Option<(CharSet, Option<u32>)>> {
-    let mut found: Vec<Option<(CharSet, Option<u32>)>> = vec![None; live.len()];
-    for set in [plain(), &plain().intersection(&CharSet::dot())] {
-        for (found, steps) in found.iter_mut().zip(steps_to_death(automaton, live, set)) {
+/// The ways between the states of an automaton, to those that are dead too.
+struct Ways<'l> {
+    live: &'l [bool],
+    /// By target: characters and source.
+    sources: Vec<Vec<(CharSet, u32)>>,
+}
+
+impl<'l> Ways<'l> {
+    fn of(automaton: &Automaton, live: &'l [bool]) -> Self {
+        let mut sources = vec![Vec::new(); live.len()];
+        for state in (0..).take(live.len()) {
+            for (set, target) in automaton.edges(state) {
+                sources[target as usize].push((set, state));
+            }
+        }
+        Self { live, sources }
+    }
+
+    /// Takes a set for the states where longer texts of it are the start of one that is taken.
+    fn open_ends(&self, set: &CharSet, found: &mut [Option<(CharSet, Option<u32>)>]) {
+        for (found, steps) in found.iter_mut().zip(self.steps_to_death(set)) {
             let length = (steps != u32::MAX).then(|| steps.saturating_sub(1));
             let is_longer = match found {
                 Some((_, known)) => known.is_some_and(|old| length.is_none_or(|new| new > old)),
@@ -394,48 +449,36 @@ fn open_ended(automaton: &Automaton, live: &[bool]) -> Vec<Option<(CharSet, Opti
             }
         }
     }
-    found
-}
 
-/// For each state how many characters of a set lead to a dead one, at least.
-fn steps_to_death(automaton: &Automaton, live: &[bool], set: &CharSet) -> Vec<u32> {
-    let mut sources: Vec<Vec<u32>> = vec![Vec::new(); live.len()];
-    for state in (0..).take(live.len()) {
-        for (edge, target) in automaton.edges(state) {
-            if !edge.intersection(set).is_empty() {
-                sources[target as usize].push(state);
+    /// For each state how many characters of a set lead to a dead one, at least.
+    fn steps_to_death(&self, set: &CharSet) -> Vec<u32> {
+        let steps = |live: &bool| if *live { u32::MAX } else { 0 };
+        let mut steps: Vec<u32> = self.live.iter().map(steps).collect();
+        let dead = (0..).zip(self.live).filter(|(_, live)| !**live);
+        let mut open: VecDeque<u32> = dead.map(|(state, _)| state).collect();
+        while let Some(state) = open.pop_front() {
+            let next = steps[state as usize] + 1;
+            for (edge, source) in &self.sources[state as usize] {
+                let known = &mut steps[*source as usize];
+                if *known == u32::MAX && !edge.intersection(set).is_empty() {
+                    *known = next;
+                    open.push_back(*source);
+                }
             }
         }
+        steps
     }
-    let steps = |live: &bool| if *live { u32::MAX } else { 0 };
-    let mut steps: Vec<u32> = live.iter().map(steps).collect();
-    let dead = (0..).zip(live).filter(|(_, live)| !**live);
-    let mut open: VecDeque<u32> = dead.map(|(state, _)| state).collect();
-    while let Some(state) = open.pop_front() {
-        let next = steps[state as usize] + 1;
-        for &source in &sources[state as usize] {
-            if steps[source as usize] == u32::MAX {
-                steps[source as usize] = next;
-                open.push_back(source);
-            }
-        }
-    }
-    steps
 }
 
-/// What trying a vocabulary in a state costs: the printable characters of ASCII that may come, and
-/// as much as thirty for all others.
+/// What trying a vocabulary in a state costs.
 fn weight(edges: &[(CharSet, u32)]) -> u32 {
-    let ascii = CharSet::from_codes(vec![(0x20, 0x7e)]);
-    let one = |set: &CharSet| {
-        let plain = set.intersection(&ascii);
-        let plain: u32 = plain
-            .ranges()
-            .iter()
-            .map(|range| range.1 - range.0 + 1)
-            .sum();
-        let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);
-        plain + if others { 30 } else { 0 }
-    };
-    edges.iter().map(|edge| one(&edge.0)).sum()
+    edges.iter().map(|edge| weight_of(&edge.0)).sum()
+}
+
+/// The printable characters of ASCII in a set, and as much as thirty for all others.
+fn weight_of(set: &CharSet) -> u32 {
+    let plain = set.intersection(&CharSet::from_codes(vec![(0x20, 0x7e)]));
+    let sizes = plain.ranges().iter().map(|range| range.1 - range.0 + 1);
+    let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);
+    sizes.sum::<u32>() + if others { 30 } else { 0 }
 }
