@@ -319,7 +319,7 @@ proptest! {
             pool.index().note(&asked, engine, NOW_MS - 50);
         }
         // Of a famous one only some holders are looked at.
-        prop_assume!(!pool.index().is_famous(asked.hashes()[11], NOW_MS));
+        prop_assume!(!pool.index().holders(asked.hashes()[11], NOW_MS).are_many);
         let fits = |at: usize| {
             at < pool.count() && pool.open[at] && matches!(pool.standings[at], Standing::Well(_))
                 && pool.load(at).weight() < guard(pool.mean_weight())

@@ -42,6 +42,38 @@ pub struct Holder {
     pub age_ms: u64,
 }
 
+/// Engines that hold a beginning, in no order, as one set tells them.
+#[derive(Debug, Clone, Copy)]
+pub struct Holders {
+    some: [Holder; HOLDERS_MAX],
+    count: usize,
+    /// All of them were sent it of late: there may be more.
+    pub are_many: bool,
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        let nobody = Holder {
+            engine: 0,
+            age_ms: 0,
+        };
+        Self {
+            some: [nobody; HOLDERS_MAX],
+            count: 0,
+            are_many: false,
+        }
+    }
+}
+
+impl IntoIterator for Holders {
+    type Item = Holder;
+    type IntoIter = std::iter::Take<std::array::IntoIter<Holder, HOLDERS_MAX>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.some.into_iter().take(self.count)
+    }
+}
+
 /// The table, over words that may be shared with other processes.
 #[derive(Debug, Clone, Copy)]
 pub struct PrefixIndex<'a> {
@@ -64,14 +96,10 @@ impl<'a> PrefixIndex<'a> {
         }
     }
 
-    /// Engines that hold the beginning with this hash, in no order; at most four.
-    pub fn holders(&self, hash: u64, now_ms: u64) -> impl Iterator<Item = Holder> + use<'a> {
+    /// Engines that hold the beginning with this hash, at most four; those of a famous one are not
+    /// all.
+    pub fn holders(&self, hash: u64, now_ms: u64) -> Holders {
         holders_in(self.set(hash), hash, now_ms)
-    }
-
-    /// Whether there may be more than those four.
-    pub fn is_famous(&self, hash: u64, now_ms: u64) -> bool {
-        is_full(self.set(hash), hash, now_ms)
     }
 
     /// Some of the others that hold a famous beginning, at most four of each size; which is by lot.
@@ -83,11 +111,9 @@ impl<'a> PrefixIndex<'a> {
     ) -> impl Iterator<Item = Holder> + use<'a> {
         let mut is_behind_full = true;
         (1..=FURTHER)
-            .map(move |size| self.set(further(hash, size, lot)))
-            .take_while(move |set| {
-                std::mem::replace(&mut is_behind_full, is_full(set, hash, now_ms))
-            })
-            .flat_map(move |set| holders_in(set, hash, now_ms))
+            .map(move |size| holders_in(self.set(further(hash, size, lot)), hash, now_ms))
+            .take_while(move |found| std::mem::replace(&mut is_behind_full, found.are_many))
+            .flatten()
     }
 
     /// Brings the sets of these hashes near, all at once: one after the other each would be waited
@@ -104,7 +130,7 @@ impl<'a> PrefixIndex<'a> {
         let mut longest_famous = None;
         for hash in beginnings.hashes().iter().rev() {
             let has_room = self.note_one(*hash, *hash, engine, now_ms);
-            if longest_famous.is_none() && self.is_famous(*hash, now_ms) {
+            if longest_famous.is_none() && self.holders(*hash, now_ms).are_many {
                 longest_famous = Some((*hash, has_room));
             }
         }
@@ -141,18 +167,24 @@ impl<'a> PrefixIndex<'a> {
 
 type Vec8 = [u64; SET_WORDS];
 
-fn holders_in(set: &[AtomicU64], hash: u64, now_ms: u64) -> impl Iterator<Item = Holder> + use<'_> {
+fn holders_in(set: &[AtomicU64], hash: u64, now_ms: u64) -> Holders {
     let tag = tag_of(hash);
-    let words = set.iter().map(|word| word.load(Ordering::Relaxed));
-    let of_hash = words.filter(move |word| word >> (ENGINE_BITS + AGE_BITS) == tag);
-    let holders = of_hash.map(move |word| holder_of(word, now_ms));
-    holders.filter(|holder| holder.age_ms < HELD_MS)
-}
-
-/// Whether all that a set remembers for a beginning was sent it of late.
-fn is_full(set: &[AtomicU64], hash: u64, now_ms: u64) -> bool {
-    let is_late = |holder: &Holder| holder.age_ms < LATELY_MS;
-    holders_in(set, hash, now_ms).filter(is_late).count() >= HOLDERS_MAX
+    let mut found = Holders::default();
+    let mut late = 0;
+    for word in set {
+        let word = word.load(Ordering::Relaxed);
+        if word >> (ENGINE_BITS + AGE_BITS) != tag || found.count == HOLDERS_MAX {
+            continue;
+        }
+        let holder = holder_of(word, now_ms);
+        if holder.age_ms < HELD_MS {
+            found.some[found.count] = holder;
+            found.count += 1;
+        }
+        late += usize::from(holder.age_ms < LATELY_MS);
+    }
+    found.are_many = late == HOLDERS_MAX;
+    found
 }
 
 /// Which set of this size a lot has for a famous beginning, as the hash of another beginning.
@@ -231,7 +263,11 @@ mod tests {
     }
 
     fn engines(index: &PrefixIndex<'_>, hash: u64, now_ms: u64) -> Vec<usize> {
-        let mut found: Vec<_> = index.holders(hash, now_ms).map(|one| one.engine).collect();
+        let mut found: Vec<_> = index
+            .holders(hash, now_ms)
+            .into_iter()
+            .map(|one| one.engine)
+            .collect();
         found.sort_unstable();
         found
     }
@@ -288,7 +324,7 @@ mod tests {
             found
         };
         (0..4).for_each(|engine| index.note(&sent, engine, 1_000));
-        assert!(index.is_famous(long, 1_000));
+        assert!(index.holders(long, 1_000).are_many);
         assert_eq!(found(long, 1_000), HashSet::new());
         for engine in (0..300).chain(0..300) {
             index.note(&sent, engine, 2_000);
@@ -298,7 +334,7 @@ mod tests {
         assert_eq!(found(short, 2_000), HashSet::new(), "the longest has them");
         // When nobody asks for it any more the next engine takes the place of an old one.
         let later_ms = 2_000 + LATELY_MS;
-        assert!(!index.is_famous(long, later_ms + 1_000));
+        assert!(!index.holders(long, later_ms + 1_000).are_many);
         index.note(&sent, 900, later_ms + 1_000);
         assert!(engines(&index, long, later_ms + 1_000).contains(&900));
     }
@@ -327,7 +363,7 @@ mod tests {
                 index.note(&sent, engine, now_ms);
                 let last = *sent.hashes().last().unwrap();
                 let held = engines(&index, last, now_ms);
-                prop_assert!(held.contains(&engine) || index.is_famous(last, now_ms));
+                prop_assert!(held.contains(&engine) || index.holders(last, now_ms).are_many);
                 let further = index.further_holders(last, mixed(at as u64), now_ms);
                 for held in held.into_iter().chain(further.map(|one| one.engine)) {
                     let past = &notes[..=at];

@@ -26,13 +26,14 @@ pub(super) fn by_prefix(members: &impl Members, ask: &Ask<'_>, least: Ranked) ->
         if !search.may_gain(held_bytes) {
             break;
         }
-        if !is_shared && ask.index.is_famous(*hash, ask.now_ms) {
+        let holders = ask.index.holders(*hash, ask.now_ms);
+        if !is_shared && holders.are_many {
             is_shared = true;
             for holder in ask.index.further_holders(*hash, ask.seed, ask.now_ms) {
                 search.look_at(holder, held_bytes, is_shared);
             }
         }
-        for holder in ask.index.holders(*hash, ask.now_ms) {
+        for holder in holders {
             search.look_at(holder, held_bytes, is_shared);
         }
     }
