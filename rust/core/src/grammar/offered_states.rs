@@ -10,14 +10,13 @@
 //! pattern, all tokens within a string may be offered: by the rule that free strings have for it,
 //! or where that holds for some characters alone, by that of counted strings.
 
-use std::collections::VecDeque;
-
 use super::automaton::Automaton;
 use super::charset::CharSet;
-use super::counted_strings::SHORTEST_OFFERED;
 use super::emission::Emission;
 use super::escapes::{escapes_of, plain, special};
 use super::hash::Map;
+use super::horizons::Horizons;
+use super::open_ends::{OpenEnd, Ways};
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 use super::string_rules::Ending;
@@ -40,62 +39,13 @@ const NARROW_SETS: usize = 2;
 /// States beyond which offering is not tried.
 const STATES_MAX: usize = 2_000;
 
-/// Which states no text of so many characters tells apart, by the number of characters.
-#[derive(Default)]
-struct Horizons {
-    /// For each state its block; the last list stands for all longer texts.
-    blocks: Vec<Vec<u32>>,
-}
-
-impl Horizons {
-    fn of(automaton: &Automaton, live: &[bool]) -> Self {
-        let states = || (0..).take(automaton.len());
-        let first = states().map(|state: u32| {
-            u32::from(live[state as usize]) + u32::from(automaton.accepts_at(state))
-        });
-        let mut blocks: Vec<Vec<u32>> = vec![first.collect()];
-        let mut count = 0;
-        while blocks.len() <= REACHES[0].0 {
-            let last = &blocks[blocks.len() - 1];
-            let mut known: Map<Box<[u32]>, u32> = Map::default();
-            let mut key: Vec<u32> = Vec::new();
-            let next: Vec<u32> = states()
-                .map(|state: u32| {
-                    key.clear();
-                    let targets = automaton.targets(state).iter();
-                    key.extend(targets.map(|&to| last[to as usize]));
-                    key.push(last[state as usize]);
-                    if let Some(&block) = known.get(&*key) {
-                        return block;
-                    }
-                    let fresh = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                    known.insert(key.as_slice().into(), fresh);
-                    fresh
-                })
-                .collect();
-            let is_stable = known.len() == count;
-            count = known.len();
-            blocks.push(next);
-            if is_stable {
-                break;
-            }
-        }
-        Self { blocks }
-    }
-
-    fn block(&self, state: u32, reach: usize) -> u32 {
-        self.blocks[reach.min(self.blocks.len() - 1)][state as usize]
-    }
-}
-
 /// The rules of one automaton in the making.
 struct Offered<'a> {
     automaton: &'a Automaton,
     /// The edges of each state to states that live.
     edges: Vec<Vec<(CharSet, u32)>>,
-    /// By state: characters, almost all, of which any text is the start of one that is taken, and
-    /// the greatest length of such texts if there is one.
-    open_ended: Vec<Option<(CharSet, Option<u32>)>>,
+    /// By state, of almost all characters.
+    open_ended: Vec<Option<OpenEnd>>,
     horizons: Horizons,
     /// By block and reach: texts of so many characters at most, or what is before their end.
     within: Map<(u32, usize), RuleId>,
@@ -118,7 +68,7 @@ impl Emission<'_, '_> {
         };
         let mut reaches = vec![None; automaton.len()];
         if !is_light {
-            offered.horizons = Horizons::of(automaton, live);
+            offered.horizons = Horizons::of(automaton, live, REACHES[0].0);
             reaches = offered.reaches(live);
         }
         let mut fast: Map<(u32, usize), RuleId> = Map::default();
@@ -415,58 +365,6 @@ impl<'a> Offered<'a> {
             }
         }
         reaches
-    }
-}
-
-/// The ways between the states of an automaton, to those that are dead too.
-struct Ways<'l> {
-    live: &'l [bool],
-    /// By target: characters and source.
-    sources: Vec<Vec<(CharSet, u32)>>,
-}
-
-impl<'l> Ways<'l> {
-    fn of(automaton: &Automaton, live: &'l [bool]) -> Self {
-        let mut sources = vec![Vec::new(); live.len()];
-        for state in (0..).take(live.len()) {
-            for (set, target) in automaton.edges(state) {
-                sources[target as usize].push((set, state));
-            }
-        }
-        Self { live, sources }
-    }
-
-    /// Takes a set for the states where longer texts of it are the start of one that is taken.
-    fn open_ends(&self, set: &CharSet, found: &mut [Option<(CharSet, Option<u32>)>]) {
-        for (found, steps) in found.iter_mut().zip(self.steps_to_death(set)) {
-            let length = (steps != u32::MAX).then(|| steps.saturating_sub(1));
-            let is_longer = match found {
-                Some((_, known)) => known.is_some_and(|old| length.is_none_or(|new| new > old)),
-                None => length.is_none_or(|new| new >= SHORTEST_OFFERED),
-            };
-            if is_longer {
-                *found = Some((set.clone(), length));
-            }
-        }
-    }
-
-    /// For each state how many characters of a set lead to a dead one, at least.
-    fn steps_to_death(&self, set: &CharSet) -> Vec<u32> {
-        let steps = |live: &bool| if *live { u32::MAX } else { 0 };
-        let mut steps: Vec<u32> = self.live.iter().map(steps).collect();
-        let dead = (0..).zip(self.live).filter(|(_, live)| !**live);
-        let mut open: VecDeque<u32> = dead.map(|(state, _)| state).collect();
-        while let Some(state) = open.pop_front() {
-            let next = steps[state as usize] + 1;
-            for (edge, source) in &self.sources[state as usize] {
-                let known = &mut steps[*source as usize];
-                if *known == u32::MAX && !edge.intersection(set).is_empty() {
-                    *known = next;
-                    open.push_back(*source);
-                }
-            }
-        }
-        steps
     }
 }
 
