@@ -38,6 +38,9 @@ T = TypeVar("T")
 FIRST_FLEET_S_MAX = 1.0
 """How long the web framework waits for the first fleet, which is worth more to clients."""
 
+FIRST_ANSWERS_S = 0.25
+"""Those who waited for the first fleet are answered before the web framework takes a processor."""
+
 BEAT_S = 1.0
 
 LAST_FLUSH_S_MAX = 3.0
@@ -157,6 +160,7 @@ async def _open(
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
             await keeper.has_published.wait()
+        await asyncio.sleep(FIRST_ANSWERS_S)
     except TimeoutError:
         logger.info("no fleet yet: an engine is still loading")
     # In a thread: the looks at engines that are still on their way up go on meanwhile.

@@ -36,6 +36,8 @@ LEAVE_MARGIN_MS = 5_000
 """What a child may take beyond the time it gives its streams."""
 LAME_MS = 3_000
 """How long a replaced worker goes on answering the connections it has: see gateway/worker.py."""
+FIRST_ANSWERS_MS = 250
+"""Those who waited for a house to come up are answered before it grows."""
 ROLES: tuple[Role, ...] = ("engine", "control", "worker")
 
 logger = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class House:
         self._is_leaving = False
         self._is_urgent = False
         self._drain_deadline_ms = 0
+        self._up_since_ms = 0
         self._awake_since_ms = self._looked_ms = monotonic_ms()
 
     # What the outside asks for.
@@ -152,12 +155,17 @@ class House:
             generation=self._generation,
             starts=self._starts,
             engine_overlaps=self.equipment.engine_kind == "embedded",
-            is_up=self._starts["worker"].has_served and self.knows_fleet(),
+            is_up=self._is_up(),
             is_leaving=self._is_leaving,
             is_urgent=self._is_urgent,
             awake_since_ms=self._awake_since_ms,
             stuck_ms=int(self.settings.stuck_seconds * 1000),
         )
+
+    def _is_up(self) -> bool:
+        if self._starts["worker"].has_served and self.knows_fleet():
+            self._up_since_ms = self._up_since_ms or monotonic_ms()
+        return 0 < self._up_since_ms <= monotonic_ms() - FIRST_ANSWERS_MS
 
     def _look_at(self, child: Spawned) -> Child:
         beat_ms = 0

@@ -69,7 +69,7 @@ class View(Struct, frozen=True, kw_only=True):
     generation: dict[Role, int]
     starts: dict[Role, Starts]
     engine_overlaps: bool = False
-    is_up: bool = True  # a worker has served, and the fleet is known
+    is_up: bool = True  # for a moment: a worker has served, and the fleet is known
     is_leaving: bool = False
     is_urgent: bool = False  # told to leave twice
     awake_since_ms: int = 0  # since when this process has run without a pause
