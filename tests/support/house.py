@@ -117,7 +117,8 @@ def run_house(
     environment: Mapping[str, str] | None = None,
     wants_model: bool = True,
 ) -> Iterator[House]:
-    """A house that serves; with `wants_model`, one that can be asked for a completion."""
+    """A house that serves; with `wants_model`, one that can be asked for a completion, and of which
+    all workers have been started."""
     state, log = folder / "state", folder / "house.log"
     began = time.monotonic()
     with log.open("wb") as output:
@@ -134,11 +135,11 @@ def run_house(
         house.started_s = time.monotonic() - began
         house.url = serving["url"]
         house.key = Path(serving["local_key"]).read_text().strip()
-        workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
-        eventually(lambda: len(house.children("gateway.worker")) >= workers, "all workers")
         if wants_model:
             with house.client() as client:
                 eventually(lambda: _has_model(client), "a model is served", within_s=START_S_MAX)
+            workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
+            eventually(lambda: len(house.children("gateway.worker")) >= workers, "all workers")
         yield house
     except BaseException:
         sys.stderr.write(log.read_text(errors="replace")[-6_000:])

@@ -120,7 +120,9 @@ class House:
 
     def pause_ms(self, now_ms: int) -> int:
         """How long the loop may sleep if no signal comes."""
-        is_calm = not self._is_leaving and rules.is_calm(self.view())
+        view = self.view()
+        is_growing = self._up_since_ms > 0 and not view.is_up
+        is_calm = not self._is_leaving and not is_growing and rules.is_calm(view)
         waits = [
             s.not_before_ms - now_ms for s in self._starts.values() if s.not_before_ms > now_ms
         ]
