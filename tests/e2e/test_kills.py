@@ -87,8 +87,7 @@ def answered(client: httpx.Client) -> bool:
 def wait_until_whole(house: House, within_s: float = 30) -> None:
     with house.client() as client:
         eventually(lambda: answered(client), "it serves", within_s=within_s)
-    two = "two workers"
-    eventually(lambda: len(house.children("gateway.worker")) == 2, two, within_s=within_s)
+    eventually(lambda: house.serving_workers() == 2, "two workers", within_s=within_s)
 
 
 def kill(house: House, victim: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from msgspec import Struct
 
 from tests.support.waiting import eventually
 from tokenmill.control_client import ControlAway, ControlClient, ControlRefused
@@ -31,6 +32,10 @@ QUIET = {
     "TOKENMILL_LOG_FORMAT": "json",
 }
 """Houses of several tests must not meet: no fixed port, no engines but those that are named."""
+
+
+class _Status(Struct):
+    workers: list[dict[str, Any]]
 
 
 class House:
@@ -68,6 +73,14 @@ class House:
         except (ControlAway, ControlRefused):
             return {}
         return {engine.name: engine.standing for engine in found.data}
+
+    def serving_workers(self) -> int:
+        """How many workers take requests; none while control is away."""
+        try:
+            found = ControlClient(control_socket(self.state)).get("/control/status", _Status)
+        except (ControlAway, ControlRefused):
+            return 0
+        return sum(worker["state"] == "serving" for worker in found.workers)
 
     def family(self) -> list[int]:
         """The supervisor and all its children."""
@@ -118,7 +131,7 @@ def run_house(
     wants_model: bool = True,
 ) -> Iterator[House]:
     """A house that serves; with `wants_model`, one that can be asked for a completion, and of which
-    all workers have been started."""
+    all workers serve."""
     state, log = folder / "state", folder / "house.log"
     began = time.monotonic()
     with log.open("wb") as output:
@@ -138,8 +151,10 @@ def run_house(
         if wants_model:
             with house.client() as client:
                 eventually(lambda: _has_model(client), "a model is served", within_s=START_S_MAX)
-            workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
-            eventually(lambda: len(house.children("gateway.worker")) >= workers, "all workers")
+            workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 0
+            eventually(
+                lambda: house.serving_workers() >= workers, "all serve", within_s=START_S_MAX
+            )
         yield house
     except BaseException:
         sys.stderr.write(log.read_text(errors="replace")[-6_000:])
