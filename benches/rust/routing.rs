@@ -5,6 +5,8 @@
 //! of its own, of which a choice reads what the gateway reads.
 
 use std::hint::black_box;
+use std::iter::repeat_with;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -15,18 +17,19 @@ use tokenmill_core::routing::{
 
 /// Words of two cache lines: those of eight workers, and the engine's own.
 const WORDS: usize = 16;
+const PAGE_BYTES: usize = 4_096;
 const RECENT: usize = 8;
 const SEEN: usize = 9;
 const NOW_MS: u64 = 1_000;
 
 struct Pool {
-    words: Vec<AtomicU64>,
+    words: Words,
     mean: u64,
 }
 
 impl Pool {
     fn new(count: usize) -> Self {
-        let words = zeros(count * WORDS);
+        let words = Words::zeros(count * WORDS);
         for (engine, words) in (0..).zip(words.chunks(WORDS)) {
             for (worker, word) in (0..).zip(&words[..RECENT]) {
                 let lot = mixed(engine << 8 | worker);
@@ -77,10 +80,30 @@ impl Members for Pool {
     }
 }
 
-fn zeros(count: usize) -> Vec<AtomicU64> {
-    std::iter::repeat_with(|| AtomicU64::new(0))
-        .take(count)
-        .collect()
+/// Words that begin with a page, as in the hot segment: a set of the table is one cache line.
+struct Words {
+    all: Vec<AtomicU64>,
+    inside: Range<usize>,
+}
+
+impl Words {
+    fn zeros(count: usize) -> Self {
+        let zero = || AtomicU64::new(0);
+        let all: Vec<_> = repeat_with(zero).take(count + PAGE_BYTES / 8).collect();
+        let first = all.as_ptr().align_offset(PAGE_BYTES);
+        Self {
+            all,
+            inside: first..first + count,
+        }
+    }
+}
+
+impl Deref for Words {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        &self.all[self.inside.clone()]
+    }
 }
 
 /// A prompt of eight thousand bytes like no other.
@@ -97,7 +120,7 @@ fn bench(criterion: &mut Criterion) {
         let names: Vec<String> = (0..engines).map(|at| format!("engine {at}")).collect();
         let ring = Ring::new(names.iter().map(String::as_str));
         for policy in [Policy::PowerOfTwo, Policy::Session, Policy::Prefix] {
-            let words = zeros(1 << 18);
+            let words = Words::zeros(1 << 18);
             let index = PrefixIndex::new(&words);
             let mut seed = 0;
             group.bench_function(
@@ -131,7 +154,7 @@ fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("choice by prefix at 1000 engines, by prefixes held");
     let (pool, ring) = (Pool::new(1_000), Ring::default());
     for held in [1_000_u64, 100_000, 1_000_000] {
-        let words = zeros(1 << 21);
+        let words = Words::zeros(1 << 21);
         let index = PrefixIndex::new(&words);
         for number in 0..held / 19 {
             let engine = usize::try_from(mixed(number) % 1_000).unwrap_or(0);
@@ -174,7 +197,7 @@ fn bench_famous(criterion: &mut Criterion) {
     let mut group =
         criterion.benchmark_group("choice by prefix at 1000 engines, of famous prompts");
     for holders in [4, 100, 1_000] {
-        let words = zeros(1 << 18);
+        let words = Words::zeros(1 << 18);
         let index = PrefixIndex::new(&words);
         for beginnings in &famous {
             (0..holders).for_each(|engine| index.note(beginnings, engine, NOW_MS));
