@@ -9,7 +9,7 @@ use std::iter::repeat_with;
 use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokenmill_core::routing::{
     Ask, Beginnings, Holder, Load, Members, Policy, PrefixIndex, Recent, Ring, Seen, Standing,
     UnderWay, choose, mixed,
@@ -152,7 +152,7 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("choice by prefix at 1000 engines, by prefixes held");
-    let (pool, ring) = (Pool::new(1_000), Ring::default());
+    let pool = Pool::new(1_000);
     for held in [1_000_u64, 100_000, 1_000_000] {
         let words = Words::zeros(1 << 21);
         let index = PrefixIndex::new(&words);
@@ -160,21 +160,8 @@ fn bench(criterion: &mut Criterion) {
             let engine = usize::try_from(mixed(number) % 1_000).unwrap_or(0);
             index.note(&prompt(number), engine, NOW_MS);
         }
-        let mut seed = 0;
         group.bench_function(BenchmarkId::from_parameter(held), |bencher| {
-            bencher.iter(|| {
-                seed += 1;
-                let ask = Ask {
-                    policy: Policy::Prefix,
-                    beginnings: &prompts[usize::try_from(mixed(seed) % 4_096).unwrap_or(0)],
-                    index,
-                    ring: &ring,
-                    session: None,
-                    now_ms: NOW_MS,
-                    seed,
-                };
-                choose(&pool, black_box(&ask))
-            });
+            choose_by_prefix(bencher, &pool, index, &prompts);
         });
     }
     group.finish();
@@ -190,9 +177,34 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Times a choice for one after another of the prompts, by lot.
+fn choose_by_prefix(
+    bencher: &mut Bencher,
+    pool: &Pool,
+    index: PrefixIndex,
+    prompts: &[Beginnings],
+) {
+    let ring = Ring::default();
+    let mut seed = 0;
+    bencher.iter(|| {
+        seed += 1;
+        let lot = mixed(seed) % prompts.len() as u64;
+        let ask = Ask {
+            policy: Policy::Prefix,
+            beginnings: &prompts[usize::try_from(lot).unwrap_or(0)],
+            index,
+            ring: &ring,
+            session: None,
+            now_ms: NOW_MS,
+            seed,
+        };
+        choose(pool, black_box(&ask))
+    });
+}
+
 /// Prompts that many engines hold.
 fn bench_famous(criterion: &mut Criterion) {
-    let (pool, ring) = (Pool::new(1_000), Ring::default());
+    let pool = Pool::new(1_000);
     let famous: Vec<Beginnings> = (0..60).map(prompt).collect();
     let mut group =
         criterion.benchmark_group("choice by prefix at 1000 engines, of famous prompts");
@@ -202,21 +214,8 @@ fn bench_famous(criterion: &mut Criterion) {
         for beginnings in &famous {
             (0..holders).for_each(|engine| index.note(beginnings, engine, NOW_MS));
         }
-        let mut seed = 0;
         group.bench_function(BenchmarkId::from_parameter(holders), |bencher| {
-            bencher.iter(|| {
-                seed += 1;
-                let ask = Ask {
-                    policy: Policy::Prefix,
-                    beginnings: &famous[usize::try_from(mixed(seed) % 60).unwrap_or(0)],
-                    index,
-                    ring: &ring,
-                    session: None,
-                    now_ms: NOW_MS,
-                    seed,
-                };
-                choose(&pool, black_box(&ask))
-            });
+            choose_by_prefix(bencher, &pool, index, &famous);
         });
     }
     group.finish();

@@ -92,7 +92,7 @@ impl Emission<'_, '_> {
                 self.rules.define_closing(rule, all);
                 continue;
             }
-            let mut all = self.exact_state(&offered, state, &rules)?;
+            let mut all = self.end_or_one(&offered, state, &rules, Self::one_of)?;
             if let Some(reach) = reaches[state as usize] {
                 let key = (offered.horizons.block(state, reach), reach);
                 let known = fast.get(&key).copied();
@@ -121,13 +121,7 @@ impl Emission<'_, '_> {
             None => all.push(vec![Piece::Rule(self.more(offers)?)]),
             Some(length) => all.extend(self.beginning(offers, *length)?),
         }
-        if offered.automaton.accepts_at(state) {
-            all.push(vec![Piece::Rule(self.close()?)]);
-        }
-        for (set, target) in &offered.edges[state as usize] {
-            let one = self.character(set)?;
-            all.push(vec![Piece::Rule(one), Piece::Rule(rules[*target as usize])]);
-        }
+        all.extend(self.end_or_one(offered, state, rules, Self::character)?);
         Ok(all)
     }
 
@@ -148,19 +142,20 @@ impl Emission<'_, '_> {
         Ok(all)
     }
 
-    /// The end, or one character and what is exact after it.
-    fn exact_state(
+    /// The end, or one character by its rule and what is exact after it.
+    fn end_or_one(
         &mut self,
         offered: &Offered,
         state: u32,
         rules: &[RuleId],
+        one_of: impl Fn(&mut Self, &CharSet) -> Result<RuleId>,
     ) -> Result<Vec<Vec<Piece>>> {
         let mut all = Vec::new();
         if offered.automaton.accepts_at(state) {
             all.push(vec![Piece::Rule(self.close()?)]);
         }
         for (set, target) in &offered.edges[state as usize] {
-            let one = self.one_of(set)?;
+            let one = one_of(self, set)?;
             all.push(vec![Piece::Rule(one), Piece::Rule(rules[*target as usize])]);
         }
         Ok(all)

@@ -136,8 +136,11 @@ impl<'a> PrefixIndex<'a> {
         }
         if let Some((hash, false)) = longest_famous {
             let lot = mixed(engine as u64);
-            let places = (1..=FURTHER).map(|size| further(hash, size, lot));
-            let _ = { places }.any(|place| self.note_one(hash, place, engine, now_ms));
+            for size in 1..=FURTHER {
+                if self.note_one(hash, further(hash, size, lot), engine, now_ms) {
+                    break;
+                }
+            }
         }
     }
 
