@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_purse_keeper import House
 from tests.support.ledger import make_accounts
 from tests.support.postgresql import PostgresqlServer
+from tests.support.purse_house import House
 from tests.support.redis_server import RedisServer, TestPurses, redis_server
 from tests.support.waiting import eventually
 from tests.support.wall_clock import WallClock
