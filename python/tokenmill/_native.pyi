@@ -232,6 +232,18 @@ class Segment:
         Raises: OSError (disk full names the bytes needed), ValueError (sizes).
         """
     @staticmethod
+    def take_over(
+        path: str,
+        *,
+        keys_max: int,
+        workers_max: int,
+        engines_max: int,
+        accounts_max: int,
+        cells_max: int,
+    ) -> Segment:
+        """The segment at `path`, from which workers of the house before still serve: all that it
+        says goes on being true. Raises: ValueError (other sizes); as attach."""
+    @staticmethod
     def attach(path: str) -> Segment:
         """An existing segment. Raises: OSError; OtherLayout; ValueError naming what else is off
         (magic, boot id, truncated)."""

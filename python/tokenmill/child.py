@@ -40,6 +40,7 @@ class ChildStart(Struct, frozen=True, kw_only=True):
     life_fd: int
     child: ChildSettings
     worker: int = 0
+    predecessor_fd: int = -1  # the way to who serves the same socket until this process does
 
 
 def encode_child(child: ChildSettings) -> bytes:
@@ -58,6 +59,7 @@ def read_start(arguments: Sequence[str], process: str) -> ChildStart:
     for name in ("--listen-fd", "--life-fd", "--settings-fd"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--predecessor-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
     # pread: the offset of an inherited descriptor is shared with whoever else reads it.
     size = os.fstat(given.settings_fd).st_size
@@ -67,7 +69,11 @@ def read_start(arguments: Sequence[str], process: str) -> ChildStart:
     configure_logging(child.settings.log_format, child.settings.log_level, label)
     name_process(label)
     return ChildStart(
-        listen_fd=given.listen_fd, life_fd=given.life_fd, child=child, worker=given.worker
+        listen_fd=given.listen_fd,
+        life_fd=given.life_fd,
+        child=child,
+        worker=given.worker,
+        predecessor_fd=given.predecessor_fd,
     )
 
 

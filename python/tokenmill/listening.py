@@ -27,6 +27,12 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     return listener
 
 
+def is_listening_at(listener: socket.socket, host: str, port: int) -> bool:
+    """Whether `listen_tcp` would make a socket of the same address. Raises: OSError."""
+    family, _, _, _, address = _addresses(host, port)[0]
+    return listener.family == family and bool(listener.getsockname()[:2] == address[:2])
+
+
 def _addresses(host: str, port: int) -> list[Any]:
     """IPv4 before IPv6, so that `localhost` is what most clients take it for."""
     flags = socket.AI_PASSIVE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 SOCKET_PATH_BYTES_MAX = 103
 """A Unix socket's address holds 108 bytes on Linux and 104 elsewhere, with the zero at its end."""
+_SOCKET_NAME_BYTES_MAX = 24
 
 
 def lock_path(state: Path) -> Path:
@@ -45,12 +46,27 @@ def worker_lock_path(state: Path, slot: int) -> Path:
 
 
 def control_socket(state: Path) -> Path:
-    """Where control listens: in the state folder, or in a private folder beside other temporary
-    files if the state folder's name is too long for a socket's address."""
-    usual = state / "control.sock"
-    if len(os.fsencode(usual)) <= SOCKET_PATH_BYTES_MAX:
-        return usual
+    """Where control listens."""
+    return _socket_path(state, "control.sock")
+
+
+def handover_socket(state: Path, process: str) -> Path:
+    """Where a process that serves is found by the next house: see handover.py."""
+    return _socket_path(state, f"{process}.handover")
+
+
+def handover_sockets(state: Path) -> list[Path]:
+    """Those of all processes of this house and of earlier ones."""
+    pattern = handover_socket(state, "*")
+    return sorted(pattern.parent.glob(pattern.name))
+
+
+def _socket_path(state: Path, name: str) -> Path:
+    """In the state folder, or in a private folder beside other temporary files if the state
+    folder's name is too long for a socket's address."""
+    if len(os.fsencode(state)) <= SOCKET_PATH_BYTES_MAX - _SOCKET_NAME_BYTES_MAX:
+        return state / name
     import hashlib  # a few milliseconds, which the usual start does not need
 
-    name = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
-    return Path(f"/tmp/tokenmill-{os.getuid()}") / f"{name}.sock"
+    prefix = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
+    return Path(f"/tmp/tokenmill-{os.getuid()}") / f"{prefix}-{name}"

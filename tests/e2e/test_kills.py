@@ -35,11 +35,6 @@ def is_silent(seen: Streamed) -> bool:
     return not (seen.is_done or seen.error or seen.broke)
 
 
-def is_told(seen: Streamed) -> bool:
-    """Whether all of it came, or its client was told that it is not whole."""
-    return seen.has_all or (not seen.is_done and (seen.error is not None or bool(seen.broke)))
-
-
 Law = Callable[[Streamed], bool]
 LAWS: dict[str, Law] = {
     # What a new request takes beside the streams: the measure for the others.
@@ -49,8 +44,8 @@ LAWS: dict[str, Law] = {
     "control": lambda seen: seen.is_whole,
     # Its streams end with an error event, or are refused with a status.
     "engines.embedded": lambda seen: seen.is_whole or (seen.error is not None and not seen.broke),
-    # The children finish what they have; who comes later is refused by the system.
-    "supervisor": is_told,
+    # The children serve on until the next house does.
+    "supervisor": lambda seen: seen.is_whole,
 }
 
 
@@ -139,4 +134,3 @@ def _fate(seen: Streamed) -> str:
 
 def test_a_stream_that_looks_whole_and_is_not_would_be_noticed() -> None:
     assert is_silent(Streamed(status=200, events=[{}]))
-    assert not is_told(Streamed(status=200, is_done=True, broke="reset"))

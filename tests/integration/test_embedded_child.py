@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -32,9 +33,9 @@ class Child:
 
 
 @pytest.fixture
-def child() -> Iterator[Child]:
+def child(tmp_path: Path) -> Iterator[Child]:
     bounds = EmbeddedSettings(sequences_max=3, waiting_max=0)
-    settings = Settings(model=demo_model(), embedded=bounds)
+    settings = Settings(state=tmp_path, model=demo_model(), embedded=bounds)
     with tempfile.TemporaryFile() as document, listen_tcp("127.0.0.1", 0) as listener:
         document.write(encode_child(ChildSettings(settings=settings)))
         document.flush()

@@ -11,6 +11,7 @@ import pytest
 from tests.support.waiting import eventually
 from tokenmill._native import Segment, WorkerState
 from tokenmill.supervisor.port_holder import find_port_holder
+from tokenmill.supervisor.predecessors import Predecessors
 from tokenmill.supervisor.refusal import Refused
 from tokenmill.supervisor.slots import SlotError, Slots
 from tokenmill.supervisor.sockets import base_url, listen_control, listen_public
@@ -73,7 +74,7 @@ def test_a_taken_port_is_refused_with_who_has_it() -> None:
         port = other.getsockname()[1]
         assert f"process {os.getpid()}" in find_port_holder(port)
         with pytest.raises(Refused, match=f"taken by process {os.getpid()}"):
-            listen_public("127.0.0.1", port)
+            listen_public("127.0.0.1", port, Predecessors([]))
     eventually(lambda: find_port_holder(port) == "", "nobody has it")
 
 
@@ -86,6 +87,6 @@ def test_a_taken_port_is_refused_with_who_has_it() -> None:
     ],
 )
 def test_the_base_url_is_one_that_clients_here_can_use(host: str, shown: str) -> None:
-    with listen_public(host, 0) as listener:
+    with listen_public(host, 0, Predecessors([])) as listener:
         assert base_url(listener).startswith(shown)
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

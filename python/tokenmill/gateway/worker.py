@@ -8,7 +8,8 @@ Started and ended by the supervisor; imports no database and no Litestar. How it
   what is idle; streams have `drain_seconds`.
 - the house closes (SIGTERM, a deadline is set): new requests get 503 `draining`; streams have until
   the deadline.
-- orphaned (the life pipe ended): as replaced, but at once, for the port is to be free again.
+- orphaned (the life pipe ended): it serves on until the next house does, and is then replaced. If
+  none comes it leaves at once, for the port is to be free again.
 
 At the deadline the native I/O thread ends the streams with an error event.
 """
@@ -24,7 +25,9 @@ from tokenmill.child import ChildSettings, ChildStart, read_start, run_child
 from tokenmill.clock import monotonic_ms
 from tokenmill.gateway.app import build_app
 from tokenmill.gateway.spare_memory import SpareMemory, give_back
+from tokenmill.handover import Handover
 from tokenmill.settings import Settings
+from tokenmill.state_folder import handover_socket
 from tokenmill.stop_signal import StopSignal
 
 BEAT_S = 1.0
@@ -51,7 +54,8 @@ async def work(start: ChildStart) -> bool:
     child = start.child
     segment = Segment.attach(child.segment)
     worker = Worker(child, segment, start.worker)
-    stop = StopSignal(start.life_fd)
+    place = handover_socket(child.settings.state, f"worker-{start.worker}")
+    stop = StopSignal(start.life_fd, Handover(place, "worker", start.listen_fd))
     running = worker.serve(start.listen_fd)
     wanted = asyncio.create_task(stop.wanted.wait())
     await asyncio.wait({running, wanted}, return_when=asyncio.FIRST_COMPLETED)

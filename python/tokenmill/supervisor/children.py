@@ -60,11 +60,13 @@ class LifePipe:
 
 
 class Inherited(Struct, frozen=True):
-    """Descriptors that a child gets. `slot_fd`: the lock of a worker's place, else -1."""
+    """Descriptors that a child gets. `slot_fd`: the lock of a worker's place, else -1.
+    `predecessor_fd`: the way to an engine that serves until this one does, else -1."""
 
     listen_fd: int
     life_fd: int
     slot_fd: int = -1
+    predecessor_fd: int = -1
 
 
 def spawn(
@@ -81,6 +83,9 @@ def spawn(
     if slot_fd >= 0:
         command += ["--worker", str(child.worker)]
         kept.append(slot_fd)
+    if inherited.predecessor_fd >= 0:
+        command += ["--predecessor-fd", str(inherited.predecessor_fd)]
+        kept.append(inherited.predecessor_fd)
     try:
         return subprocess.Popen(
             command,

@@ -26,6 +26,7 @@ from tokenmill.supervisor.children import (
     how_it_ended,
     spawn,
 )
+from tokenmill.supervisor.predecessors import Predecessors
 from tokenmill.supervisor.rules import Child, Plan, Role, Starts, View
 from tokenmill.supervisor.slots import SlotError, Slots
 
@@ -55,6 +56,7 @@ class Equipment(Struct, frozen=True, kw_only=True):
     engine: socket.socket | None = None
     engine_kind: str = ""
     local_engines: tuple[EngineSettings, ...] = ()
+    predecessors: Predecessors
 
 
 class House:
@@ -92,6 +94,7 @@ class House:
             self.exit_status = 1
             return
         self._is_leaving = True
+        self.equipment.predecessors.dismiss()
         self._drain_deadline_ms = monotonic_ms() + int(self.settings.drain_seconds * 1000)
         logger.info("draining", extra={"seconds": self.settings.drain_seconds})
 
@@ -111,6 +114,8 @@ class House:
         view = self.view()
         plan = rules.plan(view, now_ms)
         self._carry_out(plan, now_ms)
+        if self.equipment.predecessors and rules.is_standing(view):
+            self.equipment.predecessors.dismiss()
         failed = rules.is_hopeless(self._starts)
         if failed is not None and not self._is_leaving:
             logger.critical(f"the {failed} does not come up; its errors are logged above")
@@ -297,16 +302,19 @@ class House:
             local_engines=equipment.local_engines,
             worker=max(slot, 0),
         )
+        kind = equipment.engine_kind if role == "engine" else role
+        before = equipment.predecessors.hand_on_engine() if kind == "embedded" else -1
         try:
             process = spawn(
-                MODULES[equipment.engine_kind if role == "engine" else role],
+                MODULES[kind],
                 document,
-                Inherited(self._socket(role).fileno(), self._life.reading, slot_fd),
+                Inherited(self._socket(role).fileno(), self._life.reading, slot_fd, before),
                 equipment.state,
             )
         finally:
-            if slot_fd >= 0:
-                os.close(slot_fd)  # held by the worker from now on
+            for given in (slot_fd, before):  # held by the child from now on
+                if given >= 0:
+                    os.close(given)
         return slot, process
 
     def _socket(self, role: Role) -> socket.socket:

@@ -211,6 +211,12 @@ def is_current(view: View) -> bool:
     return all(child.phase == "serving" for child in _living(view, "worker"))
 
 
+def is_standing(view: View) -> bool:
+    """Whether the house can do without those who served before it."""
+    is_led = any(child.role == "control" and child.beat_ms for child in view.children)
+    return is_led and is_current(view)
+
+
 def is_calm(view: View) -> bool:
     """Whether nothing is under way that only shows when one looks: a start, somebody leaving."""
     return not any(

@@ -10,6 +10,8 @@ import signal
 import socket
 from collections.abc import Callable
 
+import msgspec
+
 from tokenmill._native import Segment
 from tokenmill.clock import monotonic_ms
 from tokenmill.engines.selection import select_engine
@@ -18,6 +20,7 @@ from tokenmill.listening import listen_tcp
 from tokenmill.settings import EngineSettings, Settings
 from tokenmill.state_folder import segment_path
 from tokenmill.supervisor.house import BUSY_MS, Equipment, House
+from tokenmill.supervisor.predecessors import Predecessors, find_predecessors
 from tokenmill.supervisor.refusal import Refused
 from tokenmill.supervisor.reload import Reload
 from tokenmill.supervisor.signals import SignalInbox
@@ -39,11 +42,13 @@ def run_house(
     it shows people what there is. Raises: Refused.
     """
     lock = take_lock(settings.state)
-    public = listen_public(settings.host, settings.port)
+    predecessors = find_predecessors(settings.state)
+    public = listen_public(settings.host, settings.port, predecessors)
     url = base_url(public)
     holder = Holder(pid=os.getpid(), url=url)
     lock.describe(holder)
-    house = House(settings, _equip(settings, public, may_start_engine=may_start_engine))
+    equipment = _equip(settings, public, predecessors, may_start_engine=may_start_engine)
+    house = House(settings, equipment)
     watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     inbox = SignalInbox(watched)
     reload = Reload(house, reread, lambda change: lock.describe(change(holder)))
@@ -80,17 +85,21 @@ def _take(received: signal.Signals, house: House, reload: Reload) -> None:
         reload.ask()
 
 
-def _equip(settings: Settings, public: socket.socket, *, may_start_engine: bool) -> Equipment:
+def _equip(
+    settings: Settings,
+    public: socket.socket,
+    predecessors: Predecessors,
+    *,
+    may_start_engine: bool,
+) -> Equipment:
     control, control_path = listen_control(settings.state)
-    segment = _make_segment(settings)
-    # What the last house saw says nothing about now.
-    segment.publish_fleet(0)
+    segment = _find_segment(settings, predecessors)
     kind = ""
     if may_start_engine:
         choice = select_engine(settings)
         logger.info(choice.reason)
         kind = choice.start or ""
-    engine, local_engines = _engine_socket(kind)
+    engine, local_engines = _engine_socket(kind, predecessors)
     return Equipment(
         state=settings.state,
         public=public,
@@ -101,28 +110,37 @@ def _equip(settings: Settings, public: socket.socket, *, may_start_engine: bool)
         engine=engine,
         engine_kind=kind,
         local_engines=local_engines,
+        predecessors=predecessors,
     )
 
 
-def _engine_socket(kind: str) -> tuple[socket.socket | None, tuple[EngineSettings, ...]]:
+def _engine_socket(
+    kind: str, predecessors: Predecessors
+) -> tuple[socket.socket | None, tuple[EngineSettings, ...]]:
     """The engine's address, which outlives its restarts: vLLM binds its own port, which is held."""
     if not kind:
         return None, ()
-    bound = hold_port() if kind == "vllm" else listen_tcp("127.0.0.1", 0)
+    if kind == "vllm":
+        bound = hold_port()
+    else:
+        bound = predecessors.engine_socket() or listen_tcp("127.0.0.1", 0)
     host, port = bound.getsockname()[:2]
     return bound, (EngineSettings(url=f"http://{host}:{port}", name=kind),)
 
 
-def _make_segment(settings: Settings) -> Segment:
-    sizes = settings.segment
+def _find_segment(settings: Settings, predecessors: Predecessors) -> Segment:
+    """That of the house before while it is served from, else one of which nothing is believed."""
+    path, sizes = str(segment_path(settings.state)), msgspec.structs.asdict(settings.segment)
+    if predecessors:
+        try:
+            return Segment.take_over(path, **sizes)
+        except (OSError, ValueError) as error:
+            logger.info("processes of the house before leave at once", extra={"why": str(error)})
+            predecessors.dismiss()
     try:
-        return Segment.create(
-            str(segment_path(settings.state)),
-            keys_max=sizes.keys_max,
-            workers_max=sizes.workers_max,
-            engines_max=sizes.engines_max,
-            accounts_max=sizes.accounts_max,
-            cells_max=sizes.cells_max,
-        )
+        segment = Segment.create(path, **sizes)
     except (OSError, ValueError) as error:
         raise Refused(f"cannot make the hot segment in {settings.state}: {error}") from error
+    # What the last house saw says nothing about now.
+    segment.publish_fleet(0)
+    return segment

@@ -13,13 +13,15 @@ from pathlib import Path
 from tokenmill.listening import BACKLOG, listen_tcp
 from tokenmill.state_folder import control_socket
 from tokenmill.supervisor.port_holder import find_port_holder
+from tokenmill.supervisor.predecessors import Predecessors
 from tokenmill.supervisor.refusal import Refused
 
 
-def listen_public(host: str, port: int) -> socket.socket:
-    """The socket that clients connect to. Raises: Refused."""
+def listen_public(host: str, port: int, predecessors: Predecessors) -> socket.socket:
+    """The socket that clients connect to: the one that is served already, or a new one. Raises:
+    Refused."""
     try:
-        return listen_tcp(host, port)
+        return predecessors.public(host, port) or listen_tcp(host, port)
     except OSError as error:
         raise Refused(_cannot_listen(host, port, error)) from error
 

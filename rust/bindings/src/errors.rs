@@ -68,6 +68,7 @@ pub fn segment_error(error: SegmentError) -> PyErr {
             AttachError::OtherLayout { .. } => OtherLayout::new_err(attach_message(error)),
             _ => PyValueError::new_err(attach_message(error)),
         },
+        SegmentError::OtherSizes => PyValueError::new_err("the hot segment has other sizes"),
     }
 }
 

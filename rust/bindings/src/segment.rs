@@ -132,6 +132,27 @@ impl Segment {
     }
 
     #[staticmethod]
+    #[pyo3(signature = (path, *, keys_max, workers_max, engines_max, accounts_max, cells_max))]
+    fn take_over(
+        py: Python<'_>,
+        path: PathBuf,
+        keys_max: usize,
+        workers_max: usize,
+        engines_max: usize,
+        accounts_max: usize,
+        cells_max: usize,
+    ) -> PyResult<Self> {
+        let sizes = Sizes {
+            keys_max,
+            workers_max,
+            engines_max,
+            accounts_max,
+            cells_max,
+        };
+        Self::wrap(py.detach(move || segment::Segment::take_over(&path, sizes)))
+    }
+
+    #[staticmethod]
     fn attach(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         Self::wrap(py.detach(move || segment::Segment::attach(&path)))
     }

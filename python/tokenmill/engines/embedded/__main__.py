@@ -2,7 +2,8 @@
 
 As a child of the supervisor: `--listen-fd N --life-fd N --settings-fd N`. Alone: `--port P
 [--model ID_OR_PATH]`. It listens at once and loads the model meanwhile: /health is 503 until then.
-A model that cannot be loaded ends the process with status 78 and one line that says why.
+Where another process serves its socket (see handover.py) it loads first, and then sends that one
+away. A model that cannot be loaded ends the process with status 78 and one line that says why.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tokenmill.child import read_start, run_child
+from tokenmill.handover import Handover, dismiss
 from tokenmill.logs import configure_logging
 from tokenmill.settings import EmbeddedSettings
+from tokenmill.state_folder import handover_socket
 from tokenmill.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ class Start(Struct, frozen=True, kw_only=True):
     model: str
     embedded: EmbeddedSettings
     end_s: float = 30.0
+    handover: Handover | None = None
+    predecessor_fd: int = -1
 
 
 def main(arguments: list[str]) -> bool:
@@ -60,6 +65,8 @@ def child_start(arguments: list[str]) -> Start:
         model=settings.model,
         embedded=settings.embedded,
         end_s=settings.drain_seconds,
+        handover=Handover(handover_socket(settings.state, "engine"), "engine", start.listen_fd),
+        predecessor_fd=start.predecessor_fd,
     )
 
 
@@ -103,17 +110,24 @@ async def serve_engine(start: Start) -> bool:
     from tokenmill.engines.embedded.server import EngineApp
     from tokenmill.engines.embedded.service import Service
 
-    stop = StopSignal(start.life_fd)
+    stop = StopSignal(start.life_fd, start.handover)
     embedded = start.embedded
     embedder = Embedder(embedded.threads)
     service = Service(Sequences(embedded.sequences_max, embedded.waiting_max), embedder)
     loop = asyncio.get_running_loop()
+    is_loaded = asyncio.Event()
 
     def load() -> None:
         load_into(service, start)
         loop.call_soon_threadsafe(loop.call_later, EMBEDDER_DELAY_S, embedder.load_in_background)
+        loop.call_soon_threadsafe(is_loaded.set)
 
     threading.Thread(target=load, name="load", daemon=True).start()
+    if start.predecessor_fd >= 0:
+        told = asyncio.create_task(stop.wanted.wait())
+        loaded = asyncio.create_task(is_loaded.wait())
+        await asyncio.wait({told, loaded}, return_when=asyncio.FIRST_COMPLETED)
+        dismiss(start.predecessor_fd)
     bounds = ServerBounds(end_s=start.end_s)
     return await serve(EngineApp(service), listen_fd=start.listen_fd, stop=stop, bounds=bounds)
 

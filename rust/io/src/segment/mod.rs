@@ -43,6 +43,8 @@ pub enum SegmentError {
     Size(SizeError),
     /// The file is not a segment that this process may use.
     Attach(AttachError),
+    /// The file is a segment of other sizes than were asked for.
+    OtherSizes,
 }
 
 /// Where a worker stands; the supervisor and the worker itself set it.
@@ -109,6 +111,19 @@ impl Segment {
             .word(word::ACCOUNTS_READY)
             .store(0, Ordering::Release);
         Ok(segment)
+    }
+
+    /// The segment that lies at `path`, of these sizes, and all that was said there goes on being
+    /// true: workers of the house before still serve from it.
+    ///
+    /// # Errors
+    /// [`SegmentError::OtherSizes`]; as [`Segment::attach`].
+    pub fn take_over(path: &Path, sizes: Sizes) -> Result<Self, SegmentError> {
+        let found = Self::attach(path)?;
+        if found.layout.sizes() == sizes {
+            return Ok(found);
+        }
+        Err(SegmentError::OtherSizes)
     }
 
     /// The segment that lies at `path`.

@@ -73,6 +73,27 @@ fn create_attaches_to_what_fits_and_asks_for_the_keys_again() {
 }
 
 #[test]
+fn what_is_taken_over_goes_on_being_true_and_one_of_other_sizes_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("hot.segment");
+    let first = Segment::create(&path, SIZES).unwrap();
+    first.publish_fleet(9);
+    first.set_keys_ready();
+    let second = Segment::take_over(&path, SIZES).unwrap();
+    assert_eq!(second.fleet_generation(), 9);
+    assert!(second.keys_ready());
+    let larger = Sizes {
+        keys_max: 200,
+        ..SIZES
+    };
+    assert!(matches!(
+        Segment::take_over(&path, larger),
+        Err(SegmentError::OtherSizes)
+    ));
+    assert!(first.keys_ready());
+}
+
+#[test]
 fn create_makes_a_new_file_for_other_sizes_and_leaves_the_old_mapping_alone() {
     let folder = folder();
     let path = folder.path().join("hot.segment");

@@ -1,0 +1,188 @@
+"""A process without supervisor and the house after it: who serves the socket, and how long."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tokenmill import handover
+from tokenmill.handover import Handover, Predecessor
+from tokenmill.listening import listen_tcp
+from tokenmill.state_folder import handover_socket
+from tokenmill.supervisor.predecessors import Predecessors, find_predecessors
+
+SUCCESSOR_S = 0.3
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "SUCCESSOR_S", SUCCESSOR_S)
+
+
+class Serving:
+    """A process that serves a socket."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        self.listener = listen_tcp("127.0.0.1", 0)
+        part: handover.Part = "engine" if name == "engine" else "worker"
+        self.path = handover_socket(state, name)
+        self.handover = Handover(self.path, part, self.listener.fileno())
+        self.has_left = asyncio.Event()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where its clients come to."""
+        host, port = self.listener.getsockname()
+        return host, port
+
+    def leave(self) -> None:
+        """What a process does that is told."""
+        self.has_left.set()
+        self.handover.close()
+
+
+@asynccontextmanager
+async def serving(state: Path, name: str = "worker-0") -> AsyncIterator[Serving]:
+    process = Serving(state, name)
+    process.handover.open(asyncio.get_running_loop(), process.leave)
+    try:
+        yield process
+    finally:
+        process.handover.close()
+        process.listener.close()
+
+
+async def find(state: Path) -> Predecessors:
+    """The supervisor of the next house looks: it blocks, so not in the loop of this test."""
+    return await asyncio.to_thread(find_predecessors, state)
+
+
+async def test_who_has_no_supervisor_and_no_heir_leaves(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process:
+        process.handover.note_orphaned()
+        assert not process.has_left.is_set()
+        await asyncio.wait_for(process.has_left.wait(), 10)
+        assert not process.handover.is_followed
+        assert not process.path.exists()
+
+
+async def test_an_heir_gets_the_socket_and_says_when_to_leave(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process:
+        process.handover.note_orphaned()
+        found = await find(tmp_path)
+        shared = found.public(*process.address)
+        assert shared is not None
+        with shared:
+            assert shared.getsockname() == process.listener.getsockname()
+            assert not shared.getblocking()
+            await asyncio.sleep(2 * SUCCESSOR_S)
+            assert not process.has_left.is_set()
+            found.dismiss()
+            await asyncio.wait_for(process.has_left.wait(), 10)
+            assert process.handover.is_followed
+            assert not found
+            process.listener.close()
+            # The process is gone from it, and whoever connects waits for the heir.
+            with socket.create_connection(shared.getsockname()):
+                accepting = asyncio.get_running_loop().sock_accept(shared)
+                connection, _ = await asyncio.wait_for(accepting, 10)
+                connection.close()
+
+
+async def test_an_heir_that_comes_before_the_death_was_seen_is_an_heir(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process:
+        found = await find(tmp_path)
+        process.handover.note_orphaned()
+        await asyncio.sleep(2 * SUCCESSOR_S)
+        assert not process.has_left.is_set()
+        found.dismiss()
+        await asyncio.wait_for(process.has_left.wait(), 10)
+
+
+async def test_an_heir_that_dies_leaves_the_time_to_another_one(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process:
+        process.handover.note_orphaned()
+        first = await find(tmp_path)
+        await asyncio.sleep(2 * SUCCESSOR_S)
+        for each in first._serving:
+            each.connection.close()
+            each.listener.close()
+        second = await find(tmp_path)
+        assert second
+        await asyncio.sleep(2 * SUCCESSOR_S)
+        assert not process.has_left.is_set()
+        for each in second._serving:
+            each.connection.close()
+            each.listener.close()
+        await asyncio.wait_for(process.has_left.wait(), 10)
+        assert not process.handover.is_followed
+
+
+async def test_an_engine_is_sent_away_by_the_one_that_takes_its_place(tmp_path: Path) -> None:
+    async with serving(tmp_path, "engine") as engine, serving(tmp_path) as worker:
+        found = await find(tmp_path)
+        shared = found.engine_socket()
+        assert shared is not None
+        with shared:
+            assert shared.getsockname() == engine.listener.getsockname()
+        way = found.hand_on_engine()
+        found.dismiss()
+        await asyncio.wait_for(worker.has_left.wait(), 10)
+        assert not engine.has_left.is_set()
+        assert found.hand_on_engine() == -1
+        handover.dismiss(way)
+        await asyncio.wait_for(engine.has_left.wait(), 10)
+
+
+async def test_another_address_is_another_socket(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process:
+        found = await find(tmp_path)
+        host, port = process.address
+        assert found.public(host, port + 1 if port < 65_535 else 1) is None
+        assert found.public("::1", port) is None
+        assert found.public(host, 0) is None
+        found.dismiss()
+
+
+async def test_what_a_dead_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    path = handover_socket(tmp_path, "worker-0")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    assert not await find(tmp_path)
+    assert not path.exists()
+    path.write_bytes(b"not a socket")
+    assert not await find(tmp_path)
+    async with serving(tmp_path) as process:
+        (await find(tmp_path)).dismiss()
+        await asyncio.wait_for(process.has_left.wait(), 10)
+
+
+async def test_a_process_that_answers_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "ANSWER_S", 0.1)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(handover_socket(tmp_path, "worker-0")))
+        stopped.listen()
+        assert not await find(tmp_path)
+
+
+async def test_a_replaced_process_leaves_the_path_to_the_new_one(tmp_path: Path) -> None:
+    async with serving(tmp_path, "engine") as old, serving(tmp_path, "engine") as new:
+        old.leave()
+        assert new.path.exists()
+        found = await find(tmp_path)
+        found.dismiss()
+        await asyncio.wait_for(new.has_left.wait(), 10)
+
+
+def test_who_has_left_by_itself_can_be_dismissed() -> None:
+    here, there = socket.socketpair()
+    there.close()
+    with socket.socket() as listener:
+        Predecessor("worker", here, listener).dismiss()
+    assert here.fileno() == -1
