@@ -5,6 +5,7 @@ database loads, keys and fleet go out, and only then the web framework is import
 """
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # imports SQLAlchemy
     from tokenmill.control.kubernetes_engines import KubernetesEngines, SliceFollower
     from tokenmill.control.opening import OpenHouse
 
+    Opened = tuple[OpenHouse, JoinedEngines, SliceFollower | None]
+
 T = TypeVar("T")
 
 FIRST_FLEET_S_MAX = 1.0
@@ -52,6 +55,8 @@ logger = logging.getLogger("tokenmill.control")
 def main() -> bool:
     """Serves until told to stop; whether all ended by itself."""
     start = read_start(sys.argv[1:], "control")
+    # A thousand modules are imported from here on: looking for garbage among them is a sixth of it.
+    gc.disable()
     try:
         return uvloop.run(run_control(start))
     except ApiError as error:
@@ -64,10 +69,12 @@ async def run_control(start: ChildStart) -> bool:
     used or holds too many keys."""
     stop = StopSignal(start.life_fd)
     segment = Segment.attach(start.child.segment)
+    is_awaited = not (segment.keys_ready and segment.fleet_generation)
     keeper = make_keeper(start, segment)
     beating = asyncio.create_task(_beat(segment))
     keeping = asyncio.create_task(keeper.run())
-    serving = asyncio.create_task(_open_and_serve(start, keeper, segment, stop))
+    opening = _open(start, keeper, segment, is_awaited=is_awaited)
+    serving = asyncio.create_task(_open_and_serve(start, keeper, segment, opening, stop))
     done, _ = await asyncio.wait({keeping, serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()  # the keeper never ends but by an error
@@ -114,9 +121,13 @@ def last_fleet(start: ChildStart, segment: Segment) -> Fleet:
 
 
 async def _open_and_serve(
-    start: ChildStart, keeper: Keeper, segment: Segment, stop: StopSignal
+    start: ChildStart,
+    keeper: Keeper,
+    segment: Segment,
+    opening: "Coroutine[None, None, Opened]",
+    stop: StopSignal,
 ) -> bool:
-    house, joined, follower = await _unless_told(_open(start, keeper, segment), stop)
+    house, joined, follower = await _unless_told(opening, stop)
     from tokenmill.control.serving import serve_control
 
     try:
@@ -141,8 +152,9 @@ async def _unless_told(opening: Coroutine[None, None, T], stop: StopSignal) -> T
 
 
 async def _open(
-    start: ChildStart, keeper: Keeper, segment: Segment
-) -> "tuple[OpenHouse, JoinedEngines, SliceFollower | None]":
+    start: ChildStart, keeper: Keeper, segment: Segment, *, is_awaited: bool
+) -> "Opened":
+    """`is_awaited`: no worker can answer before the first fleet is out."""
     from tokenmill.control.opening import open_house
 
     cluster, follower = find_cluster(start.child.settings.kubernetes, keeper)
@@ -157,15 +169,22 @@ async def _open(
     if cluster is not None:
         await cluster.first()
     keeper.assign({name: owner.account_id for name, owner in house.owners.items()})
+    if is_awaited:
+        await _let_first_answers_go(keeper)
+    # In a thread: the looks at engines that are still on their way up go on meanwhile.
+    await asyncio.to_thread(importlib.import_module, "tokenmill.control.serving")
+    gc.freeze()
+    gc.enable()
+    return house, joined, follower
+
+
+async def _let_first_answers_go(keeper: Keeper) -> None:
     try:
         async with asyncio.timeout(FIRST_FLEET_S_MAX):
             await keeper.has_published.wait()
         await asyncio.sleep(FIRST_ANSWERS_S)
     except TimeoutError:
         logger.info("no fleet yet: an engine is still loading")
-    # In a thread: the looks at engines that are still on their way up go on meanwhile.
-    await asyncio.to_thread(importlib.import_module, "tokenmill.control.serving")
-    return house, joined, follower
 
 
 def find_cluster(

@@ -19,6 +19,7 @@ from tokenmill.supervisor.rules import (
     delay_ms,
     is_current,
     is_hopeless,
+    is_standing,
     note_death,
     note_serving,
     plan,
@@ -48,6 +49,14 @@ def house(*children: Child, workers: int = 1, engine: int = 1, **other: Any) -> 
 
 
 WHOLE = (child(1, "engine"), child(2, "control"), child(3, "worker"))
+
+
+def test_those_who_served_before_are_needed_until_control_beats_and_every_worker_serves() -> None:
+    engine, control, worker = WHOLE
+    assert is_standing(house(*WHOLE))
+    assert not is_standing(house(engine, replace(control, beat_ms=0), worker))
+    assert not is_standing(house(engine, control, replace(worker, phase="starting")))
+    assert not is_standing(house(*WHOLE, workers=2))
 
 
 def test_an_empty_house_starts_engine_first_and_one_worker() -> None:
