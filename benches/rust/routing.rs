@@ -62,8 +62,7 @@ impl Members for Pool {
     fn load(&self, member: usize) -> Load {
         let words = &self.words[member * WORDS..][..WORDS];
         let read = |at: usize| words[at].load(Ordering::Relaxed);
-        let workers = (0..RECENT).map(|at| UnderWay::from_word(read(at)));
-        let sum = workers.fold(UnderWay::default(), UnderWay::with);
+        let sum = UnderWay::sum((0..RECENT).map(read));
         Load {
             unread_bytes: sum.unread_bytes,
             recent_bytes: Recent::from_word(read(RECENT)).bytes(NOW_MS),

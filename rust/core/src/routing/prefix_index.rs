@@ -21,13 +21,15 @@ pub const SET_WORDS: usize = 8;
 /// Engines that one set remembers for a beginning: a famous one must not push out all others.
 const HOLDERS_MAX: usize = 4;
 /// Sizes of what else a famous beginning has: 2, 4, … 128 sets, enough for a thousand engines.
-const FURTHER: u32 = 7;
+const FURTHER: usize = 7;
 /// "Of late": who was sent it longer ago gives way to whoever is sent it now.
 const LATELY_MS: u64 = 16 * 1_000;
 /// How long a beginning that nobody asked for is taken to be in its engine's cache.
 const HELD_MS: u64 = 20 * 60 * 1_000;
 
 const ENGINE_BITS: u32 = 12;
+/// Slots of engines are below it.
+pub(super) const ENGINES_BOUND: usize = 1 << ENGINE_BITS;
 const AGE_BITS: u32 = 20;
 const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 /// Times are kept in quarters of a second.
@@ -109,9 +111,12 @@ impl<'a> PrefixIndex<'a> {
         lot: u64,
         now_ms: u64,
     ) -> impl Iterator<Item = Holder> + use<'a> {
+        let places: [u64; FURTHER] = std::array::from_fn(|at| further(hash, at, lot));
+        self.fetch(&places);
         let mut is_behind_full = true;
-        (1..=FURTHER)
-            .map(move |size| holders_in(self.set(further(hash, size, lot)), hash, now_ms))
+        places
+            .into_iter()
+            .map(move |place| holders_in(self.set(place), hash, now_ms))
             .take_while(move |found| std::mem::replace(&mut is_behind_full, found.are_many))
             .flatten()
     }
@@ -136,7 +141,7 @@ impl<'a> PrefixIndex<'a> {
         }
         if let Some((hash, false)) = longest_famous {
             let lot = mixed(engine as u64);
-            for size in 1..=FURTHER {
+            for size in 0..FURTHER {
                 if self.note_one(hash, further(hash, size, lot), engine, now_ms) {
                     break;
                 }
@@ -191,8 +196,9 @@ fn holders_in(set: &[AtomicU64], hash: u64, now_ms: u64) -> Holders {
 }
 
 /// Which set of this size a lot has for a famous beginning, as the hash of another beginning.
-fn further(hash: u64, size: u32, lot: u64) -> u64 {
-    mixed(hash ^ (1 << size | lot & ((1 << size) - 1)))
+fn further(hash: u64, size: usize, lot: u64) -> u64 {
+    let sets = 2 << size;
+    mixed(hash ^ (sets | lot & (sets - 1)))
 }
 
 /// Where a word goes: over the same pair, else over the oldest of a beginning that has enough
@@ -321,7 +327,7 @@ mod tests {
                     .further_holders(hash, mixed(lot), now_ms)
                     .map(|one| one.engine)
                     .collect();
-                assert!(some.len() <= FURTHER as usize * HOLDERS_MAX);
+                assert!(some.len() <= FURTHER * HOLDERS_MAX);
                 found.extend(some);
             }
             found

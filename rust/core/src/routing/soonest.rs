@@ -4,6 +4,7 @@
 //! beginning of the prompt, the longest first; whoever was drawn by lot stands for all the others.
 
 use super::choice::{Ranked, is_well};
+use super::prefix_index::ENGINES_BOUND;
 use super::{Ask, BYTES_PER_WEIGHT, Beginnings, Choice, Holder, Members, guard, mixed};
 
 /// What a byte to be computed for this request counts more than one that it would wait for, in
@@ -50,8 +51,8 @@ struct Search<'a, M> {
     bound: u64,
     best: Ranked,
     best_held_bytes: usize,
-    /// Engines that were looked at.
-    known: [usize; HOLDERS_MAX],
+    /// Engines that were looked at, a bit each.
+    known: [u64; ENGINES_BOUND / 64],
     count: usize,
 }
 
@@ -64,7 +65,7 @@ impl<'a, M: Members> Search<'a, M> {
             bound: guard(members.mean_weight()),
             best: Ranked { wait, ..least },
             best_held_bytes: 0,
-            known: [usize::MAX; HOLDERS_MAX],
+            known: [0; ENGINES_BOUND / 64],
             count: 0,
         }
     }
@@ -75,10 +76,12 @@ impl<'a, M: Members> Search<'a, M> {
     }
 
     fn look_at(&mut self, holder: Holder, held_bytes: usize, is_shared: bool) {
-        if self.count == HOLDERS_MAX || self.known[..self.count].contains(&holder.engine) {
+        let known = &mut self.known[holder.engine / 64];
+        let bit = 1 << (holder.engine % 64);
+        if self.count == HOLDERS_MAX || *known & bit != 0 {
             return;
         }
-        self.known[self.count] = holder.engine;
+        *known |= bit;
         self.count += 1;
         let member = self.members.holder(holder);
         let Some(member) = member.filter(|one| is_well(self.members, *one)) else {

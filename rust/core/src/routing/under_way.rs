@@ -4,6 +4,9 @@
 const REQUEST_BITS: u32 = 24;
 /// Bytes of a prompt are counted in blocks of this size.
 const BLOCK_BYTES: u64 = 64;
+/// Bits that are set where either is less than nothing, or so large that a sum of many might not
+/// fit: words without them are added as they are.
+const SIGNS: u64 = 0xffe << 52 | 0xff_f000;
 
 /// What such a word says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,13 +43,20 @@ impl UnderWay {
         u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX)
     }
 
-    /// Both together.
-    #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            unread_bytes: self.unread_bytes + other.unread_bytes,
+    /// What all of these words say together.
+    pub fn sum(words: impl Iterator<Item = u64> + Clone) -> Self {
+        let (sum, any) = words.clone().fold((0_u64, 0), |(sum, any), word| {
+            (sum.wrapping_add(word), any | word)
+        });
+        if any & SIGNS == 0 {
+            return Self::from_word(sum);
         }
+        words
+            .map(Self::from_word)
+            .fold(Self::default(), |all, one| Self {
+                requests: all.requests + one.requests,
+                unread_bytes: all.unread_bytes + one.unread_bytes,
+            })
     }
 }
 
@@ -70,6 +80,24 @@ mod tests {
                     unread_bytes: u64::try_from(blocks).unwrap_or(0) * BLOCK_BYTES,
                 });
             }
+        }
+    }
+
+    fn change() -> impl Strategy<Value = u64> {
+        let requests = prop_oneof![-3_i64..300, -3_i64..5_000];
+        let blocks = prop_oneof![-3_i64..3_000, -3_i64..1 << 31];
+        (requests, blocks).prop_map(|(requests, blocks)| UnderWay::change(requests, blocks))
+    }
+
+    proptest! {
+        #[test]
+        fn a_sum_is_what_each_word_says(words in prop::collection::vec(change(), 0..300)) {
+            let each = words.iter().map(|word| UnderWay::from_word(*word));
+            let (requests, unread_bytes) = each.fold((0, 0), |(requests, bytes), one| {
+                (requests + one.requests, bytes + one.unread_bytes)
+            });
+            let sum = UnderWay::sum(words.iter().copied());
+            prop_assert_eq!(sum, UnderWay { requests, unread_bytes });
         }
     }
 

@@ -297,10 +297,7 @@ impl Segment {
         let high = self.word(word::WORKERS_HIGH).load(ordering);
         let row = self.in_flight(engine);
         let used = usize::try_from(high).map_or(row.len(), |high| high.min(row.len()));
-        let told = row[..used].iter().map(|word| word.load(ordering));
-        told.fold(UnderWay::default(), |sum, word| {
-            sum.with(UnderWay::from_word(word))
-        })
+        UnderWay::sum(row[..used].iter().map(|word| word.load(ordering)))
     }
 
     /// The word that `worker` adds to; whoever reads rows knows of it from now on.
