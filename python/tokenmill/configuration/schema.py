@@ -72,7 +72,8 @@ def allowed(kind: Any) -> str:
     if origin is tuple:
         return "a list: " + allowed(typing.get_args(kind)[0])
     if origin is dict:
-        return "a table of texts by name; in the environment name=text,…"
+        values = allowed(typing.get_args(kind)[1])
+        return f"a table: {values}, by name; in the environment name=value,…"
     if isinstance(kind, types.GenericAlias) or kind not in _WORDS:
         return "a value of another kind"
     return _WORDS[kind] + _range(bounds)

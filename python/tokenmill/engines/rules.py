@@ -65,7 +65,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     since_ms: int = 0  # of the state
     answered_ms: int = 0
     broken_count: int = 0
-    detail: str = ""  # for people: why it does not serve
+    detail: str = "not looked at yet"  # for people: why it does not serve
 
 
 def watch(

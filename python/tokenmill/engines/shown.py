@@ -14,28 +14,30 @@ _STYLES = {"serving": "", "loading": "yellow", "gone": "dim"}
 
 
 def print_engines(found: Sequence[EngineView]) -> None:
-    """A table of 80 columns in the order of preference; what does not serve says why. Where engines
-    are is left out while each is called by its address."""
+    """A table of 80 columns in the order of preference; what does not serve says why. An engine
+    that is not called by its address has that below its name."""
     console = Console(highlight=False, markup=False)
     if not found:
         console.print("No engine. Start a vLLM on port 8000, or name one with --engine URL.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    addresses = [engine.url.removeprefix("http://") for engine in found]
-    is_told = addresses != [engine.name for engine in found]
-    for title in ("engine", "state", "kind", "models", "account", *["at"] * is_told):
+    for title in ("engine", "state", "kind", "models", "account"):
         table.add_column(title, overflow="fold", no_wrap=title != "models")
-    for engine, address in zip(found, addresses, strict=True):
+    for engine in found:
         table.add_row(
-            engine.name,
+            shown_name(engine),
             shown_state(engine),
             " ".join(filter(None, (engine.kind, engine.version))),
             shown_models(engine),
             engine.account or "everyone",
-            *[address] * is_told,
             style=_STYLES[engine.state],
         )
     console.print(table)
+
+
+def shown_name(engine: EngineView) -> str:
+    """What it is called, and where it is if that says something else."""
+    return "\n".join(dict.fromkeys((engine.name, engine.url.removeprefix("http://"))))
 
 
 def shown_state(engine: EngineView) -> str:

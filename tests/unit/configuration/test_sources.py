@@ -130,6 +130,14 @@ def test_a_state_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: P
             "TOKENMILL_LOG_FORMAT: 'xml' is not allowed: one of auto, pretty, json",
         ),
         (
+            {"routing": {"models": {"mine": "fastest"}}},
+            {},
+            {},
+            f"{FILE}: routing.models: {{'mine': 'fastest'}} is not allowed: a table: one of "
+            "prefix, power_of_two, session, by name; in the environment name=value,… "
+            "(Invalid enum value 'fastest' - at `$[...]`)",
+        ),
+        (
             {},
             {},
             {"port": 70_000},

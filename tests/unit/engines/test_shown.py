@@ -24,22 +24,21 @@ def engine(**fields: object) -> EngineView:
 
 def test_a_line_says_what_serves_what_and_where(capsys: pytest.CaptureFixture[str]) -> None:
     print_engines([engine(account="acme")])
-    line = capsys.readouterr().out.splitlines()[1]
-    assert line.split() == [
-        *("vllm-8000", "serving", "vllm", "0.32.0"),
-        *("tiny-chat", "acme", "127.0.0.1:8000"),
-    ]
+    line, below = capsys.readouterr().out.splitlines()[1:]
+    assert line.split() == ["vllm-8000", "serving", "vllm", "0.32.0", "tiny-chat", "acme"]
+    assert below.split() == ["127.0.0.1:8000"]
 
 
-def test_models_have_room_where_engines_are_called_by_their_addresses(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("name", ["127.0.0.1:18801", "third"])
+def test_models_have_room_whatever_engines_are_called(
+    name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = "127.0.0.1:18801"
-    found = engine(name=where, url=f"http://{where}", kind="embedded", is_draining=True)
-    print_engines([found])
-    head, line = capsys.readouterr().out.splitlines()
+    fields = {"kind": "embedded", "is_draining": True, "models": ("all-MiniLM-L6-v2",)}
+    print_engines([engine(name=name, url="http://127.0.0.1:18801", **fields)])
+    head, line, *below = capsys.readouterr().out.splitlines()
     assert head.split() == ["engine", "state", "kind", "models", "account"]
-    assert "draining, 0 left" in line and " tiny-chat " in line
+    assert "draining, 0 left" in line and " all-MiniLM-L6-v2 " in line
+    assert [each.split() for each in below] == [["127.0.0.1:18801"]] * (name == "third")
 
 
 def test_an_engine_that_does_not_serve_says_why() -> None:
