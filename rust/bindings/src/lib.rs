@@ -8,6 +8,7 @@ mod keys;
 mod money;
 mod relay;
 mod segment;
+mod standings;
 mod waiting;
 
 #[pyo3::pymodule]
@@ -32,7 +33,9 @@ mod _native {
     #[pymodule_export]
     use crate::relay::{End, EndReason, Head, Lack, Relay, Usage, Whole};
     #[pymodule_export]
-    use crate::segment::{EngineHealth, Segment, WorkerState};
+    use crate::segment::Segment;
+    #[pymodule_export]
+    use crate::standings::{EngineHealth, WorkerState};
 
     /// Where a body stops to be UTF-8.
     #[pyfunction]
