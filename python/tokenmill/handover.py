@@ -63,6 +63,7 @@ class Handover:
 
     def note_orphaned(self) -> None:
         """The supervisor is gone."""
+        logger.warning("the supervisor is gone; serving on", extra={"seconds": SUCCESSOR_S})
         self._is_orphaned = True
         if self._heir is None:
             self._wait_for_heir()
