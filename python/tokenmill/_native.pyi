@@ -222,6 +222,7 @@ class Segment:
         engines_max: int,
         accounts_max: int = 1_024,
         cells_max: int = 1_024,
+        in_use: bool = False,
     ) -> Segment:
         """The segment at `path`: attached if one of this layout, size and boot is there, else made
         anew (fully allocated on disk, then renamed into place). Its keys and accounts are not ready
@@ -231,18 +232,6 @@ class Segment:
 
         Raises: OSError (disk full names the bytes needed), ValueError (sizes).
         """
-    @staticmethod
-    def take_over(
-        path: str,
-        *,
-        keys_max: int,
-        workers_max: int,
-        engines_max: int,
-        accounts_max: int,
-        cells_max: int,
-    ) -> Segment:
-        """The segment at `path`, from which workers of the house before still serve: all that it
-        says goes on being true. Raises: ValueError (other sizes); as attach."""
     @staticmethod
     def attach(path: str) -> Segment:
         """An existing segment. Raises: OSError; OtherLayout; ValueError naming what else is off

@@ -133,7 +133,7 @@ def _find_segment(settings: Settings, predecessors: Predecessors) -> Segment:
     path, sizes = str(segment_path(settings.state)), msgspec.structs.asdict(settings.segment)
     if predecessors:
         try:
-            return Segment.take_over(path, **sizes)
+            return Segment.create(path, **sizes, in_use=True)
         except (OSError, ValueError) as error:
             logger.info("processes of the house before leave at once", extra={"why": str(error)})
             predecessors.dismiss()

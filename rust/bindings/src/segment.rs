@@ -41,8 +41,13 @@ pub struct Segment {
 impl Segment {
     #[staticmethod]
     #[pyo3(signature = (
-        path, *, keys_max, workers_max, engines_max, accounts_max = 1_024, cells_max = 1_024
+        path, *, keys_max, workers_max, engines_max, accounts_max = 1_024, cells_max = 1_024,
+        in_use = false
     ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only: the sizes of Python's settings"
+    )]
     fn create(
         py: Python<'_>,
         path: PathBuf,
@@ -51,6 +56,7 @@ impl Segment {
         engines_max: usize,
         accounts_max: usize,
         cells_max: usize,
+        in_use: bool,
     ) -> PyResult<Self> {
         let sizes = Sizes {
             keys_max,
@@ -59,28 +65,12 @@ impl Segment {
             accounts_max,
             cells_max,
         };
-        Self::wrap(py.detach(move || segment::Segment::create(&path, sizes)))
-    }
-
-    #[staticmethod]
-    #[pyo3(signature = (path, *, keys_max, workers_max, engines_max, accounts_max, cells_max))]
-    fn take_over(
-        py: Python<'_>,
-        path: PathBuf,
-        keys_max: usize,
-        workers_max: usize,
-        engines_max: usize,
-        accounts_max: usize,
-        cells_max: usize,
-    ) -> PyResult<Self> {
-        let sizes = Sizes {
-            keys_max,
-            workers_max,
-            engines_max,
-            accounts_max,
-            cells_max,
+        let make = if in_use {
+            segment::Segment::take_over
+        } else {
+            segment::Segment::create
         };
-        Self::wrap(py.detach(move || segment::Segment::take_over(&path, sizes)))
+        Self::wrap(py.detach(move || make(&path, sizes)))
     }
 
     #[staticmethod]
