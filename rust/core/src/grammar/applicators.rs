@@ -12,6 +12,9 @@ use super::lowering::Lowering;
 use super::refusal::{Refusal, Result};
 use super::texts;
 
+/// Pairs of branches to tell apart, and cells of numbers to unite, that cost as much as a shape.
+const PAIRS_OF_A_SHAPE: usize = 32;
+const CELLS_OF_A_SHAPE: usize = 64;
 /// Branches of an `anyOf` of which all combinations are made where annotations matter.
 const COMBINED_MAX: usize = 4;
 
@@ -119,6 +122,7 @@ impl Lowering<'_> {
             return Ok(all);
         }
         for form in &forms {
+            self.spend(all.numbers.0.len() / CELLS_OF_A_SHAPE)?;
             all = self.union(&all, form);
         }
         all.exact &= !self.tracks_evaluation;
@@ -134,6 +138,7 @@ impl Lowering<'_> {
         }
         align(&mut forms);
         let count = forms.len();
+        self.spend(count * count / 2 / PAIRS_OF_A_SHAPE)?;
         let mut opposites: Vec<Option<Form>> = vec![None; count];
         let mut apart = vec![false; count * count];
         let mut all = Form::nothing();

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::emission::Emission;
-use super::form::{ArrayShape, ExprId, NOTHING};
+use super::form::{ArrayShape, ExprId, NOTHING, Tally};
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
-use super::rules::{Piece, RuleId};
+use super::rules::{Choices, Piece, RuleId, Token};
 use super::unique_items;
 
 /// Counts up to this are written as a chain of rules, beyond it by halves.
 const CHAIN_MAX: u32 = 24;
+/// Schemas counted at once whose combinations are more than any bound.
+const COUNTED_MAX: usize = 40;
 
 /// The rule of one array shape.
 ///
@@ -53,9 +55,8 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
         return emission.rules.reserve();
     }
     let mut tail = if length == 0 {
-        let close = vec![text("]")];
         if max == Some(0) {
-            return emission.rules.add(vec![close]);
+            return emission.rules.add(vec![vec![text("]")]]);
         }
         let item = emission.rule_of(shape.rest)?;
         let more = rest(
@@ -64,21 +65,22 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
             min.saturating_sub(1),
             max.map(|max| max - 1),
         )?;
-        let mut all = vec![vec![Piece::Rule(item), Piece::Rule(more)]];
+        let mut all = Choices::default();
+        all.push(&[Token::Rule(item), Token::Rule(more)]);
         if min == 0 {
-            all.push(close);
+            all.push(&[emission.rules.text_token("]")]);
         }
-        return emission.rules.add(all);
+        return emission.rules.add_choices(&all);
     } else {
         rest(emission, shape.rest, min, max)?
     };
     for (index, &item) in shape.prefix.iter().enumerate().rev() {
-        let pieces = vec![Piece::Rule(emission.rule_of(item)?), Piece::Rule(tail)];
-        let mut all = emission.next_one(index == 0, pieces)?;
+        let pieces = [Token::Rule(emission.rule_of(item)?), Token::Rule(tail)];
+        let mut all = emission.next_one(index == 0, &pieces)?;
         if index >= shape.min as usize {
-            all.push(vec![text("]")]);
+            all.push(&[emission.rules.text_token("]")]);
         }
-        tail = emission.rules.add(all)?;
+        tail = emission.rules.add_choices(&all)?;
     }
     Ok(tail)
 }
@@ -89,8 +91,8 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
         return emission.rules.add(vec![vec![text("]")]]);
     }
     let item = emission.rule_of(item)?;
-    let unit = emission.spaced(",", item);
-    let unit = emission.rules.add(unit)?;
+    let unit = emission.behind_comma(item);
+    let unit = emission.rules.add_choices(&unit)?;
     let mut runs = Runs::of(unit);
     let mut sequence = Vec::new();
     if min > 0 {
@@ -198,14 +200,14 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     let mut rules = Map::from_iter([(start.clone(), emission.rules.reserve()?)]);
     let mut open = VecDeque::from([start.clone()]);
     while let Some(count) = open.pop_front() {
-        let (mut all, mut others) = (Vec::new(), Vec::new());
+        let (mut all, mut others) = (Choices::default(), Choices::default());
         let enough = shape
             .tallies
             .iter()
             .zip(&count.fits)
             .all(|(t, &fits)| fits >= t.min);
         if enough && count.items >= shape.min {
-            all.push(vec![text("]")]);
+            all.push(&[emission.rules.text_token("]")]);
         }
         if shape.max.is_none_or(|max| count.items < max) {
             let step = Step {
@@ -213,7 +215,7 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
                 items_max,
                 count: &count,
             };
-            for (item, next) in step.choices(emission, shape) {
+            for (item, next) in step.choices(emission, shape)? {
                 if item == NOTHING {
                     continue;
                 }
@@ -225,14 +227,11 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
                     open.push_back(next);
                     rule
                 };
-                others.push(vec![
-                    Piece::Rule(emission.rule_of(item)?),
-                    Piece::Rule(rule),
-                ]);
+                others.push(&[Token::Rule(emission.rule_of(item)?), Token::Rule(rule)]);
             }
         }
-        all.extend(emission.next_of(count.index == 0, others)?);
-        emission.rules.define(rules[&count], all);
+        all.extend(&emission.next_of(count.index == 0, others)?);
+        emission.rules.define_choices(rules[&count], &all);
     }
     Ok(rules[&start])
 }
@@ -245,8 +244,16 @@ struct Step<'c> {
 
 impl Step<'_> {
     /// What the next item may be, and where the array then stands.
-    fn choices(&self, emission: &mut Emission, shape: &ArrayShape) -> Vec<(ExprId, Count)> {
+    ///
+    /// # Errors
+    /// Too many of them.
+    fn choices(&self, emission: &mut Emission, shape: &ArrayShape) -> Result<Vec<(ExprId, Count)>> {
         let index = self.count.index;
+        let counts = |(place, tally): &(usize, &Tally)| {
+            index >= tally.from && (tally.max.is_some() || self.count.fits[*place] < tally.min)
+        };
+        let counted = shape.tallies.iter().enumerate().filter(counts).count();
+        emission.lowering.spend(1 << counted.min(COUNTED_MAX))?;
         let mut choices = vec![(
             shape.item(index as usize),
             Count {
@@ -255,14 +262,8 @@ impl Step<'_> {
                 fits: self.count.fits.clone(),
             },
         )];
-        for (place, tally) in shape.tallies.iter().enumerate() {
-            if index < tally.from {
-                continue;
-            }
+        for (place, tally) in shape.tallies.iter().enumerate().filter(counts) {
             let fits = self.count.fits[place];
-            if tally.max.is_none() && fits >= tally.min {
-                continue;
-            }
             let mut split = Vec::with_capacity(choices.len() * 2);
             for (item, next) in choices {
                 if tally.max.is_none_or(|max| fits < max) {
@@ -281,6 +282,6 @@ impl Step<'_> {
             }
             choices = split;
         }
-        choices
+        Ok(choices)
     }
 }

@@ -140,18 +140,15 @@ impl Automaton {
     /// The edges of a state, grouped by target, in order of their first character.
     pub fn edges(&self, state: u32) -> Vec<(CharSet, u32)> {
         let row = self.row(state);
-        let mut groups: Vec<(Vec<(u32, u32)>, u32)> = Vec::new();
+        let mut groups: Vec<(CharSet, u32)> = Vec::new();
         for (range, class) in self.alphabet.runs() {
             let target = row[class];
             match groups.iter_mut().find(|group| group.1 == target) {
-                Some(group) => group.0.push(range),
-                None => groups.push((vec![range], target)),
+                Some(group) => group.0.append(range),
+                None => groups.push((CharSet::from_codes(vec![range]), target)),
             }
         }
         groups
-            .into_iter()
-            .map(|(ranges, target)| (CharSet::from_codes(ranges), target))
-            .collect()
     }
 
     /// The states that one character leads to.

@@ -133,6 +133,30 @@ impl CharSet {
         Self(both)
     }
 
+    /// Whether something is in both.
+    pub fn intersects(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(&&(a, b)), Some(&&(c, d))) = (left.peek(), right.peek()) {
+            if a.max(c) <= b.min(d) {
+                return true;
+            }
+            if b < d {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        false
+    }
+
+    /// Adds a range beyond all others.
+    pub fn append(&mut self, (low, high): (u32, u32)) {
+        match self.0.last_mut() {
+            Some(last) if last.1.saturating_add(1) == low => last.1 = high,
+            _ => self.0.push((low, high)),
+        }
+    }
+
     /// The set with the other case of its ASCII letters; for formats that ignore case.
     pub fn digits() -> Self {
         Self::from_codes(vec![(0x30, 0x39)])

@@ -15,6 +15,11 @@ const SEARCHED_MAX: usize = 64;
 const NAMES_OF_A_SHAPE: usize = 8;
 /// Unions of fewer shapes are not worth a search for covered ones.
 const COVERED_MIN: usize = 6;
+/// Pairs of shapes that cost as much to compare as making one.
+const PAIRS_OF_A_SHAPE: usize = 128;
+/// Cells of numbers that cost as much to combine as shapes, and to compare with each other.
+const CELLS_OF_A_SHAPE: usize = 512;
+const COMPARED_CELLS: usize = 64;
 
 impl From<StepTooLarge> for Refusal {
     fn from(_: StepTooLarge) -> Self {
@@ -28,6 +33,8 @@ impl From<StepTooLarge> for Refusal {
 impl Lowering<'_> {
     /// What is in both forms.
     pub(super) fn intersection(&mut self, left: &Form, right: &Form) -> Result<Form> {
+        let cells = left.numbers.0.len() * right.numbers.0.len();
+        self.spend(cells * (1 + cells / COMPARED_CELLS) / CELLS_OF_A_SHAPE)?;
         let arrays = if left.arrays.is_empty() || right.arrays.is_empty() {
             Vec::new()
         } else {
@@ -129,6 +136,7 @@ impl Lowering<'_> {
             }
         }
         if all.len() > COVERED_MIN && !self.tracks_evaluation {
+            self.spend(all.len() * all.len() / PAIRS_OF_A_SHAPE)?;
             self.drop_covered(&mut all);
         }
         Ok(all)
@@ -272,4 +280,63 @@ fn merged<S: PartialEq + Default>(left: &[Rc<S>], right: &[Rc<S>], tracks: bool)
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::compile;
+    use crate::grammar::limits::Options;
+    use crate::grammar::refusal::RefusalKind;
+
+    fn conditions(count: usize) -> String {
+        let one = |at| {
+            format!(r#"{{"if": {{"required": ["a{at}"]}}, "then": {{"required": ["b{at}"]}}}}"#)
+        };
+        let all: Vec<String> = (0..count).map(one).collect();
+        format!(r#"{{"allOf": [{}]}}"#, all.join(","))
+    }
+
+    #[test]
+    fn shapes_that_are_compared_count_as_work() {
+        let options = Options::default();
+        assert!(compile(conditions(8).as_bytes(), &options).is_ok());
+        // Few enough to be made, too many to be compared with each other.
+        for count in [11, 24] {
+            assert_too_many(&conditions(count));
+        }
+    }
+
+    #[test]
+    fn combined_constants_and_counted_items_count_as_work() {
+        let list = |keyword: &str, count: usize, one: &dyn Fn(usize) -> String| {
+            let all: Vec<String> = (0..count).map(one).collect();
+            format!(r#"{{"{keyword}": [{}]}}"#, all.join(","))
+        };
+        let constant = |at: usize| format!(r#"{{"const": {at}}}"#);
+        let other = |at: usize| format!(r#"{{"not": {{"const": {at}}}}}"#);
+        let item = |at: usize| format!(r#"{{"contains": {{"const": {at}}}}}"#);
+        let options = Options::default();
+        for schema in [
+            list("oneOf", 200, &constant),
+            list("anyOf", 400, &constant),
+            list("allOf", 40, &other),
+            list("allOf", 5, &item),
+        ] {
+            assert!(compile(schema.as_bytes(), &options).is_ok(), "{schema}");
+        }
+        for schema in [
+            list("oneOf", 4_000, &constant),
+            list("anyOf", 4_000, &constant),
+            list("allOf", 2_000, &other),
+            list("allOf", 2_000, &item),
+        ] {
+            assert_too_many(&schema);
+        }
+    }
+
+    fn assert_too_many(schema: &str) {
+        let refusal = compile(schema.as_bytes(), &Options::default()).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::TooLarge);
+        assert!(refusal.reason.contains("alternatives_max"), "{refusal}");
+    }
 }

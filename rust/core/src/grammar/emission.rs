@@ -18,7 +18,7 @@ use super::numbers::Cell;
 use super::object_rules;
 use super::open_strings::OpenStrings;
 use super::refusal::Result;
-use super::rules::{Piece, RuleId, Rules};
+use super::rules::{Choices, RuleId, Rules, Token};
 use super::text_classes::Feature;
 use super::texts::{self, TextsId};
 
@@ -105,7 +105,7 @@ impl<'l, 'd> Emission<'l, 'd> {
                     _ => fault,
                 }
             })?;
-            self.rules.define(rule, alternatives);
+            self.rules.define_choices(rule, &alternatives);
         }
         self.finish_words()?;
         Ok(rule)
@@ -122,101 +122,99 @@ impl<'l, 'd> Emission<'l, 'd> {
         Ok(rule)
     }
 
-    fn alternatives(&mut self, expr: ExprId, form: &Form) -> Result<Vec<Vec<Piece>>> {
-        let mut all = Vec::new();
-        let word = |text: &'static str| vec![Piece::Text(text.into())];
+    fn alternatives(&mut self, expr: ExprId, form: &Form) -> Result<Choices> {
+        let mut all = Choices::default();
         let reordered = self.among_branches(expr, form);
         if let (None, &Expr::Beside(inner, _)) = (&reordered, self.lowering.expressions.get(expr)) {
-            return Ok(vec![vec![Piece::Rule(self.rule_of(inner)?)]]);
+            all.push(&[Token::Rule(self.rule_of(inner)?)]);
+            return Ok(all);
         }
         for shape in reordered.as_ref().unwrap_or(&form.objects) {
-            all.push(vec![Piece::Rule(object_rules::object(self, shape)?)]);
+            all.push(&[Token::Rule(object_rules::object(self, shape)?)]);
         }
         for shape in &form.arrays {
-            all.push(vec![Piece::Rule(array_rules::array(self, shape)?)]);
+            all.push(&[Token::Rule(array_rules::array(self, shape)?)]);
         }
         if form.strings != texts::NONE {
-            all.extend(self.strings(form.strings)?);
+            self.strings(form.strings, &mut all)?;
         }
         if !form.numbers.0.is_empty() {
-            all.extend(self.numbers(&form.numbers, form.integers)?);
+            for pieces in self.numbers(&form.numbers, form.integers)? {
+                let pieces = pieces.into_iter().map(|piece| self.rules.token(piece));
+                all.push(&pieces.collect::<Vec<_>>());
+            }
         }
-        if form.bools & 2 != 0 {
-            all.push(word("true"));
-        }
-        if form.bools & 1 != 0 {
-            all.push(word("false"));
-        }
-        if form.null {
-            all.push(word("null"));
+        let words = [
+            ("true", form.bools & 2 != 0),
+            ("false", form.bools & 1 != 0),
+            ("null", form.null),
+        ];
+        for (word, _) in words.into_iter().filter(|word| word.1) {
+            all.push(&[self.rules.text_token(word)]);
         }
         Ok(all)
     }
 
-    /// A mark and a rule, with the blank that may stand between them. The blank is no rule of its
-    /// own: an engine would have to try each token that begins with one.
-    pub(super) fn spaced(&self, mark: &str, then: RuleId) -> Vec<Vec<Piece>> {
-        let behind = |mark: String| vec![Piece::Text(mark.into()), Piece::Rule(then)];
-        let mut all = vec![behind(mark.to_owned())];
-        if self.lowering.options.whitespace == Whitespace::Single {
-            all.push(behind(format!("{mark} ")));
+    /// The spellings of a comma. Its blank is no rule of its own: an engine would have to try each
+    /// token that begins with one.
+    fn commas(&self) -> &'static [&'static str] {
+        match self.lowering.options.whitespace {
+            Whitespace::Compact => &[","],
+            Whitespace::Single => &[",", ", "],
+        }
+    }
+
+    /// A comma and a rule.
+    pub(super) fn behind_comma(&mut self, then: RuleId) -> Choices {
+        let mut all = Choices::default();
+        for &comma in self.commas() {
+            all.push(&[self.rules.text_token(comma), Token::Rule(then)]);
         }
         all
     }
 
     /// The pieces of one more member or item, behind a comma if it is not the first.
-    pub(super) fn next_one(
-        &mut self,
-        is_first: bool,
-        pieces: Vec<Piece>,
-    ) -> Result<Vec<Vec<Piece>>> {
-        self.next_of(is_first, vec![pieces])
+    pub(super) fn next_one(&mut self, is_first: bool, pieces: &[Token]) -> Result<Choices> {
+        let mut all = Choices::default();
+        all.push(pieces);
+        self.next_of(is_first, all)
     }
 
     /// The same for several of which one comes.
-    pub(super) fn next_of(
-        &mut self,
-        is_first: bool,
-        all: Vec<Vec<Piece>>,
-    ) -> Result<Vec<Vec<Piece>>> {
+    pub(super) fn next_of(&mut self, is_first: bool, all: Choices) -> Result<Choices> {
         if is_first || all.is_empty() {
             return Ok(all);
         }
         if all.len() <= SPELT_TWICE_MAX {
-            let marks = match self.lowering.options.whitespace {
-                Whitespace::Compact => &[","][..],
-                Whitespace::Single => &[",", ", "],
-            };
-            let behind = |mark: &'static str, pieces: &Vec<Piece>| {
-                let mark = Piece::Text(mark.into());
-                std::iter::once(mark)
-                    .chain(pieces.iter().cloned())
-                    .collect()
-            };
-            let spelt = |mark: &'static str| all.iter().map(move |pieces| behind(mark, pieces));
-            return Ok(marks.iter().flat_map(|mark| spelt(mark)).collect());
+            let mut spelt = Choices::default();
+            for &comma in self.commas() {
+                let comma = self.rules.text_token(comma);
+                spelt.extend_behind(comma, &all);
+            }
+            return Ok(spelt);
         }
-        let then = self.rules.add(all)?;
-        Ok(self.spaced(",", then))
+        let then = self.rules.add_choices(&all)?;
+        Ok(self.behind_comma(then))
     }
 
     /// `:` and a value, with the blank that may stand before it.
-    pub(super) fn value(&mut self, value: ExprId) -> Result<[Piece; 2]> {
+    pub(super) fn value(&mut self, value: ExprId) -> Result<[Token; 2]> {
         let rule = self.rule_of(value)?;
-        let colon = Piece::Text(":".into());
+        let colon = self.rules.text_token(":");
         if self.lowering.options.whitespace == Whitespace::Compact {
-            return Ok([colon, Piece::Rule(rule)]);
+            return Ok([colon, Token::Rule(rule)]);
         }
         let known = self.blank_before.get(&rule).copied();
         let spaced = if let Some(known) = known {
             known
         } else {
-            let blank = Piece::Text(" ".into());
-            let all = vec![vec![Piece::Rule(rule)], vec![blank, Piece::Rule(rule)]];
-            let made = self.rules.add(all)?;
+            let mut all = Choices::default();
+            all.push(&[Token::Rule(rule)]);
+            all.push(&[self.rules.text_token(" "), Token::Rule(rule)]);
+            let made = self.rules.add_choices(&all)?;
             self.blank_before.insert(rule, made);
             made
         };
-        Ok([colon, Piece::Rule(spaced)])
+        Ok([colon, Token::Rule(spaced)])
     }
 }

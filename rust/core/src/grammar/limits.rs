@@ -24,8 +24,8 @@ pub struct Options {
     pub schema_bytes_max: usize,
     /// Nesting of the schema text; real ones stay under 40, the stack would take 1,000.
     pub depth_max: usize,
-    /// Normal-form work: alternatives made while combining, by the names in them; stops exponential
-    /// products. Of two thousand schemas found in the wild seven need more.
+    /// Normal-form work: alternatives that are made, by the names in them, compared or told apart;
+    /// stops exponential products. Of two thousand schemas found in the wild seven need more.
     pub alternatives_max: usize,
     /// Rules of the grammar; each costs an engine about 15 µs to load.
     pub rules_max: usize,

@@ -7,14 +7,13 @@
 
 use std::collections::VecDeque;
 
-use super::array_rules::text;
 use super::emission::Emission;
 use super::escapes::quoted;
 use super::form::{ExprId, NOTHING, ObjectShape};
 use super::hash::Map;
 use super::object_plan::Plan;
 use super::refusal::Result;
-use super::rules::{Piece, RuleId};
+use super::rules::{Choices, RuleId, Token};
 use super::texts::TextsId;
 
 /// Where an object stands.
@@ -49,11 +48,13 @@ pub(super) fn object(emission: &mut Emission, shape: &ObjectShape) -> Result<Rul
         }
     }
     let plan = Plan::of(emission, &shape)?;
-    let mut ways = vec![vec![text("{"), Piece::Rule(plan.rules(emission)?)]];
+    let brace = emission.rules.text_token("{");
+    let mut ways = Choices::default();
+    ways.push(&[brace, Token::Rule(plan.rules(emission)?)]);
     if let Some(other) = plan.in_union_order(emission, &shape) {
-        ways.push(vec![text("{"), Piece::Rule(other.rules(emission)?)]);
+        ways.push(&[brace, Token::Rule(other.rules(emission)?)]);
     }
-    emission.rules.add(ways)
+    emission.rules.add_choices(&ways)
 }
 
 impl Plan {
@@ -77,7 +78,7 @@ impl Plan {
         };
         let start = table.rule(emission, Self::start())?;
         while let Some(point) = table.open.pop_front() {
-            let (mut all, mut ways) = (Vec::new(), Ways::default());
+            let (mut all, mut ways) = (Choices::default(), Ways::default());
             let long = self.members.len() - point.index > self.skipped_max;
             let mut at = point.index;
             loop {
@@ -104,16 +105,16 @@ impl Plan {
                         index: at,
                         ..point.clone()
                     };
-                    all.push(vec![Piece::Rule(table.rule(emission, skipped)?)]);
+                    all.push(&[Token::Rule(table.rule(emission, skipped)?)]);
                     break;
                 }
             }
             if ways.may_end {
-                all.push(vec![text("}")]);
+                all.push(&[emission.rules.text_token("}")]);
             }
-            all.extend(emission.next_of(!point.started, ways.members)?);
+            all.extend(&emission.next_of(!point.started, ways.members)?);
             let rule = table.rules[&point];
-            emission.rules.define(rule, all);
+            emission.rules.define_choices(rule, &all);
         }
         Ok(start)
     }
@@ -175,14 +176,14 @@ impl Plan {
             let written = if let Some(&written) = table.members.get(&(at, value, after)) {
                 written
             } else {
-                let mut pieces = vec![text(quoted(&member.name))];
-                pieces.extend(emission.value(value)?);
-                pieces.push(Piece::Rule(after));
-                let written = emission.rules.add(vec![pieces])?;
+                let name = emission.rules.text_token(quoted(&member.name));
+                let [colon, value_rule] = emission.value(value)?;
+                let tokens = [name, colon, value_rule, Token::Rule(after), Token::End];
+                let written = emission.rules.add_tokens(&tokens)?;
                 table.members.insert((at, value, after), written);
                 written
             };
-            ways.members.push(vec![Piece::Rule(written)]);
+            ways.members.push(&[Token::Rule(written)]);
         }
         Ok(())
     }
@@ -273,10 +274,9 @@ impl Plan {
                     }
                     emission.string_rule(names)?
                 };
-                let mut pieces = vec![Piece::Rule(key)];
-                pieces.extend(emission.value(value)?);
-                pieces.push(Piece::Rule(after));
-                ways.members.push(pieces);
+                let [colon, value] = emission.value(value)?;
+                let pieces = [Token::Rule(key), colon, value, Token::Rule(after)];
+                ways.members.push(&pieces);
             }
         }
         Ok(())
@@ -293,7 +293,7 @@ fn overlaps(emission: &mut Emission, left: TextsId, right: TextsId) -> bool {
 struct Ways {
     may_end: bool,
     /// Members that may come, without the comma before them.
-    members: Vec<Vec<Piece>>,
+    members: Choices,
 }
 
 struct Table {

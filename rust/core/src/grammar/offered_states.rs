@@ -370,8 +370,8 @@ fn weight(edges: &[(CharSet, u32)]) -> u32 {
 
 /// The printable characters of ASCII in a set, and as much as thirty for all others.
 fn weight_of(set: &CharSet) -> u32 {
-    let plain = set.intersection(&CharSet::from_codes(vec![(0x20, 0x7e)]));
-    let sizes = plain.ranges().iter().map(|range| range.1 - range.0 + 1);
+    let ascii = set.ranges().iter().take_while(|range| range.0 <= 0x7e);
+    let sizes = ascii.map(|range| (range.1.min(0x7e) + 1).saturating_sub(range.0.max(0x20)));
     let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);
     sizes.sum::<u32>() + if others { 30 } else { 0 }
 }

@@ -52,7 +52,7 @@ impl<'l> Ways<'l> {
             let next = steps[state as usize] + 1;
             for (edge, source) in &self.sources[state as usize] {
                 let known = &mut steps[*source as usize];
-                if *known == u32::MAX && !edge.intersection(set).is_empty() {
+                if *known == u32::MAX && edge.intersects(set) {
                     *known = next;
                     open.push_back(*source);
                 }

@@ -59,6 +59,27 @@ impl Reduced {
         self.order.iter().copied().filter(is_named)
     }
 
+    /// Bytes that the text takes at least.
+    pub fn bytes_min(&self) -> usize {
+        let name = |number: u32| 2 + number.checked_ilog10().unwrap_or(0) as usize;
+        let bytes = |token: &Token| match *token {
+            Token::Text(text) => self.rules.texts.get(text).len(),
+            Token::Class(class) => self.rules.classes.get(class).len() + 1,
+            Token::Rule(target) => match self.numbers[target as usize] {
+                UNNAMED => 0,
+                number => name(number) + 1,
+            },
+            // The mark between two alternatives, less a blank that the first element may have not.
+            Token::End => 2,
+        };
+        let line = |rule: RuleId| {
+            let tokens = self.rules.tokens_of(self.rules.bodies[rule as usize]);
+            // A name, ` ::= ` and the end of the line, less the mark that the last one has not.
+            name(self.numbers[rule as usize]) + 3 + tokens.iter().map(bytes).sum::<usize>()
+        };
+        self.written_rules().map(line).sum()
+    }
+
     /// The tokens of a rule that has no number.
     pub fn inlined(&self, rule: RuleId) -> Option<&[Token]> {
         (self.numbers[rule as usize] == UNNAMED)
@@ -183,7 +204,7 @@ fn drop_barren(rules: &mut Rules, productive: &[bool]) -> bool {
         Token::Rule(target) => productive[*target as usize],
         _ => true,
     };
-    if rules.tokens.iter().all(kept) {
+    if !productive.contains(&false) || rules.tokens.iter().all(kept) {
         return false;
     }
     let mut tokens = Vec::with_capacity(rules.tokens.len());

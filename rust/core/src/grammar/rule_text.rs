@@ -13,6 +13,17 @@ pub(super) const CLOSED: &str = ") (= [:,}\\]] [ \\u0022\\-0-9\\[{tfn,}\\]])";
 /// on beyond the rule. Engines read texts without regard to hints.
 pub(super) const ALONE: &str = ") (= [\\u0001])";
 
+/// Where the writing of an alternative stands.
+#[derive(Clone, Copy)]
+enum Spot {
+    /// Nothing is written yet.
+    Start,
+    /// Behind characters of a literal that may get more.
+    InLiteral,
+    /// Behind a finished element.
+    Behind,
+}
+
 /// Writes the rules of one grammar.
 pub(super) struct Writer<'r> {
     out: String,
@@ -64,65 +75,69 @@ impl<'r> Writer<'r> {
         self.out.push('\n');
     }
 
+    /// Writes alternatives; what is written within another rule stands in its place.
     fn choices(&mut self, tokens: &'r [Token]) {
-        let alternatives = tokens.split_inclusive(|token| *token == Token::End);
-        for (place, pieces) in alternatives.enumerate() {
-            if place > 0 {
-                self.out.push_str(" | ");
+        let mut spot = Spot::Start;
+        let mut left = tokens.iter();
+        loop {
+            let Some(token) = left.next() else {
+                match self.open.pop() {
+                    Some(outer) => left = outer,
+                    None => return,
+                }
+                continue;
+            };
+            match *token {
+                Token::Text(text) => {
+                    match spot {
+                        Spot::Start => self.out.push('"'),
+                        Spot::Behind => self.out.push_str(" \""),
+                        Spot::InLiteral => {}
+                    }
+                    self.out.push_str(self.reduced.rules.texts.get(text));
+                    spot = Spot::InLiteral;
+                }
+                Token::Class(set) => {
+                    self.apart(spot);
+                    self.out.push_str(self.reduced.rules.classes.get(set));
+                    spot = Spot::Behind;
+                }
+                Token::Rule(target) => {
+                    if let Some(inner) = self.reduced.inlined(target) {
+                        self.open.push(std::mem::replace(&mut left, inner.iter()));
+                        continue;
+                    }
+                    self.apart(spot);
+                    self.name(target);
+                    spot = Spot::Behind;
+                }
+                Token::End if !self.open.is_empty() => {}
+                Token::End => {
+                    self.finish(spot);
+                    if !left.as_slice().is_empty() {
+                        self.out.push_str(" | ");
+                    }
+                    spot = Spot::Start;
+                }
             }
-            self.sequence(pieces);
         }
     }
 
-    fn sequence(&mut self, pieces: &'r [Token]) {
-        if pieces == [Token::End] {
-            self.out.push_str("\"\"");
-            return;
+    /// What stands at the end of an alternative.
+    fn finish(&mut self, spot: Spot) {
+        match spot {
+            Spot::Start => self.out.push_str("\"\""),
+            Spot::InLiteral => self.out.push('"'),
+            Spot::Behind => {}
         }
-        let mut is_first = true;
-        let mut in_literal = false;
-        self.open.push(pieces.iter());
-        while let Some(last) = self.open.last_mut() {
-            let Some(token) = last.next() else {
-                self.open.pop();
-                continue;
-            };
-            let is_text = matches!(token, Token::Text(_));
-            if let Token::Rule(target) = token
-                && let Some(inner) = self.reduced.inlined(*target)
-            {
-                self.open.push(inner.iter());
-                continue;
-            }
-            if *token == Token::End {
-                continue;
-            }
-            if in_literal && !is_text {
-                self.out.push('"');
-                in_literal = false;
-            }
-            if !in_literal && !is_first {
-                self.out.push(' ');
-            }
-            is_first = false;
-            match token {
-                Token::Text(text) => {
-                    if !in_literal {
-                        self.out.push('"');
-                        in_literal = true;
-                    }
-                    self.out.push_str(self.reduced.rules.texts.get(*text));
-                }
-                Token::Class(set) => self.out.push_str(self.reduced.rules.classes.get(*set)),
-                Token::Rule(target) => self.name(*target),
-                Token::End => {}
-            }
-        }
-        if in_literal {
-            self.out.push('"');
-        }
-        if is_first {
-            self.out.push_str("\"\"");
+    }
+
+    /// What stands before an element that is no literal.
+    fn apart(&mut self, spot: Spot) {
+        match spot {
+            Spot::Start => {}
+            Spot::InLiteral => self.out.push_str("\" "),
+            Spot::Behind => self.out.push(' '),
         }
     }
 }
@@ -147,7 +162,7 @@ fn push_number(out: &mut String, number: u32) {
     if number > 9 {
         push_number(out, number / 10);
     }
-    out.extend(char::from_digit(number % 10, 10));
+    out.push(char::from(b"0123456789"[(number % 10) as usize]));
 }
 
 /// The grammar of one of these texts.
@@ -183,8 +198,10 @@ fn escaped(out: &mut String, character: char) {
         ("\\U", 8)
     };
     out.push_str(mark);
-    let digit = |place: u32| char::from_digit(scalar >> (4 * place) & 0xf, 16);
-    out.extend((0..digits).rev().filter_map(digit));
+    for place in (0..digits).rev() {
+        let digit = scalar >> (4 * place) & 0xf;
+        out.push(char::from(b"0123456789abcdef"[digit as usize]));
+    }
 }
 
 /// Writes a set of characters in its brackets.

@@ -9,6 +9,10 @@ use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
 use super::rule_text::{self, Writer};
 
+/// What a token takes roughly: where this makes a text too large, its size is looked at before it
+/// is written.
+const TOKEN_BYTES: usize = 8;
+
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
 
@@ -32,6 +36,47 @@ pub(super) enum Token {
     Class(u32),
     Rule(RuleId),
     End,
+}
+
+/// Alternatives of a rule in the making, one after the other, each with its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choices {
+    tokens: Vec<Token>,
+    count: usize,
+}
+
+impl Choices {
+    /// Adds one.
+    pub fn push(&mut self, pieces: &[Token]) {
+        self.tokens.extend_from_slice(pieces);
+        self.tokens.push(Token::End);
+        self.count += 1;
+    }
+
+    /// Adds those of others, each behind a mark.
+    pub fn extend_behind(&mut self, mark: Token, others: &Self) {
+        self.tokens.reserve(others.tokens.len() + others.count);
+        let all = others.tokens.split_inclusive(|token| *token == Token::End);
+        for pieces in all {
+            self.tokens.push(mark);
+            self.tokens.extend_from_slice(pieces);
+        }
+        self.count += others.count;
+    }
+
+    /// Adds those of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.tokens.extend_from_slice(&others.tokens);
+        self.count += others.count;
+    }
+
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 /// How a rule is written.
@@ -146,6 +191,19 @@ impl Rules {
         Ok(id)
     }
 
+    /// Gives a reserved rule its alternatives.
+    pub(super) fn define_choices(&mut self, id: RuleId, all: &Choices) {
+        self.define_tokens(id, &all.tokens, Kind::Plain);
+    }
+
+    /// A new rule with these alternatives.
+    ///
+    /// # Errors
+    /// As [`Rules::reserve`].
+    pub(super) fn add_choices(&mut self, all: &Choices) -> Result<RuleId> {
+        self.add_tokens(&all.tokens)
+    }
+
     /// A new rule with alternatives that are tokens already, each with its end.
     ///
     /// # Errors
@@ -192,6 +250,11 @@ impl Rules {
         let Some(reduced) = Reduced::of(self, root) else {
             return Ok(None);
         };
+        if reduced.rules.tokens.len() > text_bytes_max / TOKEN_BYTES
+            && reduced.bytes_min() > text_bytes_max
+        {
+            return Err(Refusal::too_large("text_bytes_max", text_bytes_max));
+        }
         let mut writer = Writer::new(&reduced);
         for rule in reduced.written_rules() {
             writer.rule(rule);
@@ -208,12 +271,7 @@ impl Rules {
         self.tokens.reserve(length);
         for pieces in alternatives {
             for piece in pieces {
-                let token = match piece {
-                    Piece::Text(text) => Token::Text(self.text(text)),
-                    Piece::Class(set) => Token::Class(self.class(set)),
-                    Piece::Run(set) => Token::Class(self.run(set)),
-                    Piece::Rule(target) => Token::Rule(target),
-                };
+                let token = self.token(piece);
                 self.tokens.push(token);
             }
             self.tokens.push(Token::End);
@@ -226,6 +284,21 @@ impl Rules {
     /// text of four gigabytes would be refused long before.
     fn place(&self) -> u32 {
         u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The token of an element.
+    pub(super) fn token(&mut self, piece: Piece) -> Token {
+        match piece {
+            Piece::Text(text) => Token::Text(self.text(text)),
+            Piece::Class(set) => Token::Class(self.class(set)),
+            Piece::Run(set) => Token::Class(self.run(set)),
+            Piece::Rule(target) => Token::Rule(target),
+        }
+    }
+
+    /// The token of these characters.
+    pub(super) fn text_token(&mut self, text: impl Into<Cow<'static, str>>) -> Token {
+        Token::Text(self.text(text.into()))
     }
 
     fn text(&mut self, text: Cow<'static, str>) -> u32 {
@@ -258,5 +331,44 @@ impl Rules {
                 out.push('*');
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reduced;
+    use crate::grammar::document::Document;
+    use crate::grammar::emission::Emission;
+    use crate::grammar::index::Index;
+    use crate::grammar::limits::Options;
+    use crate::grammar::lowering::Lowering;
+
+    const SCHEMAS: [&str; 4] = [
+        "{}",
+        r#"{"type": "array", "contains": {"const": 1}, "minContains": 90}"#,
+        r#"{"enum": ["", "a", "é\\", [1, {"b": null}]]}"#,
+        r#"{"properties": {"a": {"pattern": "[a-f]{2,5}x?"}, "b": {"type": ["null", "number"]}}}"#,
+    ];
+
+    #[test]
+    fn no_text_is_shorter_than_its_rules_foretell() {
+        let options = Options::default();
+        for schema in SCHEMAS {
+            let document = Document::parse(schema.as_bytes(), &options).unwrap();
+            let index = Index::of(&document);
+            let mut lowering = Lowering::new(&document, &index, &options);
+            let root = lowering.schema(0, 0).unwrap();
+            let mut emission = Emission::new(&mut lowering);
+            let rule = emission.schema(root).unwrap();
+            let least = Reduced::of(emission.rules, rule).unwrap().bytes_min();
+            let length = crate::grammar::compile(schema.as_bytes(), &options)
+                .unwrap()
+                .text
+                .len();
+            assert!(
+                least <= length && 3 * least > length,
+                "{schema}: {least} of {length}"
+            );
+        }
     }
 }

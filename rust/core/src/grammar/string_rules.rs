@@ -12,7 +12,7 @@ use super::escapes::{escapes_of, plain, quoted, special};
 use super::hash::Map;
 use super::object_shapes::least;
 use super::refusal::Result;
-use super::rules::{Piece, RuleId};
+use super::rules::{Choices, Piece, RuleId, Token};
 use super::texts::{self, TextSet, TextsId};
 
 /// Longest `maxLength` of otherwise free strings that is counted exactly; see [`counted_strings`].
@@ -35,15 +35,16 @@ pub(super) enum Ending {
 }
 
 impl Emission<'_, '_> {
-    /// The alternatives for the JSON strings of a set.
-    pub(super) fn strings(&mut self, set: TextsId) -> Result<Vec<Vec<Piece>>> {
-        if let TextSet::Finite(all) = self.lowering.texts.get(set) {
-            return Ok(all
-                .iter()
-                .map(|text| vec![Piece::Text(quoted(text).into())])
-                .collect());
+    /// Adds the alternatives for the JSON strings of a set.
+    pub(super) fn strings(&mut self, set: TextsId, all: &mut Choices) -> Result<()> {
+        if let TextSet::Finite(texts) = self.lowering.texts.get(set) {
+            for text in texts.iter() {
+                all.push(&[self.rules.text_token(quoted(text))]);
+            }
+            return Ok(());
         }
-        Ok(vec![vec![Piece::Rule(self.string_rule(set)?)]])
+        all.push(&[Token::Rule(self.string_rule(set)?)]);
+        Ok(())
     }
 
     /// The rule for the JSON strings of a set, quotation marks included.
@@ -53,8 +54,9 @@ impl Emission<'_, '_> {
         }
         let rule = match self.lowering.texts.get(set).clone() {
             TextSet::Finite(_) => {
-                let all = self.strings(set)?;
-                self.rules.add(all)?
+                let mut all = Choices::default();
+                self.strings(set, &mut all)?;
+                self.rules.add_choices(&all)?
             }
             TextSet::AllBut(words) if self.is_shared() => {
                 if words.is_empty() {

@@ -10,7 +10,7 @@ use super::emission::Emission;
 use super::form::{ArrayShape, NOTHING};
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
-use super::rules::{Piece, RuleId};
+use super::rules::{Choices, Piece, RuleId, Token};
 use super::text_classes::Feature;
 
 /// Sets of used kinds that are remembered, and ways on from all of them.
@@ -40,7 +40,12 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
             let Some(kinds) = emission.item_kinds(shape.rest, feature)? else {
                 break;
             };
-            ways.extend(told_apart(emission, shape, &kinds.all)?.map(|way| vec![Piece::Rule(way)]));
+            let tokens = |pieces: Vec<Piece>| {
+                let all = pieces.into_iter().map(|piece| emission.rules.token(piece));
+                all.collect()
+            };
+            let all: Vec<Vec<Token>> = kinds.all.into_iter().map(tokens).collect();
+            ways.extend(told_apart(emission, shape, &all)?.map(|way| vec![Piece::Rule(way)]));
             if !kinds.by_feature {
                 break;
             }
@@ -58,7 +63,7 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
 fn told_apart(
     emission: &mut Emission,
     shape: &ArrayShape,
-    kinds: &[Vec<Piece>],
+    kinds: &[Vec<Token>],
 ) -> Result<Option<RuleId>> {
     let min = shape.min as usize;
     if min > kinds.len() {
@@ -101,7 +106,7 @@ fn free_items(kinds: usize, ways_max: usize) -> (usize, usize) {
 
 /// Any order: a rule for each set of kinds that is used up.
 struct Sets<'k> {
-    kinds: &'k [Vec<Piece>],
+    kinds: &'k [Vec<Token>],
     bounds: (usize, usize),
     rising: Rising,
     free: u32,
@@ -124,20 +129,21 @@ impl Sets<'_> {
         }
         let rule = emission.rules.reserve()?;
         rules.insert(used, rule);
-        let (mut all, mut others) = (Vec::new(), Vec::new());
+        let (mut all, mut others) = (Choices::default(), Choices::default());
         if count >= self.bounds.0 {
-            all.push(vec![text("]")]);
+            all.push(&[emission.rules.text_token("]")]);
         }
+        let mut pieces = Vec::new();
         for (place, kind) in self.kinds.iter().enumerate() {
             let next = used | 1 << place;
             if next != used && count < self.bounds.1 {
-                let mut pieces = kind.clone();
-                pieces.push(Piece::Rule(self.rule(emission, rules, next)?));
-                others.push(pieces);
+                pieces.clone_from(kind);
+                pieces.push(Token::Rule(self.rule(emission, rules, next)?));
+                others.push(&pieces);
             }
         }
-        all.extend(emission.next_of(count == 0, others)?);
-        emission.rules.define(rule, all);
+        all.extend(&emission.next_of(count == 0, others)?);
+        emission.rules.define_choices(rule, &all);
         Ok(rule)
     }
 }
@@ -151,7 +157,7 @@ struct Rising {
 impl Rising {
     fn of(
         emission: &mut Emission,
-        kinds: &[Vec<Piece>],
+        kinds: &[Vec<Token>],
         (min, max): (usize, usize),
     ) -> Result<Self> {
         // A count matters only while there are too few, or where there can be too many.
@@ -160,19 +166,19 @@ impl Rising {
         for place in (0..=kinds.len()).rev() {
             let mut row = Vec::with_capacity(counted + 1);
             for count in 0..=counted {
-                let mut all = Vec::new();
+                let mut all = Choices::default();
                 if place == kinds.len() && count >= min {
-                    all.push(vec![text("]")]);
+                    all.push(&[emission.rules.text_token("]")]);
                 }
                 if let (Some(kind), Some(after)) = (kinds.get(place), rules.get(place + 1)) {
-                    all.push(vec![Piece::Rule(after[count])]);
+                    all.push(&[Token::Rule(after[count])]);
                     if max == kinds.len() || count < max {
                         let mut pieces = kind.clone();
-                        pieces.push(Piece::Rule(after[(count + 1).min(counted)]));
-                        all.extend(emission.next_one(count == 0, pieces)?);
+                        pieces.push(Token::Rule(after[(count + 1).min(counted)]));
+                        all.extend(&emission.next_one(count == 0, &pieces)?);
                     }
                 }
-                row.push(emission.rules.add(all)?);
+                row.push(emission.rules.add_choices(&all)?);
             }
             rules[place] = row;
         }
