@@ -276,10 +276,10 @@ fn the_expected_wait_is_turns_by_the_rate_of_places() {
         held_ns: 0,
         ..engine
     };
-    assert_eq!(
-        expected_wait_ns(ahead(3, 3, 3), [engine, unknown].into_iter()),
-        None
-    );
+    let some = [unknown, engine, unknown, engine].into_iter();
+    assert_eq!(expected_wait_ns(ahead(6, 6, 6), some), Some(75 * MS));
+    let none = [unknown, unknown].into_iter();
+    assert_eq!(expected_wait_ns(ahead(3, 3, 3), none), None);
     assert_eq!(expected_wait_ns(ahead(3, 3, 3), std::iter::empty()), None);
 }
 

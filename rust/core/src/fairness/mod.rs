@@ -60,15 +60,19 @@ pub struct Ahead {
     pub waiting_everywhere: u64,
 }
 
-/// How long the newcomer will wait, in nanoseconds; `None`: nobody can tell yet.
+/// How long the newcomer will wait, in nanoseconds; `None`: nobody can tell yet. Engines of which
+/// nothing is known are taken to be like the others on average: in a large pool there are some.
 pub fn expected_wait_ns(ahead: Ahead, supply: impl Iterator<Item = Supply>) -> Option<u64> {
-    let mut places_per_ms = 0.0;
+    let (mut places, mut known_places, mut known_per_ms) = (0.0, 0.0, 0.0);
     for engine in supply {
-        if engine.held_ns == 0 {
-            return None;
+        let of_engine = precise(engine.places);
+        places += of_engine;
+        if engine.held_ns > 0 {
+            known_places += of_engine;
+            known_per_ms += of_engine / (precise(engine.held_ns) / 1e6);
         }
-        places_per_ms += precise(engine.places) / (precise(engine.held_ns) / 1e6);
     }
+    let places_per_ms = known_per_ms / known_places * places;
     let here = precise(ahead.waiting_here) / precise(ahead.waiting_everywhere.max(1));
     let wait_ms = precise(ahead.turns) / (places_per_ms * here.min(1.0));
     #[expect(
