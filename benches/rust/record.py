@@ -1,7 +1,8 @@
 """Runs the native benches and writes what they found into one results file.
 
 `.venv/bin/python benches/rust/record.py [--only framer admission] [--seconds 3]`. Times are
-nanoseconds: the median, and the bounds of its 95 % confidence interval. Some minutes.
+nanoseconds: the median, the bounds of its 95 % confidence interval, and the least of all samples,
+which other load on the machine raises last. Some minutes.
 """
 
 import argparse
@@ -45,8 +46,15 @@ def measured_since(began: float) -> dict[str, dict[str, Any]]:
     for place in sorted(MEASURED.rglob("new/estimates.json")):
         if place.stat().st_mtime >= began:
             bench = json.loads(place.with_name("benchmark.json").read_text())
-            found[bench["full_id"]] = _figures(json.loads(place.read_text()), bench["throughput"])
+            figures = _figures(json.loads(place.read_text()), bench["throughput"])
+            least = _least(json.loads(place.with_name("sample.json").read_text()))
+            found[bench["full_id"]] = figures | {"ns_least": least}
     return found
+
+
+def _least(sample: dict[str, Any]) -> float:
+    pairs = zip(sample["times"], sample["iters"], strict=True)
+    return round(min(time_ns / count for time_ns, count in pairs), 1)
 
 
 def _figures(estimates: dict[str, Any], throughput: dict[str, int] | None) -> dict[str, float]:
