@@ -15,6 +15,8 @@ const BOUND_DIGITS_MAX: i32 = 330;
 const EXACT_DIGITS: u16 = 15;
 /// Remainders that are told apart for one multiple.
 const MODULUS_MAX: u64 = 4_000;
+/// Remainders that all states keep together, for bounds of memory: a few bytes each, twice.
+const REMAINDERS_MAX: usize = 500_000;
 
 /// Where a reader of a number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +149,9 @@ impl Reader {
         while at < all.len() {
             if all.len() > states_max {
                 return Err(Refusal::too_large("states_max", states_max));
+            }
+            if all.len() * self.steps.len() > REMAINDERS_MAX {
+                return Err(Refusal::too_large("remainders_max", REMAINDERS_MAX));
             }
             for class in 0..starts.len() {
                 let reading = self.step(&all[at], class);
@@ -315,5 +320,18 @@ mod tests {
         };
         let texts = texts_of(&odd, true, 4_000).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
+    }
+
+    #[test]
+    fn remainders_are_bounded_over_all_states() {
+        let not_multiples = |count: u64| Cell {
+            step: Some(Decimal::from_integer(1)),
+            not_steps: (2..2 + count).map(Decimal::from_integer).collect(),
+            ..Cell::default()
+        };
+        let texts = texts_of(&not_multiples(2), true, 6_000).unwrap();
+        assert!(texts.contains("25") && !texts.contains("27"));
+        let refusal = texts_of(&not_multiples(2_000), true, 6_000).unwrap_err();
+        assert!(refusal.reason.contains("remainders_max"), "{refusal}");
     }
 }
