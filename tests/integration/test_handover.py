@@ -1,6 +1,7 @@
 """A process without supervisor and the house after it: who serves the socket, and how long."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,7 +78,7 @@ async def test_an_heir_gets_the_socket_and_says_when_to_leave(tmp_path: Path) ->
         assert shared is not None
         with shared:
             assert shared.getsockname() == process.listener.getsockname()
-            assert not shared.getblocking()
+            assert not os.get_blocking(shared.fileno())
             await asyncio.sleep(2 * SUCCESSOR_S)
             assert not process.has_left.is_set()
             found.dismiss()
@@ -128,6 +129,7 @@ async def test_an_engine_is_sent_away_by_the_one_that_takes_its_place(tmp_path: 
         assert shared is not None
         with shared:
             assert shared.getsockname() == engine.listener.getsockname()
+            assert not os.get_blocking(shared.fileno())
         way = found.hand_on_engine()
         found.dismiss()
         await asyncio.wait_for(worker.has_left.wait(), 10)

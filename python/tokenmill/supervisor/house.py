@@ -39,6 +39,8 @@ LAME_MS = 3_000
 """How long a replaced worker goes on answering the connections it has: see gateway/worker.py."""
 FIRST_ANSWERS_MS = 250
 """Those who waited for a house to come up are answered before it grows."""
+RELIEVED_MS = 1_000
+"""What control's start takes; the house before serves meanwhile."""
 ROLES: tuple[Role, ...] = ("engine", "control", "worker")
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,8 @@ class House:
         self._drain_deadline_ms = 0
         self._up_since_ms = 0
         self._awake_since_ms = self._looked_ms = monotonic_ms()
+        self._relieved = equipment.predecessors.parts()
+        self._relieved_until_ms = self._looked_ms + RELIEVED_MS if self._relieved else 0
 
     # What the outside asks for.
 
@@ -128,9 +132,8 @@ class House:
         view = self.view()
         is_growing = self._up_since_ms > 0 and not view.is_up
         is_calm = not self._is_leaving and not is_growing and rules.is_calm(view)
-        waits = [
-            s.not_before_ms - now_ms for s in self._starts.values() if s.not_before_ms > now_ms
-        ]
+        times = [self._relieved_until_ms, *(s.not_before_ms for s in self._starts.values())]
+        waits = [time_ms - now_ms for time_ms in times if time_ms > now_ms]
         return min([CALM_MS if is_calm else BUSY_MS, *waits])
 
     def is_serving(self) -> bool:
@@ -163,6 +166,8 @@ class House:
             starts=self._starts,
             engine_overlaps=self.equipment.engine_kind == "embedded",
             is_up=self._is_up(),
+            relieved=self._relieved,
+            relieved_until_ms=self._relieved_until_ms,
             is_leaving=self._is_leaving,
             is_urgent=self._is_urgent,
             awake_since_ms=self._awake_since_ms,

@@ -1,6 +1,7 @@
 """Processes of a house whose supervisor was killed, which serve until this house does."""
 
 import logging
+import os
 import socket
 from pathlib import Path
 
@@ -20,19 +21,21 @@ class Predecessors:
     def __bool__(self) -> bool:
         return bool(self._serving)
 
+    def parts(self) -> frozenset[Part]:
+        """What they serve as."""
+        return frozenset(each.part for each in self._serving)
+
     def public(self, host: str, port: int) -> socket.socket | None:
         """The socket that clients connect to, if it is at this address."""
         for each in self._serving:
             if each.part == "worker" and is_listening_at(each.listener, host, port):
-                listener = each.listener.dup()
-                listener.setblocking(False)
-                return listener
+                return _again(each.listener)
         return None
 
     def engine_socket(self) -> socket.socket | None:
         """The socket of the embedded engine."""
         engine = self._engine()
-        return None if engine is None else engine.listener.dup()
+        return None if engine is None else _again(engine.listener)
 
     def hand_on_engine(self) -> int:
         """The way to the embedded engine, for the one that takes its place and sends it away; -1
@@ -52,6 +55,12 @@ class Predecessors:
         for each in self._serving:
             each.dismiss()
         self._serving.clear()
+
+
+def _again(listener: socket.socket) -> socket.socket:
+    """The same socket. `socket.dup` would make it a blocking one, for its server too, which then
+    hangs in `accept`."""
+    return socket.socket(fileno=os.dup(listener.fileno()))
 
 
 def find_predecessors(state: Path) -> Predecessors:

@@ -8,7 +8,8 @@ role; a reload raises the wanted generation, and the plan brings the house there
 - the embedded engine: as control, but the new one starts as soon as the old one is leaving.
 
 Until a new house is up it has one worker: engine, control and that one are all that the first
-answer needs, and the others would take processors from them.
+answer needs, and the others would take processors from them. Where processes of the house before
+serve, control starts first, for it alone is missing, and they need the processors too.
 
 A house that leaves ends its workers first, for their streams need the engine.
 """
@@ -70,6 +71,8 @@ class View(Struct, frozen=True, kw_only=True):
     starts: dict[Role, Starts]
     engine_overlaps: bool = False
     is_up: bool = True  # for a moment: a worker has served, and the fleet is known
+    relieved: frozenset[Role] = frozenset()  # the house before serves in their place...
+    relieved_until_ms: int = 0  # ...and nobody is in a hurry before that
     is_leaving: bool = False
     is_urgent: bool = False  # told to leave twice
     awake_since_ms: int = 0  # since when this process has run without a pause
@@ -111,6 +114,8 @@ def _plan_leaving(view: View, now_ms: int) -> Plan:
 def _starts(view: View, now_ms: int) -> Iterator[Role]:
     for role, wanted in view.wanted.items():
         if view.starts[role].is_refused or now_ms < view.starts[role].not_before_ms:
+            continue
+        if role in view.relieved and now_ms < view.relieved_until_ms:
             continue
         places = wanted - _taken(view, role)
         if role == "worker" and not view.is_up:

@@ -59,6 +59,14 @@ def test_those_who_served_before_are_needed_until_control_beats_and_every_worker
     assert not is_standing(house(*WHOLE, workers=2))
 
 
+def test_what_the_house_before_serves_is_not_in_a_hurry() -> None:
+    view = house(is_up=False, relieved=frozenset({"engine", "worker"}), relieved_until_ms=NOW)
+    assert plan(view, NOW - 1) == Plan(start=("control",))
+    assert plan(view, NOW) == Plan(start=("engine", "control", "worker"))
+    alone = replace(view, relieved=frozenset({"worker"}))
+    assert plan(alone, NOW - 1) == Plan(start=("engine", "control"))
+
+
 def test_an_empty_house_starts_engine_first_and_one_worker() -> None:
     view = house(workers=3, is_up=False)
     assert plan(view, NOW) == Plan(start=("engine", "control", "worker"))
