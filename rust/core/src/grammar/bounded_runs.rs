@@ -11,7 +11,7 @@ use super::charset::{CharSet, code_of};
 use super::emission::Emission;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::Ending;
+use super::state_rules::Ending;
 
 /// Longest runs of letters; words are rarely longer than the last.
 const RUNS: [u32; 3] = [32, 16, 8];

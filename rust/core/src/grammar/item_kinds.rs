@@ -14,7 +14,7 @@ use super::number_reader::texts_of;
 use super::numbers::{Cell, Numbers};
 use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId};
-use super::string_rules::Ending;
+use super::state_rules::Ending;
 use super::text_classes::{CLASSES, Feature};
 use super::texts::{self, TextSet, TextsId};
 use super::{array_rules, object_rules};

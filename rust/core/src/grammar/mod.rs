@@ -61,6 +61,7 @@ pub mod refusal;
 pub mod rule_text;
 pub mod rules;
 pub mod sample;
+mod state_rules;
 mod string_rules;
 mod text_classes;
 pub mod text_tokens;

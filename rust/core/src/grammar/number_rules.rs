@@ -9,7 +9,7 @@ use super::number_reader::texts_of;
 use super::numbers::{Bound, Cell, Numbers};
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::Ending;
+use super::state_rules::Ending;
 
 const ANY_NUMBER: &str = r#""-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+\-]? [0-9] [0-9]?)?"#;
 const NOT_NEGATIVE: &str = r#"("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+\-]? [0-9] [0-9]?)?"#;

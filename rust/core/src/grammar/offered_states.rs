@@ -19,7 +19,7 @@ use super::horizons::Horizons;
 use super::open_ends::{OpenEnd, Ways};
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::string_rules::Ending;
+use super::state_rules::Ending;
 
 /// How far tokens may reach, and what trying a vocabulary so far costs, in sixteenths.
 const REACHES: [(usize, u32); 4] = [(16, 16), (8, 11), (4, 4), (2, 1)];
@@ -369,7 +369,7 @@ fn weight(edges: &[(CharSet, u32)]) -> u32 {
 }
 
 /// The printable characters of ASCII in a set, and as much as thirty for all others.
-fn weight_of(set: &CharSet) -> u32 {
+pub(super) fn weight_of(set: &CharSet) -> u32 {
     let ascii = set.ranges().iter().take_while(|range| range.0 <= 0x7e);
     let sizes = ascii.map(|range| (range.1.min(0x7e) + 1).saturating_sub(range.0.max(0x20)));
     let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);

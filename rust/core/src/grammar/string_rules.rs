@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use super::automaton::Automaton;
-use super::charset::{CharSet, char_of};
 use super::emission::Emission;
-use super::escapes::{escapes_of, plain, quoted, special};
-use super::hash::Map;
+use super::escapes::{plain, quoted};
 use super::object_shapes::least;
 use super::refusal::Result;
 use super::rules::{Choices, Piece, RuleId, Token};
+use super::state_rules::Ending;
 use super::texts::{self, TextSet, TextsId};
 
 /// Longest `maxLength` of otherwise free strings that is counted exactly; see [`counted_strings`].
@@ -24,15 +23,6 @@ const AT_LEAST_MAX: u32 = 500;
 /// States that a counted pattern may have before its greatest length is lowered: sound, and long
 /// enough for what is written by hand.
 const COUNTED_STATES_MAX: usize = 1_500;
-
-/// How a run of states ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// With the closing quotation mark, of a JSON string.
-    Quote,
-    /// With nothing, outside of strings: no escapes.
-    Plain,
-}
 
 impl Emission<'_, '_> {
     /// Adds the alternatives for the JSON strings of a set.
@@ -79,7 +69,7 @@ impl Emission<'_, '_> {
     }
 
     /// Whether free strings may be read in several ways, which share rules.
-    fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         !self.lowering.options.deterministic
     }
 
@@ -212,116 +202,6 @@ impl Emission<'_, '_> {
         self.escapes = Some(rule);
         Ok(rule)
     }
-
-    /// The rule of an automaton's start, with one rule for each state that lives.
-    pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
-        if ending == Ending::Quote
-            && let Some(rule) = self.offered_states(automaton, &automaton.live())?
-        {
-            return Ok(rule);
-        }
-        Ok(self.states_from(automaton, 1, ending)?[0])
-    }
-
-    /// The rules of the first states as starts; what they lead to is shared.
-    pub(super) fn states_from(
-        &mut self,
-        automaton: &Automaton,
-        starts: u8,
-        ending: Ending,
-    ) -> Result<Vec<RuleId>> {
-        let live = automaton.live();
-        let mut rules: Map<u32, RuleId> = Map::default();
-        let mut open: Vec<u32> = (0..u32::from(starts)).collect();
-        for &start in &open {
-            rules.insert(start, self.rules.reserve()?);
-        }
-        let made = open.iter().map(|start| rules[start]).collect();
-        while let Some(state) = open.pop() {
-            let mut all = Vec::new();
-            if automaton.accepts_at(state) {
-                all.push(match ending {
-                    Ending::Quote => vec![Piece::Text("\"".into())],
-                    Ending::Plain => Vec::new(),
-                });
-            }
-            let edges = automaton.edges(state);
-            if ending == Ending::Quote && automaton.accepts_at(state) && loops_only(&edges, state) {
-                let tail = self.any_tail()?;
-                self.rules
-                    .define(rules[&state], vec![vec![Piece::Rule(tail)]]);
-                continue;
-            }
-            for (set, target) in edges {
-                if !live[target as usize] {
-                    continue;
-                }
-                let next = if let Some(&rule) = rules.get(&target) {
-                    rule
-                } else {
-                    let rule = self.rules.reserve()?;
-                    rules.insert(target, rule);
-                    open.push(target);
-                    rule
-                };
-                self.edge(&set, next, ending, &mut all)?;
-            }
-            match ending {
-                Ending::Quote => self.rules.define_closing(rules[&state], all),
-                Ending::Plain => self.rules.define(rules[&state], all),
-            }
-        }
-        Ok(made)
-    }
-
-    /// The alternatives for one character of a set and what follows.
-    pub(super) fn edge(
-        &mut self,
-        set: &CharSet,
-        next: RuleId,
-        ending: Ending,
-        all: &mut Vec<Vec<Piece>>,
-    ) -> Result<()> {
-        if ending == Ending::Plain {
-            all.push(vec![Piece::Class(set.clone()), Piece::Rule(next)]);
-            return Ok(());
-        }
-        let raw = set.intersection(plain());
-        if !raw.is_empty() {
-            let piece = match raw.ranges() {
-                [(low, high)] if low == high => Piece::Text(char_of(*low).to_string().into()),
-                _ => Piece::Class(raw),
-            };
-            all.push(vec![piece, Piece::Rule(next)]);
-        }
-        let escaped = set.intersection(special());
-        if escaped == *special() {
-            let any_escape = self.escapes()?;
-            all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
-            return Ok(());
-        }
-        let mut ways = escapes_of(&escaped);
-        if ways.len() > 1 {
-            // States of one pattern mostly escape the same characters.
-            let rule = if let Some(&known) = self.some_escapes.get(&escaped) {
-                known
-            } else {
-                let made = self.rules.add(ways)?;
-                self.some_escapes.insert(escaped, made);
-                made
-            };
-            ways = vec![vec![Piece::Rule(rule)]];
-        }
-        for mut way in ways {
-            way.push(Piece::Rule(next));
-            all.push(way);
-        }
-        Ok(())
-    }
-}
-
-fn loops_only(edges: &[(CharSet, u32)], state: u32) -> bool {
-    matches!(edges, [(_, target)] if *target == state)
 }
 
 /// Whether some text of a set is longer than that.
