@@ -26,6 +26,10 @@ use super::texts::{self, TextsId};
 /// their own: engines pay for rules by their square.
 const SPELT_TWICE_MAX: usize = 12;
 
+/// Bytes of the words of a rule that engines may write out in each rule that begins with it. They
+/// do so where a rule names no other one; of longer words they pay for each copy.
+const WRITTEN_OUT_MAX: usize = 12;
+
 /// The rules of one schema in the making.
 #[derive(Debug)]
 pub struct Emission<'l, 'd> {
@@ -99,12 +103,16 @@ impl<'l, 'd> Emission<'l, 'd> {
         while let Some(expr) = self.open.pop_front() {
             let form = self.lowering.form(expr)?;
             let rule = self.expr_rules[&expr];
-            let alternatives = self.alternatives(expr, &form).map_err(|fault| {
+            let mut alternatives = self.alternatives(expr, &form).map_err(|fault| {
                 match self.lowering.expressions.get(expr) {
                     Expr::Schema(node, _) => fault.at(&self.lowering.document.pointer(*node)),
                     _ => fault,
                 }
             })?;
+            let length = self.rules.length_of_words(&alternatives);
+            if self.is_shared() && length.is_some_and(|length| length > WRITTEN_OUT_MAX) {
+                alternatives.push(&[Token::Rule(self.never()?)]);
+            }
             self.rules.define_choices(rule, &alternatives);
         }
         self.finish_words()?;
@@ -216,5 +224,30 @@ impl<'l, 'd> Emission<'l, 'd> {
             made
         };
         Ok([colon, Token::Rule(spaced)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::limits::Options;
+
+    #[test]
+    fn a_rule_of_long_words_names_another_rule_and_one_of_short_words_does_not() {
+        let words = |schema: &str| {
+            let made = crate::grammar::compile(schema.as_bytes(), &Options::default()).unwrap();
+            let rule = made.text.lines().find(|line| line.contains(r#""\"b\"""#));
+            rule.unwrap().to_owned()
+        };
+        let long = words(
+            r#"{"properties": {"a": {"enum": ["b", "a longer word"]}}, "required": ["a"],
+                "additionalProperties": false}"#,
+        );
+        let (_, last) = long.rsplit_once(" | ").unwrap();
+        assert!(last.starts_with('r'), "{long}");
+        let short = words(
+            r#"{"properties": {"a": {"enum": ["b", "c"]}}, "required": ["a"],
+                "additionalProperties": false}"#,
+        );
+        assert!(!short.contains("| r"), "{short}");
     }
 }

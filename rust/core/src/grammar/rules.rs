@@ -196,6 +196,16 @@ impl Rules {
         self.define_tokens(id, &all.tokens, Kind::Plain);
     }
 
+    /// How long all of these alternatives are together, if they are words.
+    pub(super) fn length_of_words(&self, all: &Choices) -> Option<usize> {
+        let lengths = all.tokens.iter().map(|token| match token {
+            Token::Text(text) => Some(self.texts.get(*text).len()),
+            Token::End => Some(0),
+            Token::Class(_) | Token::Rule(_) => None,
+        });
+        lengths.sum()
+    }
+
     /// A new rule with these alternatives.
     ///
     /// # Errors
