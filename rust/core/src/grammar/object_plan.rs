@@ -184,7 +184,9 @@ fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> R
         names: open,
         value: ANY,
     }];
-    for &(ruled, expr) in &shape.rules {
+    for (place, &(ruled, expr)) in shape.rules.iter().enumerate() {
+        // Each kind is a product of all rules before.
+        lowering.spend(kinds.len() * place)?;
         let mut split = Vec::with_capacity(kinds.len() * 2);
         let outside = lowering.texts.not(ruled);
         for kind in kinds {
@@ -208,6 +210,8 @@ fn kinds(emission: &mut Emission, shape: &ObjectShape, names: Vec<Rc<str>>) -> R
 
 #[cfg(test)]
 mod tests {
+    use crate::grammar::compile;
+    use crate::grammar::limits::Options;
     use crate::grammar::recogniser::allows;
 
     const CLOSED: &str = r#""additionalProperties": false, "type": "object""#;
@@ -246,6 +250,18 @@ mod tests {
                 assert!(!allows(&schema, text), "{keyword} {text}");
             }
         }
+    }
+
+    #[test]
+    fn rules_of_names_that_are_told_apart_count_as_work() {
+        let patterns = |count: usize| {
+            let one = |at| format!(r#""^a{at}": {{"const": {at}}}"#);
+            let all: Vec<String> = (0..count).map(one).collect();
+            format!(r#"{{"patternProperties": {{{}}}}}"#, all.join(","))
+        };
+        assert!(compile(patterns(9).as_bytes(), &Options::default()).is_ok());
+        let refusal = compile(patterns(400).as_bytes(), &Options::default()).unwrap_err();
+        assert!(refusal.reason.contains("alternatives_max"), "{refusal}");
     }
 
     #[test]
