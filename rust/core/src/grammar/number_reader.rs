@@ -333,5 +333,9 @@ mod tests {
         assert!(texts.contains("25") && !texts.contains("27"));
         let refusal = texts_of(&not_multiples(2_000), true, 6_000).unwrap_err();
         assert!(refusal.reason.contains("remainders_max"), "{refusal}");
+        assert_eq!(
+            refusal.hint, "simplify the schema",
+            "it is no option of the compiler"
+        );
     }
 }

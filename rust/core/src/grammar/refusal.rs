@@ -4,6 +4,16 @@
 
 use std::fmt;
 
+/// Bounds that [`super::limits::Options`] has; the others are fixed.
+const OPTIONS: [&str; 6] = [
+    "schema_bytes_max",
+    "depth_max",
+    "alternatives_max",
+    "rules_max",
+    "states_max",
+    "text_bytes_max",
+];
+
 /// Which kind of "no" this is: the caller's mistake, our limit, or a schema nothing satisfies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
@@ -73,7 +83,11 @@ impl Refusal {
             "",
             format!("the limit {limit} = {allowed} was reached"),
         );
-        refusal.hint = format!("simplify the schema, or raise {limit}");
+        refusal.hint = if OPTIONS.contains(&limit) {
+            format!("simplify the schema, or raise {limit}")
+        } else {
+            "simplify the schema".to_owned()
+        };
         refusal
     }
 

@@ -372,7 +372,11 @@ mod tests {
                 index.note(&sent, engine, now_ms);
                 let last = *sent.hashes().last().unwrap();
                 let held = engines(&index, last, now_ms);
-                prop_assert!(held.contains(&engine) || index.holders(last, now_ms).are_many);
+                let are_many = index.holders(last, now_ms).are_many;
+                // Beginnings of one prompt that lie in one set may push each other out.
+                let is_there = |hash: &&u64| std::ptr::eq(index.set(**hash), index.set(last));
+                let shares_set = sent.hashes().iter().filter(is_there).count() > 1;
+                prop_assert!(held.contains(&engine) || are_many || shares_set);
                 let further = index.further_holders(last, mixed(at as u64), now_ms);
                 for held in held.into_iter().chain(further.map(|one| one.engine)) {
                     let past = &notes[..=at];
