@@ -230,6 +230,10 @@ class Segment:
         creates clears its slots. One of other sizes is kept as `PATH.previous`: its cells may not
         be in the ledger yet.
 
+        `in_use`: workers of the house before serve from it. All that it says goes on being true and
+        nothing is made: one that cannot be attached is an error as in `attach`, and so are other
+        sizes.
+
         Raises: OSError (disk full names the bytes needed), ValueError (sizes).
         """
     @staticmethod

@@ -63,7 +63,8 @@ def handover_sockets(state: Path) -> list[Path]:
 
 def _socket_path(state: Path, name: str) -> Path:
     """In the state folder, or in a private folder beside other temporary files if the state
-    folder's name is too long for a socket's address."""
+    folder's name is too long for a socket's address: in /tmp whatever TMPDIR says, for a house and
+    a command that looks for it may differ in that."""
     if len(os.fsencode(state)) <= SOCKET_PATH_BYTES_MAX - _SOCKET_NAME_BYTES_MAX:
         return state / name
     import hashlib  # a few milliseconds, which the usual start does not need

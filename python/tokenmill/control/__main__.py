@@ -69,11 +69,11 @@ async def run_control(start: ChildStart) -> bool:
     used or holds too many keys."""
     stop = StopSignal(start.life_fd)
     segment = Segment.attach(start.child.segment)
-    is_awaited = not (segment.keys_ready and segment.fleet_generation)
+    is_ready = segment.keys_ready and segment.accounts_ready and segment.fleet_generation > 0
     keeper = make_keeper(start, segment)
     beating = asyncio.create_task(_beat(segment))
     keeping = asyncio.create_task(keeper.run())
-    opening = _open(start, keeper, segment, is_awaited=is_awaited)
+    opening = _open(start, keeper, segment, is_awaited=not is_ready)
     serving = asyncio.create_task(_open_and_serve(start, keeper, segment, opening, stop))
     done, _ = await asyncio.wait({keeping, serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done:

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokenmill_core::fairness::BEHIND_NS_MAX;
 
+use crate::clock;
+
 use super::*;
 
 const SIZES: Sizes = Sizes {
