@@ -20,9 +20,8 @@ from tests.support.paced_engine import MODEL, PacedEngine, paced_engine
 from tests.support.real_vllm import free_port
 from tests.support.waiting import eventually
 
-NOTICED_S = 10.0
-"""By then an engine that appeared is served, and one that went is not listed: two seconds on a
-machine that has nothing else to do."""
+NOTICED_S = 2.0
+"""Promised: by then an engine that appeared is served, and one that went is not listed."""
 
 ASK = {"messages": [{"role": "user", "content": "Say something."}], "max_tokens": 2}
 
