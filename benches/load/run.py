@@ -29,8 +29,10 @@ from tables import summarise, tables
 RESULTS = ROOT / "benches" / "results"
 STARTS = 5
 WARM_UP_S = 0.3
-SETTLE_S = 1.0
-"""What a server still does after its first answer: further workers start, dashboards load."""
+SETTLE_S = 6.0
+"""For what a server still does after its first answer: further workers start, dashboards load, the
+gateway gets a standby of control."""
+SMOKE_SETTLE_S = 1.0
 
 
 class WrongAnswer(Exception):
@@ -38,10 +40,11 @@ class WrongAnswer(Exception):
 
 
 class Bench:
-    """One run: what was built, the engine, the folder of its files."""
+    """One run: what was built, the engine, the folder of its files, how long a server settles."""
 
-    def __init__(self, built: Built, folder: Path, seconds: float) -> None:
+    def __init__(self, built: Built, folder: Path, seconds: float, settle_s: float) -> None:
         self.built = built
+        self.settle_s = settle_s
         self.folder = folder
         self.seconds = seconds
         self.engine = subprocess.Popen([built.engine], stdout=subprocess.PIPE, text=True)
@@ -54,7 +57,7 @@ class Bench:
         self._count += 1
         place = self.folder / f"server-{self._count}"
         server = start(kind, self.engine_port, place, self.built.environment)
-        time.sleep(SETTLE_S)
+        time.sleep(self.settle_s)
         return server
 
     def load(self, case: Case, server: Server | None) -> dict[str, Any]:
@@ -186,15 +189,15 @@ def main() -> None:
     given = parser.parse_args()
     kinds = [kind for kind in KINDS if not given.only or kind.name in given.only]
     cases = [case for case in CASES if not given.cases or case.name in given.cases]
-    rounds, seconds, starts = given.rounds, given.seconds, STARTS
+    rounds, seconds, starts, settle_s = given.rounds, given.seconds, STARTS, SETTLE_S
     if given.smoke:
         kinds = [kind for kind in kinds if not kind.is_slow]
-        rounds, seconds, starts = 1, 0.1, 1
+        rounds, seconds, starts, settle_s = 1, 0.1, 1, SMOKE_SETTLE_S
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as name:
         built = build_for_smoke() if given.smoke else build(Path(name))
-        bench = Bench(built, Path(name), seconds)
+        bench = Bench(built, Path(name), seconds, settle_s)
         try:
             began = start_up(bench, kinds, starts)
             there = [kind for kind in kinds if "left_out" not in began[kind.name]]

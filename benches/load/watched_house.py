@@ -35,13 +35,14 @@ class WatchedHouse:
         self.key = ""
 
     def processes(self) -> dict[str, int]:
-        """Process ids by what they run; workers are numbered."""
+        """Process ids by what they run, with the control that stands by; workers are numbered."""
         children = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text()
         found = {"supervisor": self.supervisor}
         for pid in map(int, children.split()):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
             module = next((word for word in words if word.startswith("tokenmill.")), "other")
-            name = module.rpartition(".")[2]
+            is_standby = Path(f"/proc/{pid}/comm").read_text().strip() == "tm-standby"
+            name = "standby" if is_standby else module.rpartition(".")[2]
             found[name if name not in found else f"{name}-{pid}"] = pid
         return found
 

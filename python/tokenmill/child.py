@@ -41,6 +41,7 @@ class ChildStart(Struct, frozen=True, kw_only=True):
     child: ChildSettings
     worker: int = 0
     predecessor_fd: int = -1  # the way to who serves the same socket until this process does
+    call_fd: int = -1  # of a standby: it begins when it reads a byte there
 
 
 def encode_child(child: ChildSettings) -> bytes:
@@ -60,6 +61,7 @@ def read_start(arguments: Sequence[str], process: str) -> ChildStart:
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--predecessor-fd", type=int, default=-1)
+    parser.add_argument("--call-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
     # pread: the offset of an inherited descriptor is shared with whoever else reads it.
     size = os.fstat(given.settings_fd).st_size
@@ -67,13 +69,14 @@ def read_start(arguments: Sequence[str], process: str) -> ChildStart:
     os.close(given.settings_fd)
     label = f"{process}-{given.worker}" if process == "worker" else process
     configure_logging(child.settings.log_format, child.settings.log_level, label)
-    name_process(label)
+    name_process("standby" if given.call_fd >= 0 else label)
     return ChildStart(
         listen_fd=given.listen_fd,
         life_fd=given.life_fd,
         child=child,
         worker=given.worker,
         predecessor_fd=given.predecessor_fd,
+        call_fd=given.call_fd,
     )
 
 

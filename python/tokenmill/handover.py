@@ -1,14 +1,17 @@
 """How the next house takes over from one whose supervisor was killed: no client is refused.
 
-A worker and the embedded engine each listen on a Unix socket in the state folder. When their
-supervisor is gone they go on serving for a moment. The supervisor of the next house connects there,
-is handed the listening socket, and tells them to leave when its own processes serve.
+Workers, control and the embedded engine each listen on a Unix socket in the state folder. When
+their supervisor is gone they go on serving for a moment. The supervisor of the next house connects
+there, is handed the listening socket, and tells them to leave when its own processes serve. Control
+is told by the control that follows, which begins when the one before is gone: there are never two.
 """
 
 import contextlib
 import logging
 import os
+import signal
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,13 +21,17 @@ from msgspec import Struct
 if TYPE_CHECKING:  # the supervisor, which comes by here too, has no event loop
     import asyncio
 
-Part = Literal["worker", "engine"]
+Part = Literal["worker", "engine", "control"]
 
 SUCCESSOR_S = 3.0
 """How long a process serves that has no supervisor: whoever keeps houses running starts the next
 one within a second."""
 ANSWER_S = 1.0
+LEAVE_S = 1.0
+"""How long a process may take to leave whose place is waited for. Then it is killed, which every
+process of a house stands at any instruction."""
 LEAVE = b"l"
+_PARTS: dict[bytes, Part] = {b"worker": "worker", b"engine": "engine", b"control": "control"}
 _PART_BYTES_MAX = 16
 
 logger = logging.getLogger(__name__)
@@ -69,12 +76,16 @@ class Handover:
             self._wait_for_heir()
 
     def close(self) -> None:
-        """Lets go of the listening socket; nobody finds this process any more."""
+        """Lets go of the listening socket; nobody finds this process any more. An heir stays
+        connected until this process is gone, and so learns of it."""
         self._be_patient()
-        for each in (self._door, self._heir):
-            if each is not None and each.fileno() >= 0:
-                self._loop.remove_reader(each)
-                each.close()
+        if self._door.fileno() >= 0:
+            self._loop.remove_reader(self._door)
+            self._door.close()
+        if self._heir is not None:
+            self._loop.remove_reader(self._heir)
+            self._heir.detach()
+            self._heir = None
         self._shared.close()
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:  # else it is another process's by now
@@ -112,12 +123,13 @@ class Handover:
         except OSError:
             word = b""
         self._loop.remove_reader(heir)
-        heir.close()
-        self._heir = None
         if word == LEAVE:
             self.is_followed = True
             self._leave()
-        elif self._is_orphaned:
+            return
+        heir.close()
+        self._heir = None
+        if self._is_orphaned:
             self._wait_for_heir()
 
 
@@ -142,6 +154,26 @@ def dismiss(descriptor: int) -> None:
     os.close(descriptor)
 
 
+def relieve(descriptor: int) -> None:
+    """The same, for whoever begins when that process is gone, as it is when this returns."""
+    with socket.socket(fileno=descriptor) as connection:
+        connection.settimeout(LEAVE_S)
+        try:
+            connection.send(LEAVE)
+            connection.recv(1)
+        except TimeoutError:
+            process_id, _, _ = struct.unpack(
+                "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            )
+            logger.warning("it does not leave; it is killed", extra={"process_id": process_id})
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                connection.recv(1)
+        except OSError as error:  # it has left
+            logger.debug("gone already", extra={"error": str(error)})
+
+
 def find_predecessor(path: Path) -> Predecessor | None:
     """Who listens at `path`; a file that nobody listens at is removed. Blocks a second at most."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -157,6 +189,10 @@ def find_predecessor(path: Path) -> Predecessor | None:
     if not descriptors:
         connection.close()
         return None
-    connection.setblocking(True)
     listener = socket.socket(fileno=descriptors[0])
-    return Predecessor("engine" if part == b"engine" else "worker", connection, listener)
+    if part not in _PARTS:
+        listener.close()
+        connection.close()
+        return None
+    connection.setblocking(True)
+    return Predecessor(_PARTS[part], connection, listener)

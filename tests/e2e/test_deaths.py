@@ -100,10 +100,53 @@ def test_a_killed_control_disturbs_no_stream_and_is_replaced(start_house: StartH
         assert client.post(PATH, json=body(1)).status_code == 200
 
 
+def one_stands_by(house: House, instead_of: int = 0) -> int:
+    """The process that waits to be control, once there is one."""
+    return eventually(
+        lambda: next((pid for pid in house.standbys() if pid != instead_of), None),
+        "one stands by",
+        within_s=30,
+    )
+
+
+def test_the_standby_takes_the_place_of_a_killed_control(start_house: StartHouse) -> None:
+    house = start_house()
+    for _ in range(2):
+        standby = one_stands_by(house)
+        dead = house.kill_child("control")
+        eventually(lambda: bool(house.standings()), "it answers", within_s=REPLACED_S_MAX)
+        assert house.children("control") == [standby]
+        assert not is_running(dead)
+    with house.client() as client:
+        assert client.get("/openapi.json").status_code == 200
+        assert client.post(PATH, json=body(1)).status_code == 200
+
+
+def test_a_standby_that_dies_is_replaced_and_nobody_notices(start_house: StartHouse) -> None:
+    house = start_house()
+    (control,) = house.children("control")
+    first = one_stands_by(house)
+    os.kill(first, signal.SIGKILL)
+    assert one_stands_by(house, instead_of=first)
+    assert house.children("control") == [control]
+
+
+def test_a_reload_renews_the_standby(start_house: StartHouse) -> None:
+    """It knows the settings, and the code, of the time when it started."""
+    house = start_house()
+    first = one_stands_by(house)
+    house.process.send_signal(signal.SIGHUP)
+    eventually(lambda: house.events("reloaded"), "reloaded", within_s=30)
+    assert one_stands_by(house, instead_of=first)
+    assert not is_running(first)
+    assert [each["level"] for each in house.events("child left")] == ["info"] * 3
+
+
 def test_a_killed_supervisor_leaves_nothing_running(start_house: StartHouse) -> None:
     house = start_house("--drain-seconds", "20", "--workers", "2")
+    one_stands_by(house)
     family = house.family()
-    assert len(family) == 4
+    assert len(family) == 5
     with house.client() as client:
         streams = start_streams(client, 3, 2 * WORDS)
         os.kill(house.process.pid, signal.SIGKILL)

@@ -1,19 +1,21 @@
 """SIGKILL at random instants under 50 streams, over and over: nobody's stream ends silently.
 
 `TOKENMILL_TEST_KILL_ROUNDS` says how often (a round for each kind of process unless it is set), and
-`TOKENMILL_TEST_KILL_SEED` where the dice begin. How long it took until a new request was answered
-is printed, not asserted: the machine may be busy.
+`TOKENMILL_TEST_KILL_SEED` where the dice begin. How long it took until a new request was answered,
+and how long control was silent, is printed, not asserted: the machine may be busy.
 """
 
 import contextlib
 import os
 import random
 import statistics
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -49,6 +51,36 @@ LAWS: dict[str, Law] = {
     # The children serve on until the next house does.
     "supervisor": lambda seen: seen.is_whole,
 }
+
+
+class ControlWatch:
+    """Asks control again and again from now on; `silence_s`: the longest time without an answer."""
+
+    def __init__(self, house: House) -> None:
+        self.silence_s = 0.0
+        self._house = house
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        last = time.monotonic()
+        is_last = False
+        while not is_last:
+            is_last = self._is_over.wait(0.02)
+            if self._house.standings():
+                now = time.monotonic()
+                self.silence_s, last = max(self.silence_s, now - last), now
+        # The last one may have failed.
+        eventually(lambda: bool(self._house.standings()), "control answers", within_s=30)
+        self.silence_s = max(self.silence_s, time.monotonic() - last)
 
 
 @contextlib.contextmanager
@@ -87,6 +119,10 @@ def wait_until_whole(house: House, within_s: float = 30) -> None:
     eventually(lambda: house.serving_workers() == 2, "two workers", within_s=within_s)
 
 
+def wait_until_gone(processes: list[int]) -> None:
+    eventually(lambda: not any(map(is_running, processes)), "they left", within_s=30)
+
+
 def kill(house: House, victim: str) -> None:
     if victim == "supervisor":
         house.process.kill()
@@ -108,11 +144,11 @@ def test_no_stream_of_an_engine_elsewhere_ends_silently(folder: Path, engine: Pa
 
 
 def kill_over_and_over(folder: Path, victims: tuple[str, ...], *flags: str) -> None:
-    """One after the other, under 50 streams each; prints how long a new request took, and control's
-    own answer."""
+    """One after the other, under 50 streams each; prints how long a new request took, and how long
+    control was silent, until all that was killed is replaced."""
     dice = random.Random(SEED)
     back_s: dict[str, list[float]] = defaultdict(list)
-    led_s: dict[str, list[float]] = defaultdict(list)
+    silence_s: dict[str, list[float]] = defaultdict(list)
     fates: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     with one_house_after_another(folder, *flags) as current, ThreadPoolExecutor(1) as starter:
         for number in range(ROUNDS):
@@ -124,13 +160,16 @@ def kill_over_and_over(folder: Path, victims: tuple[str, ...], *flags: str) -> N
             with house.client(limits=limits) as client, house.client() as fresh:
                 streams = [Stream(client, WORDS) for _ in range(STREAMS)]
                 time.sleep(dice.uniform(0, SPREAD_S))  # the dice are what is tested
+                family = house.family()
                 kill(house, victim)
                 killed = time.monotonic()
-                house_now = starter.submit(current)  # which waits until a new one stands
-                eventually(lambda: answered(fresh), "it serves again", within_s=30)
-                back_s[victim].append(time.monotonic() - killed)
-                eventually(house_now.result().standings, "control answers again", within_s=30)
-                led_s[victim].append(time.monotonic() - killed)
+                with ControlWatch(house) as control:
+                    house_now = starter.submit(current)  # which waits until a new one stands
+                    eventually(lambda: answered(fresh), "it serves again", within_s=30)
+                    back_s[victim].append(time.monotonic() - killed)
+                    if house_now.result() is not house:
+                        wait_until_gone(family)
+                silence_s[victim].append(control.silence_s)
                 seen = [stream.wait(60) for stream in streams]
             for each in seen:
                 assert not is_silent(each), (victim, each)
@@ -138,8 +177,8 @@ def kill_over_and_over(folder: Path, victims: tuple[str, ...], *flags: str) -> N
                 fates[victim][_fate(each)] += 1
     for victim, times in back_s.items():
         print(
-            f"{victim}: {len(times)} kills, answers again after {_spread(times)}, control after"
-            f" {_spread(led_s[victim])}; streams: {dict(fates[victim])}"
+            f"{victim}: {len(times)} kills, answers again after {_spread(times)}, control silent"
+            f" for {_spread(silence_s[victim])}; streams: {dict(fates[victim])}"
         )
 
 

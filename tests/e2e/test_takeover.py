@@ -21,8 +21,8 @@ LIMIT = 20
 
 
 class Asking:
-    """Clients that ask one request after another; `failed`: whatever was not answered as it should
-    be."""
+    """Clients that ask one request after another, and one of control; `failed`: whatever was not
+    answered as it should be."""
 
     def __init__(self, house: House) -> None:
         self.failed: list[str] = []
@@ -30,6 +30,7 @@ class Asking:
         self._is_over = threading.Event()
         self._house = house
         self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self._threads.append(threading.Thread(target=self._ask_control))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -57,6 +58,11 @@ class Asking:
             self.count += 1
             if answer.status_code != 200:
                 self.failed.append(answer.text)
+
+    def _ask_control(self) -> None:
+        while not self._is_over.wait(0.02):
+            if not self._house.standings():
+                self.failed.append("control does not answer")
 
 
 def next_house(

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from tokenmill.state_folder import handover_socket
 from tokenmill.supervisor.predecessors import Predecessors, find_predecessors
 
 SUCCESSOR_S = 0.3
+PARTS: dict[str, handover.Part] = {"engine": "engine", "control": "control"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,7 @@ class Serving:
 
     def __init__(self, state: Path, name: str) -> None:
         self.listener = listen_tcp("127.0.0.1", 0)
-        part: handover.Part = "engine" if name == "engine" else "worker"
+        part: handover.Part = "worker" if name.startswith("worker") else PARTS[name]
         self.path = handover_socket(state, name)
         self.handover = Handover(self.path, part, self.listener.fileno())
         self.has_left = asyncio.Event()
@@ -125,18 +128,70 @@ async def test_an_heir_that_dies_leaves_the_time_to_another_one(tmp_path: Path) 
 async def test_an_engine_is_sent_away_by_the_one_that_takes_its_place(tmp_path: Path) -> None:
     async with serving(tmp_path, "engine") as engine, serving(tmp_path) as worker:
         found = await find(tmp_path)
-        shared = found.engine_socket()
+        shared = found.shared("engine")
         assert shared is not None
         with shared:
             assert shared.getsockname() == engine.listener.getsockname()
             assert not os.get_blocking(shared.fileno())
-        way = found.hand_on_engine()
+        way = found.hand_on("engine")
         found.dismiss()
         await asyncio.wait_for(worker.has_left.wait(), 10)
         assert not engine.has_left.is_set()
-        assert found.hand_on_engine() == -1
+        assert found.hand_on("engine") == -1
         handover.dismiss(way)
         await asyncio.wait_for(engine.has_left.wait(), 10)
+
+
+PROCESS = """
+import asyncio, sys, time
+from pathlib import Path
+from tokenmill.handover import Handover
+from tokenmill.state_folder import handover_socket
+
+async def serve(state, pause_s, descriptor):
+    leaving = asyncio.Event()
+    handover = Handover(handover_socket(Path(state), "control"), "control", int(descriptor))
+    handover.open(asyncio.get_running_loop(), leaving.set)
+    print("serves", flush=True)
+    await leaving.wait()
+    handover.close()
+    time.sleep(float(pause_s))
+    print("left", flush=True)
+
+asyncio.run(serve(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("pause_s", "last_word"), [("0.2", "left\n"), ("600", "")])
+def test_the_control_that_follows_begins_when_the_other_is_gone(
+    tmp_path: Path, pause_s: str, last_word: str
+) -> None:
+    """One that does not leave is killed."""
+    with (
+        listen_tcp("127.0.0.1", 0) as listener,
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), pause_s, str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "serves\n"
+        found = find_predecessors(tmp_path)
+        found.dismiss()
+        assert found.parts() == {"control"}
+        with socket.create_connection(listener.getsockname()):
+            handover.relieve(found.hand_on("control"))
+        assert not found
+        assert process.stdout.read() == last_word
+        assert process.wait(10) == (0 if last_word else -9)
+
+
+def test_whoever_is_gone_already_is_not_waited_for() -> None:
+    here, there = socket.socketpair()
+    there.close()
+    handover.relieve(here.detach())
 
 
 async def test_another_address_is_another_socket(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_place_is_held_by_the_process_that_inherited_it(tmp_path: Path, segmen
 
 def test_the_control_socket_is_private_and_replaces_a_stale_one(tmp_path: Path) -> None:
     for _ in range(2):
-        listener, path = listen_control(tmp_path)
+        listener, path = listen_control(tmp_path, Predecessors([]))
         assert path.stat().st_mode & 0o777 == 0o600
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))

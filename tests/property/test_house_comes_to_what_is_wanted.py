@@ -22,7 +22,7 @@ from tokenmill.supervisor.rules import (
     plan,
 )
 
-ROLES: tuple[Role, ...] = ("engine", "control", "worker")
+ROLES: tuple[Role, ...] = ("engine", "control", "worker", "standby")
 START_MS = 300
 STEP_MS = 50
 SETTLE_MS = 60_000
@@ -42,7 +42,7 @@ class SimulatedHouse:
         self._leave_at: dict[int, int] = {}
         self.view = View(
             children=(),
-            wanted={"engine": 1, "control": 1, "worker": workers},
+            wanted={"engine": 1, "control": 1, "worker": workers, "standby": 1},
             generation=dict.fromkeys(ROLES, 0),
             starts=dict.fromkeys(ROLES, Starts()),
             engine_overlaps=engine_overlaps,
@@ -92,6 +92,12 @@ class SimulatedHouse:
         return replace(child, beat_ms=self.now_ms)
 
     def _start(self, role: Role) -> None:
+        standby = self._standby()
+        if role == "control" and standby is not None:
+            generation = self.view.generation["control"]
+            called = replace(standby, role="control", generation=generation)
+            self._put(replace(called, started_ms=self.now_ms))
+            return
         self._numbers += 1
         child = Child(
             number=self._numbers,
@@ -109,6 +115,11 @@ class SimulatedHouse:
             starts = self.view.starts
             noted = note_death(starts[child.role], child, -9, self.now_ms)
             self.change(starts={**starts, child.role: noted})
+
+    def _standby(self) -> Child | None:
+        wanted = self.view.generation["standby"]
+        standbys = [c for c in self.view.children if c.role == "standby" and c.phase != "leaving"]
+        return next((c for c in standbys if c.generation == wanted), None)
 
     def _child(self, number: int) -> Child:
         return next(child for child in self.view.children if child.number == number)

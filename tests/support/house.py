@@ -56,12 +56,26 @@ class House:
         return [record for record in records if record.get("message") == message]
 
     def children(self, module: str) -> list[int]:
-        """Process ids of the supervisor's children that run this module."""
+        """Process ids of the supervisor's children that run this module; of control, without the
+        one that stands by."""
         wanted = f"tokenmill.{module}".encode()
+        standbys = self.standbys()
         found = []
         for child in child_pids(self.process.pid):
             with contextlib.suppress(OSError):
-                if wanted in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                if wanted in arguments and child not in standbys:
+                    found.append(child)
+        return found
+
+    def standbys(self) -> list[int]:
+        """Process ids of controls that wait to be called."""
+        found = []
+        for child in child_pids(self.process.pid):
+            with contextlib.suppress(OSError):
+                place = Path(f"/proc/{child}")
+                is_called = (place / "comm").read_text().strip() == "tm-control"
+                if b"--call-fd" in (place / "cmdline").read_bytes().split(b"\0") and not is_called:
                     found.append(child)
         return found
 

@@ -1,7 +1,9 @@
 """The control process: `python -m tokenmill.control`, a child of the supervisor.
 
 The order of its start is the house's time to the first answer: engines are looked at while the
-database loads, keys and fleet go out, and only then the web framework is imported.
+database loads, keys and fleet go out, and only then the web framework is imported. A control that
+nobody waits for imports all of it first: one that stands by until it is called, and one that begins
+when the control of the house before has left. There are never two.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from functools import partial
@@ -17,16 +20,18 @@ from typing import TYPE_CHECKING, TypeVar
 import uvloop
 
 from tokenmill._native import Segment
-from tokenmill.child import ChildStart, leave, read_start, run_child
+from tokenmill.child import ChildStart, leave, name_process, read_start, run_child
 from tokenmill.control.engine_entries import take_entries
 from tokenmill.control.keeper import Keeper, KeeperSettings
 from tokenmill.engines.errors import KubernetesUnknown
 from tokenmill.engines.rules import Patience
 from tokenmill.engines.targets import list_targets
 from tokenmill.errors import ApiError
+from tokenmill.handover import Handover, relieve
 from tokenmill.models.fleet import Fleet
 from tokenmill.models.fleet_file import read_fleet
 from tokenmill.settings import KubernetesSettings
+from tokenmill.state_folder import handover_socket
 from tokenmill.stop_signal import StopSignal
 
 if TYPE_CHECKING:  # imports SQLAlchemy
@@ -46,6 +51,9 @@ FIRST_ANSWERS_S = 0.25
 
 BEAT_S = 1.0
 
+SERVING = "tokenmill.control.serving"
+"""Imports all that control needs, for most of a second."""
+
 LAST_FLUSH_S_MAX = 3.0
 """How long control's end waits for the database; what it does not take stays in its cells."""
 
@@ -57,6 +65,11 @@ def main() -> bool:
     start = read_start(sys.argv[1:], "control")
     # A thousand modules are imported from here on: looking for garbage among them is a sixth of it.
     gc.disable()
+    if start.call_fd >= 0:
+        stand_by(start.call_fd)
+    elif start.predecessor_fd >= 0:
+        importlib.import_module(SERVING)
+        relieve(start.predecessor_fd)
     try:
         return uvloop.run(run_control(start))
     except ApiError as error:
@@ -64,10 +77,22 @@ def main() -> bool:
         raise SystemExit(1) from error
 
 
+def stand_by(call_fd: int) -> None:
+    """Imports all there is and waits; returns when this process is control. Told to leave, or with
+    its supervisor gone, it ends."""
+    signal.signal(signal.SIGTERM, lambda *_: leave(0))
+    importlib.import_module(SERVING)
+    if not os.read(call_fd, 1):
+        leave(0)
+    os.close(call_fd)
+    name_process("control")
+
+
 async def run_control(start: ChildStart) -> bool:
     """Keeps the fleet and serves the control plane. Raises: ApiError, if the database cannot be
     used or holds too many keys."""
-    stop = StopSignal(start.life_fd)
+    place = handover_socket(start.child.settings.state, "control")
+    stop = StopSignal(start.life_fd, Handover(place, "control", start.listen_fd))
     segment = Segment.attach(start.child.segment)
     is_ready = segment.keys_ready and segment.accounts_ready and segment.fleet_generation > 0
     keeper = make_keeper(start, segment)
@@ -172,7 +197,7 @@ async def _open(
     if is_awaited:
         await _let_first_answers_go(keeper)
     # In a thread: the looks at engines that are still on their way up go on meanwhile.
-    await asyncio.to_thread(importlib.import_module, "tokenmill.control.serving")
+    await asyncio.to_thread(importlib.import_module, SERVING)
     gc.freeze()
     gc.enable()
     return house, joined, follower

@@ -19,6 +19,7 @@ from tokenmill.supervisor.rules import Phase, Role
 MODULES: dict[str, str] = {
     "worker": "tokenmill.gateway.worker",
     "control": "tokenmill.control",
+    "standby": "tokenmill.control",
     "embedded": "tokenmill.engines.embedded",
     "vllm": "tokenmill.engines.vllm",
 }
@@ -34,7 +35,8 @@ otherwise and gets it anew page by page, which is a third of what such a prompt 
 
 
 class Spawned(Struct, kw_only=True):
-    """A child process and what is remembered of it. `slot`: a worker's, in the hot segment."""
+    """A child process and what is remembered of it. `slot`: a worker's, in the hot segment.
+    `call_fd`: a standby hears what is written there, else -1."""
 
     number: int
     role: Role
@@ -42,6 +44,7 @@ class Spawned(Struct, kw_only=True):
     started_ms: int
     process: subprocess.Popen[bytes]
     slot: int = -1
+    call_fd: int = -1
     phase: Phase = "starting"
     kill_at_ms: int = 0
     is_killed: bool = False
@@ -50,6 +53,12 @@ class Spawned(Struct, kw_only=True):
     def label(self) -> str:
         """Its name in the log."""
         return f"{self.role}-{self.slot}" if self.role == "worker" else self.role
+
+    def stop_calling(self) -> None:
+        """A standby that was not called hears the end, and leaves."""
+        if self.call_fd >= 0:
+            os.close(self.call_fd)
+            self.call_fd = -1
 
 
 class LifePipe:
@@ -61,12 +70,20 @@ class LifePipe:
 
 class Inherited(Struct, frozen=True):
     """Descriptors that a child gets. `slot_fd`: the lock of a worker's place, else -1.
-    `predecessor_fd`: the way to an engine that serves until this one does, else -1."""
+    `predecessor_fd`: the way to who serves until this one does, else -1. `call_fd`: what a standby
+    waits for, else -1."""
 
     listen_fd: int
     life_fd: int
     slot_fd: int = -1
     predecessor_fd: int = -1
+    call_fd: int = -1
+
+    def close_given(self) -> None:
+        """Closes those that only the child is to hold."""
+        for given in (self.slot_fd, self.predecessor_fd, self.call_fd):
+            if given >= 0:
+                os.close(given)
 
 
 def spawn(
@@ -83,9 +100,13 @@ def spawn(
     if slot_fd >= 0:
         command += ["--worker", str(child.worker)]
         kept.append(slot_fd)
-    if inherited.predecessor_fd >= 0:
-        command += ["--predecessor-fd", str(inherited.predecessor_fd)]
-        kept.append(inherited.predecessor_fd)
+    for flag, descriptor in (
+        ("--predecessor-fd", inherited.predecessor_fd),
+        ("--call-fd", inherited.call_fd),
+    ):
+        if descriptor >= 0:
+            command += [flag, str(descriptor)]
+            kept.append(descriptor)
     try:
         return subprocess.Popen(
             command,

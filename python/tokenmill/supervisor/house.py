@@ -41,7 +41,8 @@ FIRST_ANSWERS_MS = 250
 """Those who waited for a house to come up are answered before it grows."""
 RELIEVED_MS = 1_000
 """What control's start takes; the house before serves meanwhile."""
-ROLES: tuple[Role, ...] = ("engine", "control", "worker")
+CALL = b"c"
+ROLES: tuple[Role, ...] = ("engine", "control", "worker", "standby")
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class House:
             "engine": 1 if equipment.engine is not None else 0,
             "control": 1,
             "worker": settings.workers,
+            "standby": 1,
         }
         self._generation: dict[Role, int] = dict.fromkeys(ROLES, 0)
         self._settings: dict[Role, Settings] = dict.fromkeys(ROLES, settings)
@@ -86,7 +88,7 @@ class House:
         self._drain_deadline_ms = 0
         self._up_since_ms = 0
         self._awake_since_ms = self._looked_ms = monotonic_ms()
-        self._relieved = equipment.predecessors.parts()
+        self._relieved = equipment.predecessors.parts() - {"control"}  # which waits by itself
         self._relieved_until_ms = self._looked_ms + RELIEVED_MS if self._relieved else 0
 
     # What the outside asks for.
@@ -106,6 +108,8 @@ class House:
         """Children of these roles are replaced by ones with these settings."""
         self.settings = settings
         self._wanted["worker"] = settings.workers
+        if "control" in roles:
+            roles = (*roles, "standby")  # it is of the settings, and the code, of then
         for role in roles:
             self._generation[role] += 1
             self._settings[role] = settings
@@ -216,6 +220,7 @@ class House:
         for child in list(self.children.values()):
             status = child.process.poll()
             if status is not None:
+                child.stop_calling()
                 del self.children[child.number]
                 self._bury(child, status, now_ms)
 
@@ -225,7 +230,9 @@ class House:
             self.equipment.segment.set_worker_state(child.slot, WorkerState.FREE)
         how = {"child": child.label, "how": how_it_ended(status), "child_pid": child.process.pid}
         if child.phase == "leaving":
-            logger.log(logging.INFO if status == 0 else logging.WARNING, "child left", extra=how)
+            # By the signal itself: it was told before it could listen.
+            is_usual = status in (0, -signal.SIGTERM)
+            logger.log(logging.INFO if is_usual else logging.WARNING, "child left", extra=how)
             return
         view = self._look_back(child)
         if child.generation == self._generation[child.role]:
@@ -279,8 +286,10 @@ class House:
         child.kill_at_ms = monotonic_ms() + drain_ms + LAME_MS + LEAVE_MARGIN_MS
 
     def _start(self, role: Role, now_ms: int) -> None:
+        if role == "control" and self._call_standby(now_ms):
+            return
         try:
-            slot, process = self._spawn(role)
+            slot, call_fd, process = self._spawn(role)
         except (OSError, SlotError) as error:
             self._starts[role] = rules.note_failed_start(self._starts[role], now_ms)
             logger.error("cannot start a child", extra={"child": role, "error": str(error)})
@@ -292,11 +301,29 @@ class House:
             generation=self._generation[role],
             started_ms=now_ms,
             slot=slot,
+            call_fd=call_fd,
             process=process,
         )
 
-    def _spawn(self, role: Role) -> tuple[int, subprocess.Popen[bytes]]:
-        """The child's place (-1 where it needs none) and its process."""
+    def _call_standby(self, now_ms: int) -> bool:
+        """Whether there is one, which is control from now on."""
+        for child in self.children.values():
+            is_current = child.generation == self._generation["standby"]
+            if child.role != "standby" or child.phase == "leaving" or not is_current:
+                continue
+            try:
+                os.write(child.call_fd, CALL)
+            except BrokenPipeError:  # it has just died
+                continue
+            child.stop_calling()
+            child.role, child.started_ms = "control", now_ms
+            child.generation = self._generation["control"]
+            logger.info("the standby is control now", extra={"child_pid": child.process.pid})
+            return True
+        return False
+
+    def _spawn(self, role: Role) -> tuple[int, int, subprocess.Popen[bytes]]:
+        """The child's place and where it is called (-1 where it has none), and its process."""
         equipment = self.equipment
         taken = {child.slot for child in self.children.values()}
         slot, slot_fd = self._slots.take(taken) if role == "worker" else (-1, -1)
@@ -308,24 +335,33 @@ class House:
             worker=max(slot, 0),
         )
         kind = equipment.engine_kind if role == "engine" else role
-        before = equipment.predecessors.hand_on_engine() if kind == "embedded" else -1
+        heard_fd, call_fd = os.pipe() if role == "standby" else (-1, -1)
+        inherited = Inherited(
+            listen_fd=self._socket(role).fileno(),
+            life_fd=self._life.reading,
+            slot_fd=slot_fd,
+            predecessor_fd=self._predecessor(kind),
+            call_fd=heard_fd,
+        )
         try:
-            process = spawn(
-                MODULES[kind],
-                document,
-                Inherited(self._socket(role).fileno(), self._life.reading, slot_fd, before),
-                equipment.state,
-            )
+            process = spawn(MODULES[kind], document, inherited, equipment.state)
+        except OSError:
+            if call_fd >= 0:
+                os.close(call_fd)
+            raise
         finally:
-            for given in (slot_fd, before):  # held by the child from now on
-                if given >= 0:
-                    os.close(given)
-        return slot, process
+            inherited.close_given()
+        return slot, call_fd, process
+
+    def _predecessor(self, kind: str) -> int:
+        if kind == "embedded":
+            return self.equipment.predecessors.hand_on("engine")
+        return self.equipment.predecessors.hand_on("control") if kind == "control" else -1
 
     def _socket(self, role: Role) -> socket.socket:
         if role == "worker":
             return self.equipment.public
-        if role == "control":
+        if role in ("control", "standby"):
             return self.equipment.control
         assert self.equipment.engine is not None, "an engine is only wanted with its socket"
         return self.equipment.engine

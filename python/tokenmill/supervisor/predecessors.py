@@ -25,6 +25,11 @@ class Predecessors:
         """What they serve as."""
         return frozenset(each.part for each in self._serving)
 
+    def shared(self, part: Part) -> socket.socket | None:
+        """The socket of the engine or of control."""
+        found = self._find(part)
+        return None if found is None else _again(found.listener)
+
     def public(self, host: str, port: int) -> socket.socket | None:
         """The socket that clients connect to, if it is at this address."""
         for each in self._serving:
@@ -32,29 +37,26 @@ class Predecessors:
                 return _again(each.listener)
         return None
 
-    def engine_socket(self) -> socket.socket | None:
-        """The socket of the embedded engine."""
-        engine = self._engine()
-        return None if engine is None else _again(engine.listener)
-
-    def hand_on_engine(self) -> int:
-        """The way to the embedded engine, for the one that takes its place and sends it away; -1
-        if there is none."""
-        engine = self._engine()
-        if engine is None:
+    def hand_on(self, part: Part) -> int:
+        """The way to the engine or to control, for the one that takes its place and sends it away;
+        -1 if there is none."""
+        found = self._find(part)
+        if found is None:
             return -1
-        self._serving.remove(engine)
-        engine.listener.close()
-        return engine.connection.detach()
-
-    def _engine(self) -> Predecessor | None:
-        return next((each for each in self._serving if each.part == "engine"), None)
+        self._serving.remove(found)
+        found.listener.close()
+        return found.connection.detach()
 
     def dismiss(self) -> None:
-        """All may leave; those without a place in this house too."""
+        """All may leave; those without a place in this house too. Not control, which is told by the
+        one that follows."""
         for each in self._serving:
-            each.dismiss()
-        self._serving.clear()
+            if each.part != "control":
+                each.dismiss()
+        self._serving = [each for each in self._serving if each.part == "control"]
+
+    def _find(self, part: Part) -> Predecessor | None:
+        return next((each for each in self._serving if each.part == part), None)
 
 
 def _again(listener: socket.socket) -> socket.socket:

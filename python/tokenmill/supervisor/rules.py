@@ -5,11 +5,13 @@ role; a reload raises the wanted generation, and the plan brings the house there
 
 - workers: new ones start beside the old; the old are told to leave when all new ones serve;
 - control, a vLLM: the old one leaves, then the new one starts; its socket stays bound meanwhile;
-- the embedded engine: as control, but the new one starts as soon as the old one is leaving.
+- the embedded engine: as control, but the new one starts as soon as the old one is leaving;
+- the standby, a control that has imported all it needs and waits to be called: it takes the place
+  of a control that died, and another one starts when the house has come to rest.
 
 Until a new house is up it has one worker: engine, control and that one are all that the first
 answer needs, and the others would take processors from them. Where processes of the house before
-serve, control starts first, for it alone is missing, and they need the processors too.
+serve, control starts first, and the others a moment later: they all need the processors.
 
 A house that leaves ends its workers first, for their streams need the engine.
 """
@@ -20,7 +22,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-Role = Literal["worker", "control", "engine"]
+Role = Literal["worker", "control", "engine", "standby"]
 Phase = Literal["starting", "serving", "leaving"]
 
 EARLY_MS = 5_000
@@ -36,6 +38,8 @@ BEATING: tuple[Role, ...] = ("worker", "control")
 """Who says every second that its event loop turns."""
 START_MS_MAX = 60_000
 RELOAD_MS_MAX = 60_000
+STANDBY_AFTER_MS = 2_000
+"""Of control's life: a standby takes a processor for most of a second, and nobody waits for it."""
 KILLED = -9
 EXIT_CONFIGURATION = 78
 """Source: sysexits.h. A child that ends so cannot start with its settings; trying again is idle."""
@@ -117,11 +121,19 @@ def _starts(view: View, now_ms: int) -> Iterator[Role]:
             continue
         if role in view.relieved and now_ms < view.relieved_until_ms:
             continue
+        if role == "standby" and not _is_at_rest(view, now_ms):
+            continue
         places = wanted - _taken(view, role)
         if role == "worker" and not view.is_up:
             places = min(places, 1 - len(_living(view, role)))
         for _ in range(places):
             yield role
+
+
+def _is_at_rest(view: View, now_ms: int) -> bool:
+    leaders = _living(view, "control")
+    is_led = any(now_ms - leader.started_ms >= STANDBY_AFTER_MS for leader in leaders)
+    return is_led and is_standing(view)
 
 
 def _taken(view: View, role: Role) -> int:
@@ -208,8 +220,11 @@ def is_hopeless(starts: dict[Role, Starts]) -> Role | None:
 
 
 def is_current(view: View) -> bool:
-    """Whether all that is wanted is there, of the wanted generation, and nobody else."""
+    """Whether all that is wanted is there, of the wanted generation, and nobody else; nobody waits
+    for a standby."""
     for role, wanted in view.wanted.items():
+        if role == "standby":
+            continue
         children = _living(view, role)
         if len(children) != wanted or not all(_is_current(view, child) for child in children):
             return False

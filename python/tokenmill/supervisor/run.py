@@ -92,7 +92,7 @@ def _equip(
     *,
     may_start_engine: bool,
 ) -> Equipment:
-    control, control_path = listen_control(settings.state)
+    control, control_path = listen_control(settings.state, predecessors)
     segment = _find_segment(settings, predecessors)
     kind = ""
     if may_start_engine:
@@ -123,7 +123,7 @@ def _engine_socket(
     if kind == "vllm":
         bound = hold_port()
     else:
-        bound = predecessors.engine_socket() or listen_tcp("127.0.0.1", 0)
+        bound = predecessors.shared("engine") or listen_tcp("127.0.0.1", 0)
     host, port = bound.getsockname()[:2]
     return bound, (EngineSettings(url=f"http://{host}:{port}", name=kind),)
 

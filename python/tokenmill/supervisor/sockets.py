@@ -26,10 +26,13 @@ def listen_public(host: str, port: int, predecessors: Predecessors) -> socket.so
         raise Refused(_cannot_listen(host, port, error)) from error
 
 
-def listen_control(state: Path) -> tuple[socket.socket, Path]:
+def listen_control(state: Path, predecessors: Predecessors) -> tuple[socket.socket, Path]:
     """Control's Unix socket and its path, for this user alone; one that a dead house left is
     replaced, for the state folder's lock is held. Raises: Refused."""
     path = control_socket(state)
+    shared = predecessors.shared("control")
+    if shared is not None and path.is_socket():
+        return shared, path
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:

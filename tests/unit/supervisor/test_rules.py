@@ -11,6 +11,7 @@ from tokenmill.supervisor.rules import (
     FAILED_STARTS_MAX,
     KILLED,
     KILLED_DELAY_MS_MAX,
+    STANDBY_AFTER_MS,
     Child,
     Plan,
     Role,
@@ -26,7 +27,7 @@ from tokenmill.supervisor.rules import (
 )
 
 NOW = 1_000_000
-ROLES: tuple[Role, ...] = ("engine", "control", "worker")
+ROLES: tuple[Role, ...] = ("engine", "control", "worker", "standby")
 
 
 def child(number: int, role: Role, **other: Any) -> Child:
@@ -84,10 +85,44 @@ def test_a_whole_house_is_left_alone() -> None:
     assert is_current(house(*WHOLE))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ["engine", "control", "worker"])
 def test_a_child_that_is_missing_is_started(role: Role) -> None:
     left = [each for each in WHOLE if each.role != role]
     assert plan(house(*left), NOW).start == (role,)
+
+
+# The standby.
+
+
+def with_standby(*children: Child, **other: Any) -> View:
+    """A house that wants one."""
+    wanted: dict[Role, int] = {"engine": 1, "control": 1, "worker": 1, "standby": 1}
+    return replace(house(*children, **other), wanted=wanted)
+
+
+def test_a_standby_starts_when_the_house_has_come_to_rest() -> None:
+    engine, control, worker = WHOLE
+    assert plan(with_standby(*WHOLE), NOW).start == ("standby",)
+    young = replace(control, started_ms=NOW - STANDBY_AFTER_MS + 1)
+    assert plan(with_standby(engine, young, worker), NOW).start == ()
+    assert plan(with_standby(engine, young, worker), NOW + 1).start == ("standby",)
+    assert plan(with_standby(engine, control, replace(worker, phase="starting")), NOW).start == ()
+    assert plan(with_standby(*WHOLE, child(4, "standby")), NOW) == Plan()
+
+
+def test_nobody_waits_for_a_standby() -> None:
+    assert is_current(with_standby(*WHOLE))
+    assert is_standing(with_standby(*WHOLE))
+
+
+def test_the_standby_of_before_a_reload_is_replaced() -> None:
+    generation: dict[Role, int] = {**dict.fromkeys(ROLES, 0), "standby": 1}
+    old, new = child(4, "standby"), child(5, "standby", generation=1)
+    assert plan(with_standby(*WHOLE, old, generation=generation), NOW) == Plan(end=(4,))
+    leaving = replace(old, phase="leaving")
+    assert plan(with_standby(*WHOLE, leaving, generation=generation), NOW) == Plan()
+    assert plan(with_standby(*WHOLE, generation=generation), NOW).start == ("standby",)
+    assert plan(with_standby(*WHOLE, new, generation=generation), NOW) == Plan()
 
 
 def test_a_start_waits_for_its_time() -> None:
