@@ -300,6 +300,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drain_seconds: Seconds = 30.0
     # A worker or control whose event loop does not turn for so long is killed and replaced.
     stuck_seconds: Annotated[float, Meta(ge=3, le=3_600)] = 10.0
+    # A second control waits, in 60 MB, so that a dead one is replaced in half a second, not in one.
+    standby: bool = True
     log_format: LogFormat = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     bounds: BodyBounds = field(default_factory=BodyBounds)

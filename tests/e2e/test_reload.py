@@ -15,6 +15,7 @@ from tests.support.chat import PATH, body, start_streams
 from tests.support.house import House, house_command, house_environment, run_house
 from tests.support.paced_engine import PacedEngine
 from tests.support.waiting import eventually
+from tokenmill.supervisor.rules import STANDBY_AFTER_MS
 
 HANGUPS_S = int(os.environ.get("TOKENMILL_TEST_HANGUPS_S", "6"))
 
@@ -139,6 +140,25 @@ def test_an_engine_whose_settings_changed_is_replaced_and_refuses_nobody(folder:
         load.stop()
         assert load.failures == []
         assert before not in house.children("engines.embedded")
+
+
+def test_the_standby_comes_and_goes_with_its_setting(folder: Path, engine: PacedEngine) -> None:
+    settings = folder / "settings.toml"
+    settings.write_text("standby = false\n")
+    with run_house(folder, "--engine", engine.url, "--config", str(settings)) as house:
+        (control,) = house.children("control")
+        time.sleep(STANDBY_AFTER_MS / 1000 + 2)  # when it would have come
+        assert house.standbys() == []
+        house.kill_child("control")
+        eventually(lambda: bool(house.standings()), "control is replaced", within_s=30)
+        assert not house.events("the standby is control now")
+        settings.write_text("standby = true\n")
+        assert reload(house).returncode == 0
+        eventually(lambda: len(house.standbys()) == 1, "one stands by", within_s=30)
+        settings.write_text("standby = false\n")
+        assert reload(house).returncode == 0
+        eventually(lambda: not house.standbys(), "it has left", within_s=30)
+        assert control not in house.family()
 
 
 def test_wrong_settings_leave_the_house_as_it_is(folder: Path, engine: PacedEngine) -> None:

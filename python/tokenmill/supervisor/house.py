@@ -78,7 +78,7 @@ class House:
             "engine": 1 if equipment.engine is not None else 0,
             "control": 1,
             "worker": settings.workers,
-            "standby": 1,
+            "standby": int(settings.standby),
         }
         self._generation: dict[Role, int] = dict.fromkeys(ROLES, 0)
         self._settings: dict[Role, Settings] = dict.fromkeys(ROLES, settings)
@@ -108,6 +108,7 @@ class House:
         """Children of these roles are replaced by ones with these settings."""
         self.settings = settings
         self._wanted["worker"] = settings.workers
+        self._wanted["standby"] = int(settings.standby)
         if "control" in roles:
             roles = (*roles, "standby")  # it is of the settings, and the code, of then
         for role in roles:
