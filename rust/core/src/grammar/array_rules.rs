@@ -33,9 +33,7 @@ pub(super) fn array(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
     } else {
         tallied(emission, shape)?
     };
-    emission
-        .rules
-        .add(vec![vec![text("["), Piece::Rule(inner)]])
+    emission.rules.add([[text("["), Piece::Rule(inner)]])
 }
 
 pub(super) fn text(characters: impl Into<Cow<'static, str>>) -> Piece {
@@ -56,7 +54,7 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     }
     let mut tail = if length == 0 {
         if max == Some(0) {
-            return emission.rules.add(vec![vec![text("]")]]);
+            return emission.rules.add([[text("]")]]);
         }
         let item = emission.rule_of(shape.rest)?;
         let more = rest(
@@ -88,7 +86,7 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
 /// `min..=max` more items, each behind a comma, and the closing bracket.
 fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Result<RuleId> {
     if max == Some(0) {
-        return emission.rules.add(vec![vec![text("]")]]);
+        return emission.rules.add([[text("]")]]);
     }
     let item = emission.rule_of(item)?;
     let unit = emission.behind_comma(item);
@@ -112,7 +110,7 @@ fn rest(emission: &mut Emission, item: ExprId, min: u32, max: Option<u32>) -> Re
             sequence.push(text("]"));
         }
     }
-    emission.rules.add(vec![sequence])
+    emission.rules.add([sequence])
 }
 
 /// Repetitions of one rule, shared by halves, so that a thousand of them cost twenty rules.
@@ -144,7 +142,7 @@ impl Runs {
         if count % 2 == 1 {
             pieces.push(Piece::Rule(self.unit));
         }
-        let rule = emission.rules.add(vec![pieces])?;
+        let rule = emission.rules.add([pieces])?;
         self.exact.insert(count, rule);
         Ok(rule)
     }

@@ -81,8 +81,7 @@ impl Emission<'_, '_> {
             let rule = match &stop.repeated {
                 Some(set) => {
                     let many = self.run_of(set, longest_run(set, run))?;
-                    self.rules
-                        .add(vec![vec![Piece::Rule(many), Piece::Rule(leave)]])?
+                    self.rules.add([[Piece::Rule(many), Piece::Rule(leave)]])?
                 }
                 None => leave,
             };

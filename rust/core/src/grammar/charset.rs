@@ -133,6 +133,18 @@ impl CharSet {
         Self(both)
     }
 
+    /// What is below a code, and all else.
+    pub fn split_at(&self, code: u32) -> (Self, Self) {
+        let first = self.0.partition_point(|range| range.1 < code);
+        let mut below = self.0[..first].to_vec();
+        let mut above = self.0[first..].to_vec();
+        if let Some(cut) = above.first_mut().filter(|range| range.0 < code) {
+            below.push((cut.0, code - 1));
+            cut.0 = code;
+        }
+        (Self(below), Self(above))
+    }
+
     /// Whether something is in both.
     pub fn intersects(&self, other: &Self) -> bool {
         let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());

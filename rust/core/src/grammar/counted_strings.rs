@@ -68,8 +68,7 @@ impl Emission<'_, '_> {
         }
         let rest = self.up_to_longest(LONGEST)?;
         let many = Runs::of(one).at_most(self, max - LONGEST)?;
-        self.rules
-            .add(vec![vec![Piece::Rule(many), Piece::Rule(rest)]])
+        self.rules.add([[Piece::Rule(many), Piece::Rule(rest)]])
     }
 
     fn up_to_longest(&mut self, max: u32) -> Result<RuleId> {
@@ -121,7 +120,7 @@ impl Emission<'_, '_> {
         pieces.extend((1..reach).map(|_| Piece::Rule(one)));
         pieces.push(Piece::Rule(self.never()?));
         let made = self.rules.reserve()?;
-        self.rules.define_alone(made, vec![pieces]);
+        self.rules.define_alone(made, [pieces]);
         self.counters.beginnings.insert(key, made);
         Ok(Some(vec![Piece::Rule(made)]))
     }

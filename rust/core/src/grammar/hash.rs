@@ -11,6 +11,11 @@ pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
 /// A set with [`Fast`] hashing.
 pub type Set<K> = HashSet<K, BuildHasherDefault<Fast>>;
 
+/// A map with room for so many.
+pub fn with_room<K, V>(count: usize) -> Map<K, V> {
+    Map::with_capacity_and_hasher(count, BuildHasherDefault::default())
+}
+
 /// Multiply and rotate, as Firefox and rustc do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fast(u64);

@@ -182,7 +182,7 @@ impl Emission<'_, '_> {
                     let one = machine.from_state(u32::from(class));
                     let one = self.lowering.texts.ready(one);
                     let mark = vec![array_rules::text("\""), Piece::Rule(start)];
-                    let rule = self.rules.add(vec![mark])?;
+                    let rule = self.rules.add([mark])?;
                     self.text_rules.insert(one, rule);
                     classes.push((class, one, rule));
                 }

@@ -37,6 +37,7 @@ mod keywords;
 pub mod lark;
 pub mod limits;
 pub mod lowering;
+mod merging;
 mod minimisation;
 pub mod nondeterministic;
 mod number_reader;

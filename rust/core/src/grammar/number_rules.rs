@@ -56,11 +56,8 @@ impl Emission<'_, '_> {
                 // Too many remainders to tell apart; few enough numbers may still be listed.
                 Err(fault) => {
                     let all = listed(cell).ok_or(fault)?;
-                    self.rules.add(
-                        all.into_iter()
-                            .map(|one| vec![Piece::Text(one.into())])
-                            .collect(),
-                    )?
+                    self.rules
+                        .add(all.into_iter().map(|one| [Piece::Text(one.into())]))?
                 }
             }
         };

@@ -79,7 +79,7 @@ impl Emission<'_, '_> {
         for (state, &rule) in (0..).zip(&rules) {
             if offered.is_free(state) {
                 let tail = self.any_tail()?;
-                self.rules.define(rule, vec![vec![Piece::Rule(tail)]]);
+                self.rules.define(rule, [[Piece::Rule(tail)]]);
                 continue;
             }
             if offered.open_ended[state as usize].is_some() {

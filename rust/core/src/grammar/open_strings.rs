@@ -67,8 +67,8 @@ impl Emission<'_, '_> {
             vec![mark, Piece::Rule(escaped), Piece::Rule(free)],
         ];
         let rest = self.rules.add(rest)?;
-        let all = vec![vec![Piece::Rule(body), Piece::Rule(rest)]];
-        self.rules.define(free, all);
+        self.rules
+            .define(free, [[Piece::Rule(body), Piece::Rule(rest)]]);
         Ok(free)
     }
 
@@ -80,9 +80,8 @@ impl Emission<'_, '_> {
         }
         let never = self.never()?;
         let rule = self.rules.reserve()?;
-        let run = vec![Piece::Run(set.clone())];
         self.rules
-            .define_alone(rule, vec![run, vec![Piece::Rule(never)]]);
+            .define_alone(rule, [[Piece::Run(set.clone())], [Piece::Rule(never)]]);
         self.open_strings.bodies.insert(set.clone(), rule);
         Ok(rule)
     }
@@ -91,8 +90,7 @@ impl Emission<'_, '_> {
     /// one is not written where it is used by an engine.
     pub(super) fn last_character(&mut self) -> Result<RuleId> {
         let never = self.never()?;
-        let ascii = CharSet::from_codes(vec![(0, BEYOND_ASCII - 1)]);
-        let plain = Piece::Class(plain().intersection(&ascii));
+        let plain = Piece::Class(plain().split_at(BEYOND_ASCII).0);
         let rule = self.rules.reserve()?;
         let all = vec![
             vec![plain, Piece::Text("\"".into())],
@@ -108,8 +106,8 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.open_strings.more.get(set) {
             return Ok(rule);
         }
-        let run = vec![Piece::Rule(self.body(set)?), Piece::Rule(self.never()?)];
-        let rule = self.rules.add(vec![run])?;
+        let run = [Piece::Rule(self.body(set)?), Piece::Rule(self.never()?)];
+        let rule = self.rules.add([run])?;
         self.open_strings.more.insert(set.clone(), rule);
         Ok(rule)
     }
@@ -118,7 +116,7 @@ impl Emission<'_, '_> {
     pub(super) fn any_string(&mut self) -> Result<RuleId> {
         let free = self.free_string()?;
         let mark = Piece::Text("\"".into());
-        self.rules.add(vec![vec![mark, Piece::Rule(free)]])
+        self.rules.add([[mark, Piece::Rule(free)]])
     }
 
     /// The rule for the strings that are none of these words, with the opening mark.
@@ -142,9 +140,7 @@ impl Emission<'_, '_> {
         let any = self.any_character()?;
         while self.open_strings.at_least.len() <= min as usize {
             let rest = self.open_strings.at_least[self.open_strings.at_least.len() - 1];
-            let longer = self
-                .rules
-                .add(vec![vec![Piece::Rule(any), Piece::Rule(rest)]])?;
+            let longer = self.rules.add([[Piece::Rule(any), Piece::Rule(rest)]])?;
             self.open_strings.at_least.push(longer);
         }
         let exact = self.open_strings.at_least[min as usize];
@@ -153,8 +149,8 @@ impl Emission<'_, '_> {
 
     fn behind_mark(&mut self, exact: RuleId) -> Result<RuleId> {
         let ways = [exact, self.more(plain())?];
-        let ways = ways.map(|rule| vec![Piece::Text("\"".into()), Piece::Rule(rule)]);
-        self.rules.add(ways.into())
+        let ways = ways.map(|rule| [Piece::Text("\"".into()), Piece::Rule(rule)]);
+        self.rules.add(ways)
     }
 
     /// One character, with its escape if it needs one, and for an engine no token that has more.
@@ -176,16 +172,22 @@ impl Emission<'_, '_> {
         if let Some(&rule) = self.open_strings.characters.get(set) {
             return Ok(rule);
         }
-        let mut ways = Vec::with_capacity(2);
+        if let [(low, high)] = set.ranges()
+            && low == high
+            && plain().contains(*low)
+        {
+            return self.plain_of(set.clone());
+        }
         let raw = set.intersection(plain());
-        if !raw.is_empty() {
-            ways.push(vec![Piece::Rule(self.plain_character(&raw)?)]);
-        }
         let forced = set.intersection(special());
-        if !forced.is_empty() {
-            ways.push(vec![Piece::Rule(self.escape(forced)?)]);
-        }
-        let rule = self.rules.add(ways)?;
+        let rule = match (raw.is_empty(), forced.is_empty()) {
+            (_, true) => self.plain_character(&raw)?,
+            (true, _) => self.escape(forced)?,
+            _ => {
+                let ways = [self.plain_character(&raw)?, self.escape(forced)?];
+                self.rules.add(ways.map(|way| [Piece::Rule(way)]))?
+            }
+        };
         self.open_strings.characters.insert(set.clone(), rule);
         Ok(rule)
     }
@@ -212,17 +214,15 @@ impl Emission<'_, '_> {
     /// A character of a set that needs no escape. Those of ASCII are apart from the others, which
     /// are many, and mostly the same.
     pub(super) fn plain_character(&mut self, set: &CharSet) -> Result<RuleId> {
-        let ascii = CharSet::from_codes(vec![(0, BEYOND_ASCII - 1)]);
-        let mut ways = Vec::with_capacity(2);
-        for part in [
-            set.intersection(&ascii),
-            set.intersection(&ascii.complement()),
-        ] {
-            if !part.is_empty() {
-                ways.push(vec![Piece::Rule(self.plain_of(part)?)]);
-            }
+        let (ascii, others) = set.split_at(BEYOND_ASCII);
+        if ascii.is_empty() {
+            return self.plain_of(others);
         }
-        self.rules.add(ways)
+        if others.is_empty() {
+            return self.plain_of(ascii);
+        }
+        let ways = [self.plain_of(ascii)?, self.plain_of(others)?];
+        self.rules.add(ways.map(|way| [Piece::Rule(way)]))
     }
 
     /// The same for characters that an engine tries at once.

@@ -3,11 +3,9 @@
 //! Engines pay for each rule, some of them for each pair of a rule and a state, so that a rule with
 //! one alternative that stands in one place is written there.
 
-use super::hash::Map;
+use super::merging::Merged;
 use super::rules::{Body, Kind, RuleId, Rules, Token};
 
-/// Rounds in which equal rules are looked for: each merges rules whose targets the last one merged.
-const ROUNDS_MAX: usize = 6;
 /// The name of a rule that is not written.
 const UNNAMED: u32 = u32::MAX;
 
@@ -23,22 +21,18 @@ pub(super) struct Reduced {
 impl Reduced {
     /// None where the root derives nothing.
     pub fn of(mut rules: Rules, root: RuleId) -> Option<Self> {
-        let mut uses = Uses::of(&rules);
-        let productive = productive(&rules, &uses);
-        if !productive[root as usize] {
-            return None;
-        }
-        if drop_barren(&mut rules, &productive) {
-            uses = Uses::of(&rules);
-        }
-        let same = representatives(&rules, &uses);
-        for token in &mut rules.tokens {
-            if let Token::Rule(target) = token {
-                *target = same[*target as usize];
+        let mut merged = Merged::of(&rules, root);
+        if !merged.is_productive {
+            let productive = productive(&rules, &Uses::of(&rules));
+            if !productive[root as usize] {
+                return None;
+            }
+            if drop_barren(&mut rules, &productive) {
+                merged = Merged::of(&rules, root);
             }
         }
-        let root = same[root as usize];
-        let (order, uses) = reached(&rules, root);
+        let root = merged.same[root as usize];
+        let (order, uses) = reached(&mut rules, root, &merged.same);
         let mut numbers = vec![UNNAMED; rules.bodies.len()];
         let named = order
             .iter()
@@ -224,111 +218,20 @@ fn drop_barren(rules: &mut Rules, productive: &[bool]) -> bool {
     true
 }
 
-/// For each rule the first one that is written the same way.
-fn representatives(rules: &Rules, uses: &Uses) -> Vec<RuleId> {
-    let count = RuleId::try_from(rules.bodies.len()).unwrap_or(RuleId::MAX);
-    let mut same: Vec<RuleId> = (0..count).collect();
-    // The rules to look at, in order: all, and then who names one that the last round merged.
-    let mut open = same.clone();
-    let mut is_open = vec![false; rules.bodies.len()];
-    let mut first: Map<u64, RuleId> = Map::default();
-    first.reserve(rules.bodies.len());
-    for _ in 0..ROUNDS_MAX {
-        let before = same.clone();
-        for &id in &open {
-            let body = rules.bodies[id as usize];
-            let tokens = rules.tokens_of(body);
-            if let ([Token::Rule(target), Token::End], Kind::Plain) = (tokens, body.kind) {
-                let target = same[*target as usize];
-                if target != id && same[target as usize] == target {
-                    same[id as usize] = target;
-                    continue;
-                }
-            }
-            let known = *first.entry(print(tokens, body.kind, &same)).or_insert(id);
-            let target = same[known as usize];
-            if target != id && is_same(rules, known, id, &same) {
-                same[id as usize] = target;
-            }
-        }
-        open.clear();
-        for id in 0..count {
-            let mut end = same[id as usize];
-            while same[end as usize] != end {
-                end = same[end as usize];
-            }
-            same[id as usize] = end;
-            if end != before[id as usize] {
-                open.push(id);
-            }
-        }
-        open = namers(&open, uses, &same, &mut is_open);
-        if open.is_empty() {
-            break;
-        }
-    }
-    same
-}
-
-/// The rules that name one of these and are not merged, in order.
-fn namers(moved: &[RuleId], uses: &Uses, same: &[RuleId], is_open: &mut [bool]) -> Vec<RuleId> {
-    let mut open = Vec::new();
-    for &id in moved {
-        for &alternative in uses.namers_of(id) {
-            let rule = uses.owners[alternative as usize];
-            let is_kept = same[rule as usize] == rule;
-            if is_kept && !std::mem::replace(&mut is_open[rule as usize], true) {
-                open.push(rule);
-            }
-        }
-    }
-    open.sort_unstable();
-    for &rule in &open {
-        is_open[rule as usize] = false;
-    }
-    open
-}
-
-/// A number that rules have in common which are written the same way.
-fn print(tokens: &[Token], kind: Kind, same: &[RuleId]) -> u64 {
-    let seed = match kind {
-        Kind::Plain => 1,
-        Kind::Closing => 2,
-        Kind::Alone => 3,
-        Kind::Verbatim(text) => text.as_ptr() as u64,
-    };
-    tokens.iter().fold(seed, |all, token| {
-        let word = match token {
-            Token::Text(text) => u64::from(*text) << 2,
-            Token::Class(class) => u64::from(*class) << 2 | 1,
-            Token::Rule(target) => u64::from(same[*target as usize]) << 2 | 2,
-            Token::End => 3,
-        };
-        (all.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
-}
-
-fn is_same(rules: &Rules, one: RuleId, other: RuleId, same: &[RuleId]) -> bool {
-    let (one, other) = (rules.bodies[one as usize], rules.bodies[other as usize]);
-    let (left, right) = (rules.tokens_of(one), rules.tokens_of(other));
-    let equal = |(left, right): (&Token, &Token)| match (left, right) {
-        (Token::Rule(a), Token::Rule(b)) => same[*a as usize] == same[*b as usize],
-        _ => left == right,
-    };
-    one.kind == other.kind && left.len() == right.len() && left.iter().zip(right).all(equal)
-}
-
-/// The rules that a root reaches, nearest first, and how often each is named.
-fn reached(rules: &Rules, root: RuleId) -> (Vec<RuleId>, Vec<u32>) {
+/// The rules that a root reaches, nearest first, and how often each is named; names those that
+/// stand for others in their place.
+fn reached(rules: &mut Rules, root: RuleId, same: &[RuleId]) -> (Vec<RuleId>, Vec<u32>) {
     let mut uses = vec![0_u32; rules.bodies.len()];
-    let mut order = vec![root];
+    let mut order = Vec::with_capacity(rules.bodies.len());
+    order.push(root);
     uses[root as usize] = 1;
     let mut at = 0;
     while at < order.len() {
-        let tokens = rules.tokens_of(rules.bodies[order[at] as usize]);
+        let body = rules.bodies[order[at] as usize];
         at += 1;
-        for token in tokens {
+        for token in &mut rules.tokens[body.first as usize..body.end as usize] {
             if let Token::Rule(target) = token {
+                *target = same[*target as usize];
                 let uses = &mut uses[*target as usize];
                 if *uses == 0 {
                     order.push(*target);

@@ -6,6 +6,8 @@ use super::rules::{Kind, RuleId, Token, Written};
 
 /// What a rule takes, roughly.
 const RULE_BYTES: usize = 48;
+/// What a name takes, roughly.
+const NAME_BYTES: usize = 4;
 /// Says what comes after a string: a mark, and what may follow that. A hint, which spares engines
 /// most of the tokens that begin with the end of a string: they need not be tried each time.
 pub(super) const CLOSED: &str = ") (= [:,}\\]] [ \\u0022\\-0-9\\[{tfn,}\\]])";
@@ -144,7 +146,7 @@ impl<'r> Writer<'r> {
 
 /// The names of so many rules.
 fn names(count: usize) -> Written {
-    let mut all = Written::default();
+    let mut all = Written::with_capacity(count, NAME_BYTES);
     for number in (0..).take(count) {
         all.push(|out| {
             if number == 0 {
@@ -158,11 +160,15 @@ fn names(count: usize) -> Written {
     all
 }
 
-fn push_number(out: &mut String, number: u32) {
-    if number > 9 {
-        push_number(out, number / 10);
+fn push_number(out: &mut String, mut number: u32) {
+    let mut digits = ['0'; 10];
+    let mut first = digits.len();
+    while number > 0 {
+        first -= 1;
+        digits[first] = char::from(b"0123456789"[(number % 10) as usize]);
+        number /= 10;
     }
-    out.push(char::from(b"0123456789"[(number % 10) as usize]));
+    out.extend(&digits[first..]);
 }
 
 /// The grammar of one of these texts.

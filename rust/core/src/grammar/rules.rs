@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::charset::CharSet;
-use super::hash::Map;
+use super::hash::{Map, with_room};
 use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
 use super::rule_text::{self, Writer};
@@ -12,6 +12,10 @@ use super::rule_text::{self, Writer};
 /// What a token takes roughly: where this makes a text too large, its size is looked at before it
 /// is written.
 const TOKEN_BYTES: usize = 8;
+
+/// Texts and classes of a common grammar.
+const TEXTS: usize = 48;
+const CLASSES: usize = 24;
 
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
@@ -79,6 +83,11 @@ impl Choices {
     }
 }
 
+/// The alternatives of a rule, each with its elements.
+pub trait Alternatives: IntoIterator<Item: IntoIterator<Item = Piece>> {}
+
+impl<All: IntoIterator<Item: IntoIterator<Item = Piece>>> Alternatives for All {}
+
 /// How a rule is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -108,6 +117,14 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// No texts yet, and room for so many.
+    pub fn with_capacity(count: usize, bytes_each: usize) -> Self {
+        Self {
+            all: String::with_capacity(count * bytes_each),
+            ends: Vec::with_capacity(count),
+        }
+    }
+
     /// The number of one more text, which is written to the end of the others.
     pub fn push(&mut self, write: impl FnOnce(&mut String)) -> u32 {
         write(&mut self.all);
@@ -144,6 +161,8 @@ impl Rules {
     pub fn new(rules_max: usize) -> Self {
         Self {
             count_max: rules_max,
+            text_numbers: with_room(TEXTS),
+            class_numbers: with_room(CLASSES),
             ..Self::default()
         }
     }
@@ -167,17 +186,17 @@ impl Rules {
     }
 
     /// Gives a reserved rule its alternatives.
-    pub fn define(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+    pub fn define(&mut self, id: RuleId, alternatives: impl Alternatives) {
         self.keep(id, alternatives, Kind::Plain);
     }
 
     /// The same for a rule that ends a string.
-    pub fn define_closing(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+    pub fn define_closing(&mut self, id: RuleId, alternatives: impl Alternatives) {
         self.keep(id, alternatives, Kind::Closing);
     }
 
     /// The same for a rule beyond whose end no token should be offered.
-    pub fn define_alone(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>) {
+    pub fn define_alone(&mut self, id: RuleId, alternatives: impl Alternatives) {
         self.keep(id, alternatives, Kind::Alone);
     }
 
@@ -185,7 +204,7 @@ impl Rules {
     ///
     /// # Errors
     /// As [`Rules::reserve`].
-    pub fn add(&mut self, alternatives: Vec<Vec<Piece>>) -> Result<RuleId> {
+    pub fn add(&mut self, alternatives: impl Alternatives) -> Result<RuleId> {
         let id = self.reserve()?;
         self.define(id, alternatives);
         Ok(id)
@@ -275,10 +294,8 @@ impl Rules {
         Ok(Some(writer.into_text()))
     }
 
-    fn keep(&mut self, id: RuleId, alternatives: Vec<Vec<Piece>>, kind: Kind) {
+    fn keep(&mut self, id: RuleId, alternatives: impl Alternatives, kind: Kind) {
         let first = self.place();
-        let length: usize = alternatives.iter().map(|pieces| pieces.len() + 1).sum();
-        self.tokens.reserve(length);
         for pieces in alternatives {
             for piece in pieces {
                 let token = self.token(piece);

@@ -74,7 +74,7 @@ impl Emission<'_, '_> {
             let mut edges = automaton.edges(state);
             if ending == Ending::Quote && accepts && loops_only(&edges, state) {
                 let tail = self.any_tail()?;
-                self.rules.define(rule, vec![vec![Piece::Rule(tail)]]);
+                self.rules.define(rule, [[Piece::Rule(tail)]]);
                 continue;
             }
             edges.retain(|edge| live[edge.1 as usize]);

@@ -61,7 +61,7 @@ impl Emission<'_, '_> {
             _ => {
                 let inner = self.behind_mark_of(set)?;
                 let mark = Piece::Text("\"".into());
-                self.rules.add(vec![vec![mark, Piece::Rule(inner)]])?
+                self.rules.add([[mark, Piece::Rule(inner)]])?
             }
         };
         self.text_rules.insert(set, rule);

@@ -28,7 +28,7 @@ pub(super) fn items(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleI
         );
     }
     if shape.rest == NOTHING {
-        return emission.rules.add(vec![vec![text("]")]]);
+        return emission.rules.add([[text("]")]]);
     }
     // What one way to tell values apart leaves out, another may take.
     let mut ways = Vec::new();

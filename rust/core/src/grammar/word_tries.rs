@@ -35,6 +35,8 @@ struct Tries {
     known: Map<Place, RuleId>,
     /// By letters that may not come: another character and a free string.
     leave: Map<Box<[char]>, RuleId>,
+    /// The letters that the words go on with at the place that is looked at.
+    taken: Vec<char>,
     /// The alternatives of the rule that is made just now.
     tokens: Vec<Token>,
 }
@@ -49,7 +51,7 @@ impl Emission<'_, '_> {
         let mut tries = self.tries(&sets)?;
         for (words, rule) in sets {
             let root = self.root(&mut tries, &words)?;
-            self.rules.define(rule, vec![vec![Piece::Rule(root)]]);
+            self.rules.define(rule, [[Piece::Rule(root)]]);
         }
         Ok(())
     }
@@ -66,8 +68,8 @@ impl Emission<'_, '_> {
         }
         let mut blocks = Vec::new();
         for block in letters.chunks(BLOCK) {
-            let all = block.iter().map(|letter| vec![Piece::Rule(letter.1)]);
-            blocks.push(self.rules.add(all.collect())?);
+            let all = block.iter().map(|letter| [Piece::Rule(letter.1)]);
+            blocks.push(self.rules.add(all)?);
         }
         let rest = self.character(&known.complement())?;
         Ok(Tries {
@@ -78,6 +80,7 @@ impl Emission<'_, '_> {
             close: self.close()?,
             known: Map::default(),
             leave: Map::default(),
+            taken: Vec::new(),
             tokens: Vec::new(),
         })
     }
@@ -143,15 +146,16 @@ impl Emission<'_, '_> {
 
     /// A character that none of the words goes on with, and a free string.
     fn leave(&mut self, tries: &mut Tries, place: &Place) -> Result<RuleId> {
-        let letters: Box<[char]> = place.next.iter().map(|next| next.0).collect();
-        if let Some(&rule) = tries.leave.get(&letters) {
+        tries.taken.clear();
+        tries.taken.extend(place.next.iter().map(|next| next.0));
+        if let Some(&rule) = tries.leave.get(&*tries.taken) {
             return Ok(rule);
         }
         let all = &mut tries.tokens;
         all.clear();
         all.extend([Token::Rule(tries.rest), Token::End]);
         // Both are in order, so that they are walked through together.
-        let mut taken = letters.iter().copied().peekable();
+        let mut taken = tries.taken.iter().copied().peekable();
         for (block, &whole) in tries.letters.chunks(BLOCK).zip(&tries.blocks) {
             let is_whole = match (taken.peek(), block.last()) {
                 (Some(next), Some((last, _))) => next > last,
@@ -170,7 +174,7 @@ impl Emission<'_, '_> {
         let other = self.rules.add_tokens(all)?;
         let leave = [Token::Rule(other), Token::Rule(tries.free), Token::End];
         let rule = self.rules.add_tokens(&leave)?;
-        tries.leave.insert(letters, rule);
+        tries.leave.insert(tries.taken.as_slice().into(), rule);
         Ok(rule)
     }
 }
