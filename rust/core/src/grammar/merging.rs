@@ -118,15 +118,15 @@ impl Walk<'_> {
     fn is_merged(&mut self, id: RuleId) -> bool {
         let body = self.rules.bodies[id as usize];
         let print = self.print(id, body);
-        let target = match (self.rules.tokens_of(body), body.kind) {
-            ([Token::Rule(target), Token::End], Kind::Plain) => *target,
-            _ => {
-                let known = *self.first.entry(print).or_insert(id);
-                if known == id || !self.is_same(known, id) {
-                    return false;
-                }
-                known
+        let tokens = self.rules.tokens_of(body);
+        let target = if let ([Token::Rule(target), Token::End], Kind::Plain) = (tokens, body.kind) {
+            *target
+        } else {
+            let known = *self.first.entry(print).or_insert(id);
+            if known == id || !self.is_same(known, id) {
+                return false;
             }
+            known
         };
         let target = self.same[target as usize];
         let is_other = target != id && self.same[target as usize] == target;

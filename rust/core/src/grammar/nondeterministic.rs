@@ -226,15 +226,16 @@ impl Machine {
             closed: vec![None; self.states.len()],
             all: Vec::new(),
             ids: Map::default(),
+            empty: None,
+            alone: vec![None; self.states.len()],
             by_reached: Map::default(),
             reached_left: REACHED_MAX,
             set: Vec::new(),
             marks: vec![0; self.states.len()],
             round: 0,
             members_left: MEMBERS_MAX,
-            members_last: 0,
         };
-        subsets.id(&[start])?;
+        subsets.found(&[start])?;
         let mut next = Vec::new();
         let mut at = 0;
         let mut targets: Vec<Vec<u32>> = vec![Vec::new(); alphabet.classes()];
@@ -248,13 +249,15 @@ impl Machine {
                 }
             }
             at += 1;
-            for (class, reached) in targets.iter().enumerate() {
-                // Characters that are told apart elsewhere mostly lead to the same states here.
-                let is_known = class > 0 && targets[class - 1] == *reached;
-                next.push(match next.last() {
-                    Some(&known) if is_known => subsets.again(known)?,
-                    _ => subsets.id(reached)?,
-                });
+            // Characters that are told apart elsewhere mostly lead to the same states here.
+            let mut last: Option<(&[u32], Found)> = None;
+            for reached in &targets {
+                let found = match last {
+                    Some((known, found)) if known == reached.as_slice() => subsets.again(found)?,
+                    _ => subsets.found(reached)?,
+                };
+                last = Some((reached, found));
+                next.push(found.id);
             }
             if subsets.all.len() > states_max {
                 return Err(TooManyStates);
@@ -277,23 +280,35 @@ struct Subsets<'m> {
     closed: Vec<Option<Rc<[u32]>>>,
     all: Vec<Rc<[u32]>>,
     ids: Map<Rc<[u32]>, u32>,
-    /// By the states that characters lead to: the set that silence makes of them, and its members.
-    by_reached: Map<Box<[u32]>, (u32, usize)>,
+    /// By the states that characters lead to: the set that silence makes of them.
+    by_reached: Map<Box<[u32]>, Found>,
+    /// The same for no state and for a single one.
+    empty: Option<Found>,
+    alone: Vec<Option<Found>>,
     reached_left: usize,
     /// The set that is put together just now, and for each state the last round that had it.
     set: Vec<u32>,
     marks: Vec<u32>,
     round: u32,
     members_left: usize,
-    /// What the last set took of them.
-    members_last: usize,
+}
+
+/// A set's number, and the members that it was put together of.
+#[derive(Clone, Copy)]
+struct Found {
+    id: u32,
+    members: usize,
 }
 
 impl Subsets<'_> {
-    /// The number of the set that these states and silence lead to.
-    fn id(&mut self, reached: &[u32]) -> Result<u32, TooManyStates> {
-        if let Some(&(known, members)) = self.by_reached.get(reached) {
-            self.members_last = members;
+    /// The set that these states and silence lead to.
+    fn found(&mut self, reached: &[u32]) -> Result<Found, TooManyStates> {
+        let known = match reached {
+            [] => self.empty,
+            [only] => self.alone[*only as usize],
+            _ => self.by_reached.get(reached).copied(),
+        };
+        if let Some(known) = known {
             return self.again(known);
         }
         let before = self.members_left;
@@ -310,7 +325,6 @@ impl Subsets<'_> {
                 }
             }
         }
-        self.members_last = before - self.members_left;
         self.set.sort_unstable();
         let known = self.ids.get(&*self.set).copied();
         let id = known.unwrap_or_else(|| {
@@ -320,17 +334,27 @@ impl Subsets<'_> {
             self.ids.insert(set, id);
             id
         });
-        if let Some(left) = self.reached_left.checked_sub(reached.len()) {
-            self.reached_left = left;
-            self.by_reached
-                .insert(reached.into(), (id, self.members_last));
-        }
-        Ok(id)
+        let members = before - self.members_left;
+        self.keep(reached, Found { id, members });
+        Ok(Found { id, members })
     }
 
-    /// The same number once more; what is bounded does not depend on how it was found.
-    fn again(&mut self, known: u32) -> Result<u32, TooManyStates> {
-        let left = self.members_left.checked_sub(self.members_last);
+    fn keep(&mut self, reached: &[u32], found: Found) {
+        match reached {
+            [] => self.empty = Some(found),
+            [only] => self.alone[*only as usize] = Some(found),
+            _ => {
+                if let Some(left) = self.reached_left.checked_sub(reached.len()) {
+                    self.reached_left = left;
+                    self.by_reached.insert(reached.into(), found);
+                }
+            }
+        }
+    }
+
+    /// The same once more; what is bounded does not depend on how it was found.
+    fn again(&mut self, known: Found) -> Result<Found, TooManyStates> {
+        let left = self.members_left.checked_sub(known.members);
         self.members_left = left.ok_or(TooManyStates)?;
         Ok(known)
     }
