@@ -69,3 +69,16 @@ def test_patterns_that_count_are_exact(pattern: str, good: list[str], bad: list[
     for value in [*good, *bad]:
         text = json.dumps(value, ensure_ascii=False).encode()
         assert matcher.accepts(text) == (value in good), value
+
+
+def test_tokens_of_a_sign_and_the_closing_mark_are_offered() -> None:
+    made = grammar.compile({"type": "string"})
+    if isinstance(made, grammar.SchemaRefusal):
+        pytest.fail(f"refused: {made}")
+    words = [b'"', b'."', b' "', b"a", b'a"']
+    matcher, mask = token_matcher(made.text, words)
+    assert matcher.accept_token(words.index(b'"'))
+    assert matcher.accept_token(words.index(b"a"))
+    matcher.fill_next_token_bitmask(mask)
+    bits = np.unpackbits(mask.view(np.uint8)[0], bitorder="little")[: len(words)]
+    assert bits.tolist() == [1, 1, 1, 1, 0]

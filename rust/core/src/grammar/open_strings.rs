@@ -6,7 +6,7 @@
 //! no escape. It has a hint that nothing follows it, so that no token beyond them is tried there.
 //!
 //! - A free string is such a body, and the closing mark or an escape and a free string.
-//! - One more rule offers tokens of a character and the closing mark, such as `."`, without which
+//! - One more rule offers tokens of a sign and the closing mark, such as `."`, without which
 //!   texts would not end after a full stop. Those that go on, such as `.",`, are left out: an
 //!   engine would have to try each of them for each mask.
 //! - A string that is none of a few words goes along them letter by letter, as
@@ -18,7 +18,7 @@
 
 use std::rc::Rc;
 
-use super::charset::CharSet;
+use super::charset::{CharSet, code_of};
 use super::emission::Emission;
 use super::escapes::{escapes_of, plain, special};
 use super::hash::Map;
@@ -86,14 +86,20 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    /// A character of ASCII that needs no escape, and the closing mark. A rule that names another
-    /// one is not written where it is used by an engine.
+    /// A sign of ASCII that needs no escape, and the closing mark; vocabularies have no tokens of a
+    /// letter or a digit and the mark. A rule that names another one is not written where it is used
+    /// by an engine.
     pub(super) fn last_character(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.open_strings.last {
+            return Ok(rule);
+        }
         let never = self.never()?;
-        let plain = Piece::Class(plain().split_at(BEYOND_ASCII).0);
+        let signs = (' '..='~').filter(|one| !one.is_ascii_alphanumeric());
+        let signs = CharSet::from_codes(signs.map(|one| (code_of(one), code_of(one))).collect());
+        let sign = Piece::Class(plain().intersection(&signs));
         let rule = self.rules.reserve()?;
         let all = vec![
-            vec![plain, Piece::Text("\"".into())],
+            vec![sign, Piece::Text("\"".into())],
             vec![Piece::Rule(never)],
         ];
         self.rules.define_alone(rule, all);
