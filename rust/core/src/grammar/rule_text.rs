@@ -2,12 +2,10 @@
 
 use super::charset::{CharSet, char_of};
 use super::reduction::Reduced;
-use super::rules::{Kind, RuleId, Token, Written};
+use super::rules::{Kind, RuleId, Token};
 
 /// What a rule takes, roughly.
 const RULE_BYTES: usize = 48;
-/// What a name takes, roughly.
-const NAME_BYTES: usize = 4;
 /// Says what comes after a string: a mark, and what may follow that. A hint, which spares engines
 /// most of the tokens that begin with the end of a string: they need not be tried each time.
 pub(super) const CLOSED: &str = ") (= [:,}\\]] [ \\u0022\\-0-9\\[{tfn,}\\]])";
@@ -26,12 +24,37 @@ enum Spot {
     Behind,
 }
 
+/// The name of a rule.
+struct Name {
+    letters: [u8; 11],
+    length: usize,
+}
+
+impl Name {
+    fn of(number: u32) -> Self {
+        if number == 0 {
+            return Self {
+                letters: *b"root       ",
+                length: 4,
+            };
+        }
+        let mut letters = *b"r0000000000";
+        let mut left = number;
+        let length = 2 + number.ilog10() as usize;
+        for at in (1..length).rev() {
+            letters[at] = b"0123456789"[(left % 10) as usize];
+            left /= 10;
+        }
+        Self { letters, length }
+    }
+}
+
 /// Writes the rules of one grammar.
 pub(super) struct Writer<'r> {
-    out: String,
+    out: Vec<u8>,
     reduced: &'r Reduced,
     /// The names of the rules by their numbers.
-    names: Written,
+    names: Vec<Name>,
     /// What is left of the rules that are written within another one.
     open: Vec<std::slice::Iter<'r, Token>>,
 }
@@ -39,42 +62,54 @@ pub(super) struct Writer<'r> {
 impl<'r> Writer<'r> {
     pub fn new(reduced: &'r Reduced) -> Self {
         Self {
-            out: String::with_capacity(reduced.rules.len() * RULE_BYTES),
+            out: Vec::with_capacity(reduced.rules.len() * RULE_BYTES),
             reduced,
-            names: names(reduced.written_rules().count()),
+            names: (0..)
+                .map(Name::of)
+                .take(reduced.written_rules().count())
+                .collect(),
             open: Vec::new(),
         }
     }
 
-    pub fn text(&self) -> &str {
-        &self.out
+    /// How many bytes are written.
+    pub fn len(&self) -> usize {
+        self.out.len()
     }
 
     pub fn into_text(self) -> String {
-        self.out
+        // Only whole texts and letters of ASCII were written.
+        String::from_utf8(self.out).unwrap_or_default()
     }
 
     fn name(&mut self, rule: RuleId) {
-        let number = self.reduced.numbers[rule as usize];
-        self.out.push_str(self.names.get(number));
+        let name = &self.names[self.reduced.numbers[rule as usize] as usize];
+        // So many letters each time are written in one go.
+        self.out.extend_from_slice(&name.letters);
+        let unused = name.letters.len() - name.length;
+        self.out.truncate(self.out.len() - unused);
+    }
+
+    fn push(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
     }
 
     pub fn rule(&mut self, rule: RuleId) {
         self.name(rule);
-        self.out.push_str(" ::= ");
+        self.push(" ::= ");
         let body = self.reduced.rules.bodies[rule as usize];
         let tokens = self.reduced.rules.tokens_of(body);
         match body.kind {
-            Kind::Verbatim(text) => self.out.push_str(text),
+            Kind::Verbatim(text) => self.push(text),
             Kind::Plain => self.choices(tokens),
             Kind::Closing | Kind::Alone => {
-                self.out.push('(');
+                self.out.push(b'(');
                 self.choices(tokens);
                 let is_alone = body.kind == Kind::Alone;
-                self.out.push_str(if is_alone { ALONE } else { CLOSED });
+                self.push(if is_alone { ALONE } else { CLOSED });
             }
         }
-        self.out.push('\n');
+        self.out.push(b'\n');
     }
 
     /// Writes alternatives; what is written within another rule stands in its place.
@@ -92,16 +127,16 @@ impl<'r> Writer<'r> {
             match *token {
                 Token::Text(text) => {
                     match spot {
-                        Spot::Start => self.out.push('"'),
-                        Spot::Behind => self.out.push_str(" \""),
+                        Spot::Start => self.out.push(b'"'),
+                        Spot::Behind => self.push(" \""),
                         Spot::InLiteral => {}
                     }
-                    self.out.push_str(self.reduced.rules.texts.get(text));
+                    self.push(self.reduced.rules.texts.get(text));
                     spot = Spot::InLiteral;
                 }
                 Token::Class(set) => {
                     self.apart(spot);
-                    self.out.push_str(self.reduced.rules.classes.get(set));
+                    self.push(self.reduced.rules.classes.get(set));
                     spot = Spot::Behind;
                 }
                 Token::Rule(target) => {
@@ -117,7 +152,7 @@ impl<'r> Writer<'r> {
                 Token::End => {
                     self.finish(spot);
                     if !left.as_slice().is_empty() {
-                        self.out.push_str(" | ");
+                        self.push(" | ");
                     }
                     spot = Spot::Start;
                 }
@@ -128,8 +163,8 @@ impl<'r> Writer<'r> {
     /// What stands at the end of an alternative.
     fn finish(&mut self, spot: Spot) {
         match spot {
-            Spot::Start => self.out.push_str("\"\""),
-            Spot::InLiteral => self.out.push('"'),
+            Spot::Start => self.push("\"\""),
+            Spot::InLiteral => self.out.push(b'"'),
             Spot::Behind => {}
         }
     }
@@ -138,37 +173,10 @@ impl<'r> Writer<'r> {
     fn apart(&mut self, spot: Spot) {
         match spot {
             Spot::Start => {}
-            Spot::InLiteral => self.out.push_str("\" "),
-            Spot::Behind => self.out.push(' '),
+            Spot::InLiteral => self.push("\" "),
+            Spot::Behind => self.out.push(b' '),
         }
     }
-}
-
-/// The names of so many rules.
-fn names(count: usize) -> Written {
-    let mut all = Written::with_capacity(count, NAME_BYTES);
-    for number in (0..).take(count) {
-        all.push(|out| {
-            if number == 0 {
-                out.push_str("root");
-            } else {
-                out.push('r');
-                push_number(out, number);
-            }
-        });
-    }
-    all
-}
-
-fn push_number(out: &mut String, mut number: u32) {
-    let mut digits = ['0'; 10];
-    let mut first = digits.len();
-    while number > 0 {
-        first -= 1;
-        digits[first] = char::from(b"0123456789"[(number % 10) as usize]);
-        number /= 10;
-    }
-    out.extend(&digits[first..]);
 }
 
 /// The grammar of one of these texts.

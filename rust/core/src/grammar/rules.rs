@@ -52,6 +52,7 @@ pub(super) struct Choices {
 impl Choices {
     /// Adds one.
     pub fn push(&mut self, pieces: &[Token]) {
+        self.tokens.reserve(pieces.len() + 1);
         self.tokens.extend_from_slice(pieces);
         self.tokens.push(Token::End);
         self.count += 1;
@@ -117,14 +118,6 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// No texts yet, and room for so many.
-    pub fn with_capacity(count: usize, bytes_each: usize) -> Self {
-        Self {
-            all: String::with_capacity(count * bytes_each),
-            ends: Vec::with_capacity(count),
-        }
-    }
-
     /// The number of one more text, which is written to the end of the others.
     pub fn push(&mut self, write: impl FnOnce(&mut String)) -> u32 {
         write(&mut self.all);
@@ -287,7 +280,7 @@ impl Rules {
         let mut writer = Writer::new(&reduced);
         for rule in reduced.written_rules() {
             writer.rule(rule);
-            if writer.text().len() > text_bytes_max {
+            if writer.len() > text_bytes_max {
                 return Err(Refusal::too_large("text_bytes_max", text_bytes_max));
             }
         }
