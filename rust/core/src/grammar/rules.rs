@@ -244,6 +244,12 @@ impl Rules {
         self.bodies[id as usize] = Body { first, end, kind };
     }
 
+    /// Whether a rule has just these alternatives.
+    pub(super) fn is_plainly(&self, id: RuleId, tokens: &[Token]) -> bool {
+        let body = self.bodies[id as usize];
+        body.kind == Kind::Plain && self.tokens_of(body) == tokens
+    }
+
     /// A new rule with an expression of the dialect.
     ///
     /// # Errors

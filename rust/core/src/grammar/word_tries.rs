@@ -4,19 +4,23 @@
 //! grammar (the incremental construction of Daciuk and others, from words in order). Its rules name
 //! rules for single letters and hold none of their own, so that engines try no tokens in them.
 
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use super::charset::{CharSet, code_of};
 use super::emission::Emission;
-use super::hash::Map;
+use super::hash::{Fast, Map};
 use super::refusal::Result;
 use super::rules::{Piece, RuleId, Token};
 
 /// Letters that stand in one rule where none of them is a letter that a word goes on with.
 const BLOCK: usize = 8;
 
+/// Places of common sets of words.
+const PLACES: usize = 512;
+
 /// A place in some words: whether one ends there, and the letters that follow with their rules.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Default)]
 struct Place {
     is_end: bool,
     next: Vec<(char, RuleId)>,
@@ -32,7 +36,8 @@ struct Tries {
     rest: RuleId,
     free: RuleId,
     close: RuleId,
-    known: Map<Place, RuleId>,
+    /// By a number that equal rules have in common.
+    known: Map<u64, RuleId>,
     /// By letters that may not come: another character and a free string.
     leave: Map<Box<[char]>, RuleId>,
     /// The letters that the words go on with at the place that is looked at.
@@ -49,6 +54,9 @@ impl Emission<'_, '_> {
             return Ok(());
         }
         let mut tries = self.tries(&sets)?;
+        let words = sets.iter().flat_map(|set| set.0.iter());
+        let letters: usize = words.map(|word| word.len()).sum();
+        tries.known.reserve(letters.min(PLACES));
         for (words, rule) in sets {
             let root = self.root(&mut tries, &words)?;
             self.rules.define(rule, [[Piece::Rule(root)]]);
@@ -100,8 +108,7 @@ impl Emission<'_, '_> {
             }
         }
         self.finish_path(tries, &mut path, 1)?;
-        let root = path.swap_remove(0).1;
-        self.place(tries, root)
+        self.place(tries, &path[0].1)
     }
 
     /// Makes the rules of the places past the first few.
@@ -114,7 +121,7 @@ impl Emission<'_, '_> {
         while path.len() > length
             && let Some((letter, place)) = path.pop()
         {
-            let rule = self.place(tries, place)?;
+            let rule = self.place(tries, &place)?;
             if let Some(before) = path.last_mut() {
                 before.1.next.push((letter, rule));
             }
@@ -122,11 +129,8 @@ impl Emission<'_, '_> {
         Ok(())
     }
 
-    fn place(&mut self, tries: &mut Tries, place: Place) -> Result<RuleId> {
-        if let Some(&known) = tries.known.get(&place) {
-            return Ok(known);
-        }
-        let leave = self.leave(tries, &place)?;
+    fn place(&mut self, tries: &mut Tries, place: &Place) -> Result<RuleId> {
+        let leave = self.leave(tries, place)?;
         let all = &mut tries.tokens;
         all.clear();
         if !place.is_end {
@@ -139,8 +143,12 @@ impl Emission<'_, '_> {
             }
         }
         all.extend([Token::Rule(leave), Token::End]);
+        let known = tries.known.entry(print(all)).or_insert(RuleId::MAX);
+        if *known != RuleId::MAX && self.rules.is_plainly(*known, all) {
+            return Ok(*known);
+        }
         let rule = self.rules.add_tokens(all)?;
-        tries.known.insert(place, rule);
+        *known = rule;
         Ok(rule)
     }
 
@@ -177,4 +185,10 @@ impl Emission<'_, '_> {
         tries.leave.insert(tries.taken.as_slice().into(), rule);
         Ok(rule)
     }
+}
+
+fn print(tokens: &[Token]) -> u64 {
+    let mut hasher = Fast::default();
+    tokens.hash(&mut hasher);
+    hasher.finish()
 }
