@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use super::choices::Choices;
 use super::emission::Emission;
 use super::form::{ArrayShape, ExprId, NOTHING, Tally};
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
-use super::rules::{Choices, Piece, RuleId, Token};
+use super::rules::{Piece, RuleId, Token};
 use super::unique_items;
 
 /// Counts up to this are written as a chain of rules, beyond it by halves.
@@ -74,7 +75,8 @@ fn run(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
     };
     for (index, &item) in shape.prefix.iter().enumerate().rev() {
         let pieces = [Token::Rule(emission.rule_of(item)?), Token::Rule(tail)];
-        let mut all = emission.next_one(index == 0, &pieces)?;
+        let mut all = Choices::default();
+        emission.next_one(index == 0, &pieces, &mut all)?;
         if index >= shape.min as usize {
             all.push(&[emission.rules.text_token("]")]);
         }
@@ -228,7 +230,7 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
                 others.push(&[Token::Rule(emission.rule_of(item)?), Token::Rule(rule)]);
             }
         }
-        all.extend(&emission.next_of(count.index == 0, others)?);
+        emission.next_of(count.index == 0, &others, &mut all)?;
         emission.rules.define_choices(rules[&count], &all);
     }
     Ok(rules[&start])

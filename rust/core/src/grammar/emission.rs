@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::array_rules;
 use super::charset::CharSet;
+use super::choices::Choices;
 use super::counted_strings::Counters;
 use super::form::{Expr, ExprId, Form};
 use super::hash::Map;
@@ -18,7 +19,7 @@ use super::numbers::Cell;
 use super::object_rules;
 use super::open_strings::OpenStrings;
 use super::refusal::Result;
-use super::rules::{Choices, RuleId, Rules, Token};
+use super::rules::{RuleId, Rules, Token};
 use super::text_classes::Feature;
 use super::texts::{self, TextsId};
 
@@ -181,28 +182,37 @@ impl<'l, 'd> Emission<'l, 'd> {
         all
     }
 
-    /// The pieces of one more member or item, behind a comma if it is not the first.
-    pub(super) fn next_one(&mut self, is_first: bool, pieces: &[Token]) -> Result<Choices> {
-        let mut all = Choices::default();
-        all.push(pieces);
-        self.next_of(is_first, all)
+    /// Adds one more member or item, behind a comma if it is not the first.
+    pub(super) fn next_one(
+        &mut self,
+        is_first: bool,
+        pieces: &[Token],
+        all: &mut Choices,
+    ) -> Result<()> {
+        let mut one = Choices::default();
+        one.push(pieces);
+        self.next_of(is_first, &one, all)
     }
 
     /// The same for several of which one comes.
-    pub(super) fn next_of(&mut self, is_first: bool, all: Choices) -> Result<Choices> {
-        if is_first || all.is_empty() {
-            return Ok(all);
-        }
-        if all.len() <= SPELT_TWICE_MAX {
-            let mut spelt = Choices::default();
+    pub(super) fn next_of(
+        &mut self,
+        is_first: bool,
+        ways: &Choices,
+        all: &mut Choices,
+    ) -> Result<()> {
+        if is_first || ways.is_empty() {
+            all.extend(ways);
+        } else if ways.len() <= SPELT_TWICE_MAX {
             for &comma in self.commas() {
                 let comma = self.rules.text_token(comma);
-                spelt.extend_behind(comma, &all);
+                all.extend_behind(comma, ways);
             }
-            return Ok(spelt);
+        } else {
+            let then = self.rules.add_choices(ways)?;
+            all.extend(&self.behind_comma(then));
         }
-        let then = self.rules.add_choices(&all)?;
-        Ok(self.behind_comma(then))
+        Ok(())
     }
 
     /// `:` and a value, with the blank that may stand before it.

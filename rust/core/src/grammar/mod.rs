@@ -14,6 +14,7 @@ mod bounded_runs;
 mod branch_orders;
 pub mod charset;
 pub mod checks;
+mod choices;
 pub mod client_grammar;
 mod combination;
 mod containers;

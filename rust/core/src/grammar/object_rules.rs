@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 
+use super::choices::Choices;
 use super::emission::Emission;
 use super::escapes::quoted;
 use super::form::{ExprId, NOTHING, ObjectShape};
 use super::hash::Map;
 use super::object_plan::Plan;
 use super::refusal::Result;
-use super::rules::{Choices, RuleId, Token};
+use super::rules::{RuleId, Token};
 use super::texts::TextsId;
 
 /// Where an object stands.
@@ -77,8 +78,10 @@ impl Plan {
             members: Map::default(),
         };
         let start = table.rule(emission, Self::start())?;
+        let (mut all, mut ways) = (Choices::default(), Ways::default());
         while let Some(point) = table.open.pop_front() {
-            let (mut all, mut ways) = (Choices::default(), Ways::default());
+            all.clear();
+            ways.clear();
             let long = self.members.len() - point.index > self.skipped_max;
             let mut at = point.index;
             loop {
@@ -112,7 +115,7 @@ impl Plan {
             if ways.may_end {
                 all.push(&[emission.rules.text_token("}")]);
             }
-            all.extend(&emission.next_of(!point.started, ways.members)?);
+            emission.next_of(!point.started, &ways.members, &mut all)?;
             let rule = table.rules[&point];
             emission.rules.define_choices(rule, &all);
         }
@@ -294,6 +297,13 @@ struct Ways {
     may_end: bool,
     /// Members that may come, without the comma before them.
     members: Choices,
+}
+
+impl Ways {
+    fn clear(&mut self) {
+        self.may_end = false;
+        self.members.clear();
+    }
 }
 
 struct Table {

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::charset::CharSet;
+use super::choices::Choices;
 use super::hash::{Map, with_room};
 use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
@@ -13,7 +14,9 @@ use super::rule_text::{self, Writer};
 /// is written.
 const TOKEN_BYTES: usize = 8;
 
-/// Texts and classes of a common grammar.
+/// Rules of a common grammar, their tokens, and texts and classes among them.
+const RULES: usize = 128;
+const TOKENS: usize = 1_024;
 const TEXTS: usize = 48;
 const CLASSES: usize = 24;
 
@@ -40,48 +43,6 @@ pub(super) enum Token {
     Class(u32),
     Rule(RuleId),
     End,
-}
-
-/// Alternatives of a rule in the making, one after the other, each with its end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Choices {
-    tokens: Vec<Token>,
-    count: usize,
-}
-
-impl Choices {
-    /// Adds one.
-    pub fn push(&mut self, pieces: &[Token]) {
-        self.tokens.reserve(pieces.len() + 1);
-        self.tokens.extend_from_slice(pieces);
-        self.tokens.push(Token::End);
-        self.count += 1;
-    }
-
-    /// Adds those of others, each behind a mark.
-    pub fn extend_behind(&mut self, mark: Token, others: &Self) {
-        self.tokens.reserve(others.tokens.len() + others.count);
-        let all = others.tokens.split_inclusive(|token| *token == Token::End);
-        for pieces in all {
-            self.tokens.push(mark);
-            self.tokens.extend_from_slice(pieces);
-        }
-        self.count += others.count;
-    }
-
-    /// Adds those of others.
-    pub fn extend(&mut self, others: &Self) {
-        self.tokens.extend_from_slice(&others.tokens);
-        self.count += others.count;
-    }
-
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
 }
 
 /// The alternatives of a rule, each with its elements.
@@ -154,6 +115,8 @@ impl Rules {
     pub fn new(rules_max: usize) -> Self {
         Self {
             count_max: rules_max,
+            bodies: Vec::with_capacity(RULES),
+            tokens: Vec::with_capacity(TOKENS),
             text_numbers: with_room(TEXTS),
             class_numbers: with_room(CLASSES),
             ..Self::default()

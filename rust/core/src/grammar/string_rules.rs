@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::automaton::Automaton;
+use super::choices::Choices;
 use super::emission::Emission;
 use super::escapes::{plain, quoted};
 use super::object_shapes::least;
 use super::refusal::Result;
-use super::rules::{Choices, Piece, RuleId, Token};
+use super::rules::{Piece, RuleId, Token};
 use super::state_rules::Ending;
 use super::texts::{self, TextSet, TextsId};
 

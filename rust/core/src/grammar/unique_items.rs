@@ -6,11 +6,12 @@
 //! All of this is sound, and leaves some valid arrays out.
 
 use super::array_rules::text;
+use super::choices::Choices;
 use super::emission::Emission;
 use super::form::{ArrayShape, NOTHING};
 use super::hash::Map;
 use super::refusal::{Refusal, Result};
-use super::rules::{Choices, Piece, RuleId, Token};
+use super::rules::{Piece, RuleId, Token};
 use super::text_classes::Feature;
 
 /// Sets of used kinds that are remembered, and ways on from all of them.
@@ -142,7 +143,7 @@ impl Sets<'_> {
                 others.push(&pieces);
             }
         }
-        all.extend(&emission.next_of(count == 0, others)?);
+        emission.next_of(count == 0, &others, &mut all)?;
         emission.rules.define_choices(rule, &all);
         Ok(rule)
     }
@@ -175,7 +176,7 @@ impl Rising {
                     if max == kinds.len() || count < max {
                         let mut pieces = kind.clone();
                         pieces.push(Token::Rule(after[(count + 1).min(counted)]));
-                        all.extend(&emission.next_one(count == 0, &pieces)?);
+                        emission.next_one(count == 0, &pieces, &mut all)?;
                     }
                 }
                 row.push(emission.rules.add_choices(&all)?);
