@@ -10,14 +10,16 @@ use super::rules::{Body, Kind, RuleId, Rules, Token};
 const WALKS_MAX: usize = 6;
 
 /// Looks at rules that lead back to what was not looked at before, for texts that they derive. There
-/// are schemas that need more; [`Merged::is_productive`] is false for them then.
+/// are schemas that need more: what [`Merged::productive`] says is none for them.
 const LOOKS_MAX: usize = 4;
 
 /// What is the same below a root.
 pub(super) struct Merged {
     /// For each rule the one that stands for it.
     pub same: Vec<RuleId>,
-    /// Whether it was seen of each rule that it derives some text.
+    /// For each rule below the root, whether it derives some text; none where that is not seen soon.
+    pub productive: Option<Vec<bool>>,
+    /// Whether all of them do.
     pub is_productive: bool,
 }
 
@@ -39,9 +41,11 @@ impl Merged {
             }
             walk.first.clear();
         }
+        let is_known = walk.is_productivity_known(&order);
         Self {
-            is_productive: walk.is_productive(&order),
             same: walk.same,
+            is_productive: is_known && order.iter().all(|&id| walk.productive[id as usize]),
+            productive: is_known.then_some(walk.productive),
         }
     }
 }
@@ -101,15 +105,20 @@ impl Walk<'_> {
         is_settled
     }
 
-    /// Whether it is seen soon that each of these derives some text.
-    fn is_productive(&mut self, order: &[RuleId]) -> bool {
+    /// Looks again at the rules that are not seen to derive some text; says whether it is known of
+    /// all then.
+    fn is_productivity_known(&mut self, order: &[RuleId]) -> bool {
         let mut left = order.to_vec();
         left.retain(|&id| !self.productive[id as usize]);
         for _ in 0..LOOKS_MAX {
+            let before = left.len();
             for &id in &left {
                 self.print(id, self.rules.bodies[id as usize]);
             }
             left.retain(|&id| !self.productive[id as usize]);
+            if left.len() == before {
+                return true;
+            }
         }
         left.is_empty()
     }

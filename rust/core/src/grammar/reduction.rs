@@ -23,7 +23,8 @@ impl Reduced {
     pub fn of(mut rules: Rules, root: RuleId) -> Option<Self> {
         let mut merged = Merged::of(&rules, root);
         if !merged.is_productive {
-            let productive = productive(&rules, &Uses::of(&rules));
+            let known = merged.productive.take();
+            let productive = known.unwrap_or_else(|| productive(&rules, &Uses::of(&rules)));
             if !productive[root as usize] {
                 return None;
             }
