@@ -200,3 +200,19 @@ impl CharSet {
         Self::from_scalars([(0xa, 0xa), (0xd, 0xd), (0x2028, 0x2029)]).complement()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CharSet, LAST};
+
+    #[test]
+    fn a_set_is_split_before_a_code_wherever_it_lies() {
+        let set = CharSet::from_codes(vec![(10, 20), (30, 30), (40, LAST)]);
+        for code in [0, 10, 15, 20, 21, 30, 31, 40, 41, LAST] {
+            let below = CharSet::from_codes(vec![(0, code)]);
+            let (first, second) = set.split_at(code + 1);
+            assert_eq!(first, set.intersection(&below), "{code}");
+            assert_eq!(second, set.intersection(&below.complement()), "{code}");
+        }
+    }
+}

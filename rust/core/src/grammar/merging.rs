@@ -9,15 +9,16 @@ use super::rules::{Body, Kind, RuleId, Rules, Token};
 /// Walks in which equal rules are looked for: each merges rules whose targets the last one merged.
 const WALKS_MAX: usize = 6;
 
-/// Looks at rules that lead back to what was not looked at before, for texts that they derive. There
-/// are schemas that need more: what [`Merged::productive`] says is none for them.
+/// Looks at rules that lead back to what was not looked at before, for texts that they derive.
+/// There are schemas that need more: what [`Merged::productive`] says is none for them.
 const LOOKS_MAX: usize = 4;
 
 /// What is the same below a root.
 pub(super) struct Merged {
     /// For each rule the one that stands for it.
     pub same: Vec<RuleId>,
-    /// For each rule below the root, whether it derives some text; none where that is not seen soon.
+    /// For each rule below the root, whether it derives some text; none where that is not seen
+    /// soon.
     pub productive: Option<Vec<bool>>,
     /// Whether all of them do.
     pub is_productive: bool,

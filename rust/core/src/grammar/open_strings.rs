@@ -87,8 +87,8 @@ impl Emission<'_, '_> {
     }
 
     /// A sign of ASCII that needs no escape, and the closing mark; vocabularies have no tokens of a
-    /// letter or a digit and the mark. A rule that names another one is not written where it is used
-    /// by an engine.
+    /// letter or a digit and the mark. A rule that names another one is not written where it is
+    /// used by an engine.
     pub(super) fn last_character(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.open_strings.last {
             return Ok(rule);
