@@ -107,6 +107,11 @@ impl Alphabet {
         classes
     }
 
+    /// How many runs of characters of one class there are.
+    pub const fn run_count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The classes of both, with the class in each that they come from.
     pub fn both(&self, other: &Self) -> (Self, Vec<(usize, usize)>) {
         let mut starts = self.starts.clone();

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use super::document::{Node, NodeId};
 use super::draft::Draft;
-use super::form::{ANY, ExprId, Form, NOTHING, ObjectShape};
-use super::hash::{Map, Set};
+use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
+use super::hash::Map;
 use super::keywords::Place;
 use super::lowering::Lowering;
 use super::refusal::{Refusal, Result};
 use super::texts;
+use super::union_orders::align;
 
 /// Pairs of branches to tell apart, and cells of numbers to unite, that cost as much as a shape.
 const PAIRS_OF_A_SHAPE: usize = 32;
@@ -100,11 +101,15 @@ impl Lowering<'_> {
     }
 
     fn any_of(&mut self, branches: &[ExprId]) -> Result<Form> {
+        if let Some(all) = self.constants_among(branches) {
+            let all: Vec<NodeId> = all.into_iter().map(|one| one.0).collect();
+            return Ok(self.values_form(&all));
+        }
         let mut forms = Vec::with_capacity(branches.len());
         for &branch in branches {
             forms.push((*self.form(branch)?).clone());
         }
-        align(&mut forms);
+        align(&mut forms, &self.work);
         let mut all = Form::nothing();
         if self.tracks_evaluation && forms.len() <= COMBINED_MAX {
             // Where two branches hold, what both looked at counts.
@@ -117,26 +122,52 @@ impl Lowering<'_> {
                 for (_, form) in picked {
                     both = self.intersection(&both, form)?;
                 }
-                all = self.union(&all, &both);
+                all = self.union(all, &both);
             }
             return Ok(all);
         }
         for form in &forms {
             self.spend(all.numbers.0.len() / CELLS_OF_A_SHAPE)?;
-            all = self.union(&all, form);
+            all = self.union(all, form);
         }
         all.exact &= !self.tracks_evaluation;
         Ok(all)
     }
 
+    /// The constants of all branches in their order, and in how many they are; none where a branch
+    /// has others.
+    fn constants_among(&self, branches: &[ExprId]) -> Option<Vec<(NodeId, u32)>> {
+        let mut all: Vec<(NodeId, u32)> = Vec::with_capacity(branches.len());
+        let mut places: Map<NodeId, usize> = Map::default();
+        for &branch in branches {
+            let Expr::Values(nodes) = self.expressions.get(branch) else {
+                return None;
+            };
+            for &node in nodes.iter() {
+                let place = *places.entry(node).or_insert(all.len());
+                if place == all.len() {
+                    all.push((node, 0));
+                }
+                all[place].1 += 1;
+            }
+        }
+        Some(all)
+    }
+
     /// Exactly one branch: each, without those others that it does not exclude anyway.
     fn one_of(&mut self, outer: &Form, branches: &[ExprId]) -> Result<Form> {
+        if let Some(all) = self.constants_among(branches) {
+            let once = all.into_iter().filter(|&(_, count)| count == 1);
+            let once: Vec<NodeId> = once.map(|one| one.0).collect();
+            let once = self.values_form(&once);
+            return self.intersection(outer, &once);
+        }
         let mut forms = Vec::with_capacity(branches.len());
         for &branch in branches {
             let form = self.form(branch)?;
             forms.push(self.intersection(outer, &form)?);
         }
-        align(&mut forms);
+        align(&mut forms, &self.work);
         let count = forms.len();
         self.spend(count * count / 2 / PAIRS_OF_A_SHAPE)?;
         let mut opposites: Vec<Option<Form>> = vec![None; count];
@@ -169,7 +200,7 @@ impl Lowering<'_> {
                     only = self.intersection(&only, opposite)?;
                 }
             }
-            all = self.union(&all, &only);
+            all = self.union(all, &only);
         }
         Ok(all)
     }
@@ -215,8 +246,9 @@ impl Lowering<'_> {
         let no = self.intersection(&form, &fails)?;
         let no = self.intersection(&no, &otherwise)?;
         let mut both = [yes, no];
-        align(&mut both);
-        Ok(self.union(&both[0], &both[1]))
+        align(&mut both, &self.work);
+        let [yes, no] = both;
+        Ok(self.union(yes, &no))
     }
 
     fn dependencies(&mut self, place: &Place, form: Form) -> Result<Form> {
@@ -261,7 +293,7 @@ impl Lowering<'_> {
             let absent = self.intersection(&form, &with_objects(absent))?;
             let present = self.intersection(&form, &present)?;
             let present = self.intersection(&present, &then)?;
-            form = self.union(&absent, &present);
+            form = self.union(absent, &present);
         }
         Ok(form)
     }
@@ -330,62 +362,4 @@ fn with_objects(shape: ObjectShape) -> Form {
         objects: vec![Rc::new(shape)],
         ..Form::any()
     }
-}
-
-/// Lets all branches write names in one order; a branch that declares them in another keeps its
-/// own, with the names of the others in between. Beside that, each may write them in the order in
-/// which the branches declare them one after the other.
-fn align(forms: &mut [Form]) {
-    let mut order: Vec<Rc<str>> = Vec::new();
-    let mut lists: Vec<&Rc<[Rc<str>]>> = Vec::new();
-    let mut met: Vec<&Rc<[Rc<str>]>> = Vec::new();
-    for shape in forms.iter().flat_map(|form| &form.objects) {
-        for (lists, list) in [(&mut lists, &shape.order), (&mut met, shape.order_met())] {
-            if !list.is_empty() && !lists.iter().any(|known| Rc::ptr_eq(known, list)) {
-                lists.push(list);
-            }
-        }
-    }
-    if lists.len() < 2 {
-        return;
-    }
-    let mut known: Set<&Rc<str>> = Set::default();
-    let names = met.iter().flat_map(|list| list.iter());
-    let union_order: Rc<[Rc<str>]> = names.filter(|name| known.insert(name)).cloned().collect();
-    let mut known: Set<Rc<str>> = Set::default();
-    for list in lists {
-        merge_order(&mut order, &mut known, list);
-    }
-    let places: Map<Rc<str>, usize> = order.iter().cloned().zip(0..).collect();
-    let order: Rc<[Rc<str>]> = order.into();
-    for shape in forms.iter_mut().flat_map(|form| &mut form.objects) {
-        let is_kept = shape.order.is_sorted_by_key(|name| places.get(name));
-        let shape = Rc::make_mut(shape);
-        shape.union_order = Rc::clone(&union_order);
-        shape.order = if is_kept {
-            Rc::clone(&order)
-        } else {
-            let (mut own, mut known) = (shape.order.to_vec(), Set::default());
-            known.extend(own.iter().cloned());
-            merge_order(&mut own, &mut known, &order);
-            own.into()
-        };
-    }
-}
-
-/// Puts names that are new before the known one that follows them, or else at the end.
-fn merge_order(order: &mut Vec<Rc<str>>, known: &mut Set<Rc<str>>, list: &[Rc<str>]) {
-    let mut fresh: Vec<Rc<str>> = Vec::new();
-    for name in list {
-        if !known.contains(name) {
-            fresh.push(Rc::clone(name));
-        } else if !fresh.is_empty()
-            && let Some(at) = order.iter().position(|one| one == name)
-        {
-            known.extend(fresh.iter().cloned());
-            order.splice(at..at, fresh.drain(..));
-        }
-    }
-    known.extend(fresh.iter().cloned());
-    order.extend(fresh);
 }

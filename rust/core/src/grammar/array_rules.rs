@@ -13,8 +13,6 @@ use super::unique_items;
 
 /// Counts up to this are written as a chain of rules, beyond it by halves.
 const CHAIN_MAX: u32 = 24;
-/// Schemas counted at once whose combinations are more than any bound.
-const COUNTED_MAX: usize = 40;
 
 /// The rule of one array shape.
 ///
@@ -216,9 +214,6 @@ fn tallied(emission: &mut Emission, shape: &ArrayShape) -> Result<RuleId> {
                 count: &count,
             };
             for (item, next) in step.choices(emission, shape)? {
-                if item == NOTHING {
-                    continue;
-                }
                 let rule = if let Some(&rule) = rules.get(&next) {
                     rule
                 } else {
@@ -252,8 +247,6 @@ impl Step<'_> {
         let counts = |(place, tally): &(usize, &Tally)| {
             index >= tally.from && (tally.max.is_some() || self.count.fits[*place] < tally.min)
         };
-        let counted = shape.tallies.iter().enumerate().filter(counts).count();
-        emission.lowering.spend(1 << counted.min(COUNTED_MAX))?;
         let mut choices = vec![(
             shape.item(index as usize),
             Count {
@@ -262,6 +255,11 @@ impl Step<'_> {
                 fits: self.count.fits.clone(),
             },
         )];
+        let push = |item: ExprId, next: Count, all: &mut Vec<(ExprId, Count)>| {
+            if item != NOTHING {
+                all.push((item, next));
+            }
+        };
         for (place, tally) in shape.tallies.iter().enumerate().filter(counts) {
             let fits = self.count.fits[place];
             let mut split = Vec::with_capacity(choices.len() * 2);
@@ -269,7 +267,11 @@ impl Step<'_> {
                 if tally.max.is_none_or(|max| fits < max) {
                     let mut counted = next.clone();
                     counted.fits[place] = fits + 1;
-                    split.push((emission.lowering.both(item, tally.expr), counted));
+                    push(
+                        emission.lowering.both(item, tally.expr),
+                        counted,
+                        &mut split,
+                    );
                 }
                 // Without a greatest count, an item that fits need not be counted.
                 let other = if tally.max.is_none() {
@@ -278,10 +280,32 @@ impl Step<'_> {
                     let not = emission.lowering.expressions.not(tally.expr);
                     emission.lowering.both(item, not)
                 };
-                split.push((other, next));
+                push(other, next, &mut split);
             }
+            // One is a step, two are a choice of which each goes on with all that follow.
+            emission.lowering.spend(2 * split.len().saturating_sub(1))?;
             choices = split;
         }
         Ok(choices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::compile;
+    use crate::grammar::limits::Options;
+
+    #[test]
+    fn items_that_fit_several_schemas_that_are_counted_count_as_work() {
+        let list = |one: &dyn Fn(char) -> String, last: char| {
+            let all: Vec<String> = ('a'..=last).map(one).collect();
+            let schema = format!(r#"{{"allOf": [{}]}}"#, all.join(","));
+            compile(schema.as_bytes(), &Options::default())
+        };
+        let overlaps = |one| format!(r#"{{"contains": {{"type": "string", "pattern": "{one}"}}}}"#);
+        let apart = |one| format!(r#"{{"contains": {{"const": "{one}"}}}}"#);
+        assert!(list(&overlaps, 'e').is_ok() && list(&apart, 'h').is_ok());
+        let refusal = list(&overlaps, 'h').unwrap_err();
+        assert!(refusal.reason.contains("alternatives_max"), "{refusal}");
     }
 }

@@ -6,6 +6,7 @@ use super::alphabet::Alphabet;
 use super::charset::{CharSet, code_of};
 use super::hash::Map;
 use super::minimisation::equivalent;
+use super::work::Work;
 
 /// A set of texts, decided one character at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +16,9 @@ pub struct Automaton {
     next: Vec<u32>,
     accepts: Vec<bool>,
 }
+
+/// Work that a cell of a table is, with what it takes to find the states that are alike.
+const STEPS_OF_A_CELL: usize = 8;
 
 /// An automaton grew past the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +54,27 @@ impl Automaton {
     }
 
     /// Exactly these texts.
-    pub fn of_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+    ///
+    /// # Errors
+    /// [`TooManyStates`] after too much work.
+    pub fn of_texts<'t>(
+        texts: impl IntoIterator<Item = &'t str>,
+        work: &Work,
+    ) -> Result<Self, TooManyStates> {
         let texts: Vec<Vec<u32>> = texts
             .into_iter()
             .map(|text| text.chars().map(code_of).collect())
             .collect();
         let mut codes: Vec<u32> = texts.iter().flatten().copied().collect();
+        let length = codes.len();
         codes.sort_unstable();
         codes.dedup();
         let alphabet = Alphabet::of_codes(&codes);
         let classes = alphabet.classes();
+        work.count(STEPS_OF_A_CELL * classes * length);
+        if work.is_done() {
+            return Err(TooManyStates);
+        }
         let mut next = vec![1; classes * 2];
         let mut accepts = vec![false, false];
         for text in &texts {
@@ -75,7 +90,12 @@ impl Automaton {
             }
             accepts[state] = true;
         }
-        Self::from_parts(alphabet, next, accepts)
+        Ok(Self::from_parts(alphabet, next, accepts))
+    }
+
+    /// The work that it is to look at the edges of all states.
+    pub fn edge_steps(&self) -> usize {
+        STEPS_OF_A_CELL * self.len() * self.alphabet.run_count()
     }
 
     /// How many states there are.
@@ -179,9 +199,10 @@ impl Automaton {
     /// The texts of both, minimal.
     ///
     /// # Errors
-    /// [`TooManyStates`] past `states_max` pairs.
-    pub fn intersection(&self, other: &Self, states_max: usize) -> Result<Self, TooManyStates> {
+    /// [`TooManyStates`] past so many pairs, or after too much work.
+    pub fn intersection(&self, other: &Self, work: &Work) -> Result<Self, TooManyStates> {
         let (alphabet, classes) = self.alphabet.both(&other.alphabet);
+        work.count(STEPS_OF_A_CELL * alphabet.run_count());
         let mut ids = Map::from_iter([((0, 0), 0)]);
         let mut pairs = vec![(0_u32, 0_u32)];
         let mut next = Vec::new();
@@ -198,7 +219,8 @@ impl Automaton {
                 });
                 next.push(id);
             }
-            if pairs.len() > states_max {
+            work.count(STEPS_OF_A_CELL * (1 + classes.len()));
+            if pairs.len() > work.states_max || work.is_done() {
                 return Err(TooManyStates);
             }
         }

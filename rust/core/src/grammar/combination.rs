@@ -6,20 +6,21 @@ use std::rc::Rc;
 use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
 use super::hash::Fast;
 use super::lowering::Lowering;
-use super::numbers::StepTooLarge;
+use super::numbers::{Numbers, StepTooLarge};
 use super::refusal::{Refusal, Result};
 
 /// Unions of more shapes than this are not searched for repeats.
 const SEARCHED_MAX: usize = 64;
 /// Names that cost as much as making a shape.
 const NAMES_OF_A_SHAPE: usize = 8;
+/// Names that are compared for each that is looked at.
+const COMPARED_NAMES: usize = 8;
 /// Unions of fewer shapes are not worth a search for covered ones.
 const COVERED_MIN: usize = 6;
 /// Pairs of shapes that cost as much to compare as making one.
 const PAIRS_OF_A_SHAPE: usize = 128;
-/// Cells of numbers that cost as much to combine as shapes, and to compare with each other.
-const CELLS_OF_A_SHAPE: usize = 512;
-const COMPARED_CELLS: usize = 64;
+/// Pairs of cells of numbers that cost as much to combine.
+const CELLS_OF_A_SHAPE: usize = 8;
 
 impl From<StepTooLarge> for Refusal {
     fn from(_: StepTooLarge) -> Self {
@@ -33,8 +34,6 @@ impl From<StepTooLarge> for Refusal {
 impl Lowering<'_> {
     /// What is in both forms.
     pub(super) fn intersection(&mut self, left: &Form, right: &Form) -> Result<Form> {
-        let cells = left.numbers.0.len() * right.numbers.0.len();
-        self.spend(cells * (1 + cells / COMPARED_CELLS) / CELLS_OF_A_SHAPE)?;
         let arrays = if left.arrays.is_empty() || right.arrays.is_empty() {
             Vec::new()
         } else {
@@ -48,13 +47,7 @@ impl Lowering<'_> {
         Ok(Form {
             null: left.null && right.null,
             bools: left.bools & right.bools,
-            numbers: if left.numbers.is_all() {
-                right.numbers.clone()
-            } else if right.numbers.is_all() {
-                left.numbers.clone()
-            } else {
-                left.numbers.intersection(&right.numbers)?
-            },
+            numbers: self.both_numbers(&left.numbers, &right.numbers)?,
             integers: left.integers || right.integers,
             strings: self.texts.and(left.strings, right.strings),
             arrays,
@@ -63,17 +56,29 @@ impl Lowering<'_> {
         })
     }
 
+    fn both_numbers(&mut self, left: &Numbers, right: &Numbers) -> Result<Numbers> {
+        if left.is_all() {
+            return Ok(right.clone());
+        }
+        if right.is_all() {
+            return Ok(left.clone());
+        }
+        self.spend(left.pairs(right) / CELLS_OF_A_SHAPE)?;
+        Ok(left.intersection(right)?)
+    }
+
     /// What is in one of the forms at least.
-    pub(super) fn union(&mut self, left: &Form, right: &Form) -> Form {
+    pub(super) fn union(&mut self, left: Form, right: &Form) -> Form {
+        let integers = (left.integers || left.numbers.0.is_empty())
+            && (right.integers || right.numbers.0.is_empty());
         Form {
             null: left.null || right.null,
             bools: left.bools | right.bools,
             numbers: left.numbers.union(&right.numbers),
-            integers: (left.integers || left.numbers.0.is_empty())
-                && (right.integers || right.numbers.0.is_empty()),
+            integers,
             strings: self.texts.or(left.strings, right.strings),
-            arrays: merged(&left.arrays, &right.arrays, self.tracks_evaluation),
-            objects: merged(&left.objects, &right.objects, self.tracks_evaluation),
+            arrays: merged(left.arrays, &right.arrays, self.tracks_evaluation),
+            objects: merged(left.objects, &right.objects, self.tracks_evaluation),
             exact: left.exact && right.exact,
         }
     }
@@ -91,7 +96,9 @@ impl Lowering<'_> {
         let mut outside = Form::any();
         outside.null = !form.null;
         outside.bools = !form.bools & 3;
-        outside.numbers = form.numbers.complement()?;
+        for opposite in form.numbers.opposites() {
+            outside.numbers = self.both_numbers(&outside.numbers, &opposite)?;
+        }
         outside.strings = self.texts.not(form.strings);
         for shape in &form.arrays {
             let others = self.array_complement(shape)?;
@@ -114,8 +121,8 @@ impl Lowering<'_> {
         for one in left {
             let mut made = Vec::new();
             for other in right {
-                let names = one.properties.len() + other.properties.len();
-                self.spend(1 + names / NAMES_OF_A_SHAPE)?;
+                let names = self.names_of_both(one, other);
+                self.spend(1 + usize::from(self.tracks_evaluation) + names / NAMES_OF_A_SHAPE)?;
                 let Some(both) = self.both_objects(one, other) else {
                     continue;
                 };
@@ -136,16 +143,37 @@ impl Lowering<'_> {
             }
         }
         if all.len() > COVERED_MIN && !self.tracks_evaluation {
-            self.spend(all.len() * all.len() / PAIRS_OF_A_SHAPE)?;
-            self.drop_covered(&mut all);
+            self.drop_covered(&mut all)?;
         }
         Ok(all)
     }
 
+    /// What it costs to make the objects of both shapes, in names that are looked at.
+    fn names_of_both(&self, one: &ObjectShape, other: &ObjectShape) -> usize {
+        let declared = one.properties.len() + other.properties.len();
+        let required = one.required.len() + other.required.len();
+        let looked_at = if self.tracks_evaluation && one.evaluated != other.evaluated {
+            self.texts.entries(one.evaluated) + self.texts.entries(other.evaluated)
+        } else {
+            0
+        };
+        let ordered = |left: &Rc<[Rc<str>]>, right: &Rc<[Rc<str>]>| {
+            let is_kept = left.is_empty() || right.is_empty() || Rc::ptr_eq(left, right);
+            if is_kept { 0 } else { left.len() + right.len() }
+        };
+        let orders =
+            ordered(&one.order, &other.order) + ordered(&one.union_order, &other.union_order);
+        declared + required + looked_at + orders + declared * required / COMPARED_NAMES
+    }
+
     /// Leaves out shapes that lie within another one, as products of alternatives often do.
-    fn drop_covered(&self, all: &mut Vec<Rc<ObjectShape>>) {
+    fn drop_covered(&mut self, all: &mut Vec<Rc<ObjectShape>>) -> Result<()> {
         let mut kept: Vec<(Names, Rc<ObjectShape>)> = Vec::with_capacity(all.len());
+        let mut pairs = 0;
         for shape in all.drain(..) {
+            pairs += 2 * kept.len();
+            self.spend(pairs / PAIRS_OF_A_SHAPE)?;
+            pairs %= PAIRS_OF_A_SHAPE;
             let names = Names::of(&shape);
             let is_covered = |other: &(Names, Rc<ObjectShape>)| {
                 other.0.may_cover(names) && self.covers(&other.1, &shape)
@@ -157,6 +185,7 @@ impl Lowering<'_> {
             kept.push((names, shape));
         }
         all.extend(kept.into_iter().map(|one| one.1));
+        Ok(())
     }
 
     /// Whether it is seen at once that every object of the second shape is of the first.
@@ -267,13 +296,16 @@ impl Names {
 }
 
 /// Both unions; the shape of everything stands for all, unless what was looked at matters.
-fn merged<S: PartialEq + Default>(left: &[Rc<S>], right: &[Rc<S>], tracks: bool) -> Vec<Rc<S>> {
+fn merged<S: PartialEq + Default>(
+    mut all: Vec<Rc<S>>,
+    right: &[Rc<S>],
+    tracks: bool,
+) -> Vec<Rc<S>> {
     let any = S::default();
-    let whole = left.iter().chain(right).find(|shape| ***shape == any);
+    let whole = all.iter().chain(right).find(|shape| ***shape == any);
     if let Some(whole) = whole.filter(|_| !tracks) {
         return vec![Rc::clone(whole)];
     }
-    let mut all = left.to_vec();
     for shape in right {
         if all.len() > SEARCHED_MAX || !all.contains(shape) {
             all.push(Rc::clone(shape));
@@ -313,20 +345,23 @@ mod tests {
             format!(r#"{{"{keyword}": [{}]}}"#, all.join(","))
         };
         let constant = |at: usize| format!(r#"{{"const": {at}}}"#);
+        let range = |at: usize| format!(r#"{{"minimum": {at}, "maximum": {at}.5}}"#);
         let other = |at: usize| format!(r#"{{"not": {{"const": {at}}}}}"#);
         let item = |at: usize| format!(r#"{{"contains": {{"const": {at}}}}}"#);
         let options = Options::default();
         for schema in [
-            list("oneOf", 200, &constant),
-            list("anyOf", 400, &constant),
+            list("oneOf", 4_000, &constant),
+            list("anyOf", 4_000, &constant),
+            list("oneOf", 40, &range),
+            list("anyOf", 400, &range),
             list("allOf", 40, &other),
             list("allOf", 5, &item),
         ] {
             assert!(compile(schema.as_bytes(), &options).is_ok(), "{schema}");
         }
         for schema in [
-            list("oneOf", 4_000, &constant),
-            list("anyOf", 4_000, &constant),
+            list("oneOf", 4_000, &range),
+            list("anyOf", 4_000, &range),
             list("allOf", 2_000, &other),
             list("allOf", 2_000, &item),
         ] {

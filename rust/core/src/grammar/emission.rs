@@ -67,7 +67,7 @@ pub struct Emission<'l, 'd> {
 impl<'l, 'd> Emission<'l, 'd> {
     /// No rules yet.
     pub fn new(lowering: &'l mut Lowering<'d>) -> Self {
-        let rules = Rules::new(lowering.options.rules_max);
+        let rules = Rules::new(lowering.options.rules_max, Rc::clone(&lowering.work));
         Self {
             lowering,
             rules,

@@ -8,27 +8,32 @@ use std::rc::Rc;
 use super::document::NodeId;
 use super::form::{ANY, Expr, ExprId, NOTHING};
 use super::hash::Map;
+use super::work::Work;
 
 /// The expressions of one compilation.
 #[derive(Debug)]
 pub struct Expressions {
     all: Vec<Expr>,
     ids: Map<Expr, ExprId>,
+    work: Rc<Work>,
 }
 
-impl Default for Expressions {
-    fn default() -> Self {
+/// Work that it is to look at one part of an expression.
+const STEPS_OF_A_PART: usize = 8;
+
+impl Expressions {
+    /// Only [`ANY`] and [`NOTHING`] so far.
+    pub fn new(work: Rc<Work>) -> Self {
         let mut made = Self {
             all: Vec::new(),
             ids: Map::default(),
+            work,
         };
         made.intern(Expr::Any);
         made.intern(Expr::Nothing);
         made
     }
-}
 
-impl Expressions {
     fn intern(&mut self, expr: Expr) -> ExprId {
         if let Some(&id) = self.ids.get(&expr) {
             return id;
@@ -66,6 +71,7 @@ impl Expressions {
 
     /// One of these constants, which are told apart by their ids.
     pub fn values(&mut self, mut nodes: Vec<NodeId>) -> ExprId {
+        self.work.count(STEPS_OF_A_PART * nodes.len());
         nodes.sort_unstable();
         nodes.dedup();
         if nodes.is_empty() {
@@ -141,6 +147,7 @@ impl Expressions {
                 _ => parts.push(id),
             }
         }
+        self.work.count(STEPS_OF_A_PART * parts.len());
         parts.sort_unstable();
         parts.dedup();
         parts

@@ -77,11 +77,6 @@ pub struct ArrayShape {
 /// One shape of objects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectShape {
-    /// Names in the order in which they are written.
-    pub order: Rc<[Rc<str>]>,
-    /// Another order in which they may be written: that of a whole union, whose branches declare
-    /// them one after the other. Empty outside of unions.
-    pub union_order: Rc<[Rc<str>]>,
     /// What the property of a name must be, if it is there.
     pub properties: Vec<(Rc<str>, ExprId)>,
     /// What every property with such a name must be.
@@ -98,6 +93,12 @@ pub struct ObjectShape {
     pub evaluated: TextsId,
     /// Some keyword declared properties here and none spoke of the others.
     pub declares: bool,
+    /// Names in the order in which they are written. It is compared last: it is long and rarely
+    /// the first to differ.
+    pub order: Rc<[Rc<str>]>,
+    /// Another order in which they may be written: that of a whole union, whose branches declare
+    /// them one after the other. Empty outside of unions.
+    pub union_order: Rc<[Rc<str>]>,
 }
 
 /// All values of a schema.

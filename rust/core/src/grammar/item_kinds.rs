@@ -17,6 +17,7 @@ use super::rules::{Piece, RuleId};
 use super::state_rules::Ending;
 use super::text_classes::{CLASSES, Feature};
 use super::texts::{self, TextSet, TextsId};
+use super::work::Work;
 use super::{array_rules, object_rules};
 
 /// Kinds at all.
@@ -128,7 +129,7 @@ impl Emission<'_, '_> {
             return Ok(());
         }
         let mut ways: Vec<Vec<Vec<Piece>>> = vec![Vec::new(); usize::from(CLASSES)];
-        if let Some(texts) = Self::whole_number_texts(numbers) {
+        if let Some(texts) = Self::whole_number_texts(numbers, &self.lowering.work) {
             kinds.by_feature = true;
             for one in &texts {
                 let starts = self.states_from(&feature.classed(one), CLASSES, Ending::Plain)?;
@@ -149,10 +150,11 @@ impl Emission<'_, '_> {
 
     /// The texts of whole numbers, which have one spelling each, so that their digits tell them
     /// apart; none where there are others.
-    fn whole_number_texts(numbers: &Numbers) -> Option<Vec<Automaton>> {
+    fn whole_number_texts(numbers: &Numbers, work: &Work) -> Option<Vec<Automaton>> {
         let texts = |cell: &Cell| {
             let step = cell.step.as_ref()?;
-            let texts = texts_of(cell, true, CLASSED_STATES_MAX / usize::from(CLASSES));
+            let states_max = CLASSED_STATES_MAX / usize::from(CLASSES);
+            let texts = texts_of(cell, true, states_max, work);
             step.is_integer().then_some(texts)?.ok()
         };
         numbers.0.iter().map(texts).collect()

@@ -235,7 +235,7 @@ impl Lowering<'_> {
                     .hint("write it without look-behind, back-references and word boundaries")
             }
             SearchFault::TooManyStates => {
-                let mut fault = Refusal::too_large("states_max", self.options.states_max);
+                let mut fault = self.work.refusal();
                 keyword.clone_into(&mut fault.keyword);
                 fault
             }

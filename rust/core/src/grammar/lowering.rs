@@ -14,9 +14,13 @@ use super::index::Index;
 use super::limits::Options;
 use super::refusal::{Refusal, Result};
 use super::texts::Texts;
+use super::work::Work;
 
 /// Schemas applied to one value through each other (`$ref`, `allOf`, …); guards the stack.
 const IN_PLACE_MAX: usize = 120;
+
+/// Work that it is to look whether a constant is in a form.
+const STEPS_OF_A_CONSTANT: usize = 16;
 
 /// Keywords that say nothing about validity beside a constant.
 const ANNOTATIONS: &[&str] = &[
@@ -40,6 +44,8 @@ pub struct Lowering<'d> {
     pub index: &'d Index,
     /// The bounds.
     pub options: &'d Options,
+    /// What it may do in all.
+    pub work: Rc<Work>,
     /// Sets of strings.
     pub texts: Texts,
     /// Schema expressions.
@@ -64,12 +70,14 @@ impl<'d> Lowering<'d> {
         let tracks = (0..).take(document.len()).any(|id| {
             names(id).any(|name| name == "unevaluatedProperties" || name == "unevaluatedItems")
         });
+        let work = Rc::new(Work::new(options.states_max));
         Self {
             document,
             index,
             options,
-            texts: Texts::new(options.states_max),
-            expressions: Expressions::default(),
+            texts: Texts::new(Rc::clone(&work)),
+            expressions: Expressions::new(Rc::clone(&work)),
+            work,
             tracks_evaluation: tracks || options.closed_objects,
             annotations: Vec::new(),
             forms: Map::default(),
@@ -172,6 +180,7 @@ impl<'d> Lowering<'d> {
         if self.busy.len() >= IN_PLACE_MAX {
             return Err(Refusal::too_large("in_place_max", IN_PLACE_MAX));
         }
+        self.work.check()?;
         self.busy.push(expr);
         let made = self.made_form(expr);
         self.busy.pop();
@@ -205,7 +214,7 @@ impl<'d> Lowering<'d> {
                 let mut all = Form::nothing();
                 for &part in parts.iter() {
                     let part = self.form(part)?;
-                    all = self.union(&all, &part);
+                    all = self.union(all, &part);
                 }
                 Ok(all)
             }
@@ -243,7 +252,7 @@ impl<'d> Lowering<'d> {
     /// The constants that an expression allows, if that can be known now.
     fn kept_constants(&mut self, nodes: &[NodeId], other: ExprId) -> Option<Vec<NodeId>> {
         if let Expr::Values(others) = self.expressions.get(other) {
-            let inside = |node: &NodeId| others.contains(node);
+            let inside = |node: &NodeId| others.binary_search(node).is_ok();
             return Some(nodes.iter().copied().filter(inside).collect());
         }
         if self.is_busy(other) {
@@ -253,6 +262,7 @@ impl<'d> Lowering<'d> {
             .form(other)
             .ok()
             .filter(|form| !self.texts.is_partial(form.strings))?;
+        self.work.count(STEPS_OF_A_CONSTANT * nodes.len());
         let mut kept = Vec::with_capacity(nodes.len());
         for &node in nodes {
             if self.form_contains(&form, node)? {
@@ -307,6 +317,7 @@ impl<'d> Lowering<'d> {
     /// # Errors
     /// Too large past the limit.
     pub fn spend(&mut self, shapes: usize) -> Result<()> {
+        self.work.check()?;
         self.alternatives += shapes;
         if self.alternatives > self.options.alternatives_max {
             return Err(Refusal::too_large(

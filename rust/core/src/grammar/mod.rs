@@ -68,10 +68,12 @@ mod string_rules;
 mod text_classes;
 pub mod text_tokens;
 pub mod texts;
+mod union_orders;
 mod unique_items;
 pub mod uri;
 mod values;
 mod word_tries;
+pub mod work;
 
 use document::Document;
 use emission::Emission;

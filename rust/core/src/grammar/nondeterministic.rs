@@ -8,10 +8,18 @@ use super::alphabet::Alphabet;
 use super::automaton::{Automaton, TooManyStates};
 use super::charset::CharSet;
 use super::hash::Map;
+use super::work::Work;
 
 /// States that sets of states are put together of, over a whole subset construction: a tenth of a
 /// second. Counters inside counters have few sets with thousands of states each.
 const MEMBERS_MAX: usize = 4_000_000;
+
+/// Work that it is to tell the characters of a range from others.
+const STEPS_OF_A_RANGE: usize = 16;
+
+/// Work that one of them is, and a cell of the table that is made.
+const STEPS_OF_A_MEMBER: usize = 4;
+const STEPS_OF_A_CELL: usize = 8;
 
 /// States in the lists that are kept to know a set again: a megabyte.
 const REACHED_MAX: usize = 250_000;
@@ -50,22 +58,44 @@ impl Term {
         }
     }
 
+    /// How many states it becomes before it is made deterministic.
+    fn states(&self) -> usize {
+        let sum = |parts: &[Rc<Self>], own: usize| {
+            let each = parts.iter().map(|part| part.states().saturating_add(own));
+            each.fold(0, usize::saturating_add)
+        };
+        match self {
+            Self::Never | Self::Set(_) => 0,
+            Self::Sequence(parts) => sum(parts, 1),
+            Self::Any(parts) => sum(parts, 2),
+            Self::Repeat(inner, min, max) => {
+                let inner = inner.states().saturating_add(1);
+                let times = max.map_or(min.saturating_add(1), |max| max.max(*min));
+                inner.saturating_mul(times as usize)
+            }
+            Self::Ready(automaton) => automaton.len(),
+        }
+    }
+
     /// The minimal automaton of the term.
     ///
     /// # Errors
-    /// [`TooManyStates`] where a construction passes `states_max`, or the second takes too long.
-    pub fn automaton(&self, states_max: usize) -> Result<Automaton, TooManyStates> {
+    /// [`TooManyStates`] where a construction passes so many, or the second takes too long.
+    pub fn automaton(&self, work: &Work) -> Result<Automaton, TooManyStates> {
         if let Self::Ready(automaton) = self {
             return Ok((**automaton).clone());
         }
         let mut machine = Machine {
             states: Vec::new(),
-            states_max: states_max.saturating_mul(8),
+            states_max: work.states_max.saturating_mul(8),
         };
+        if self.states() > machine.states_max {
+            return Err(TooManyStates);
+        }
         let start = machine.fresh()?;
         let end = machine.fresh()?;
         machine.add(self, start, end)?;
-        machine.determined(start, end, states_max)
+        machine.determined(start, end, work)
     }
 }
 
@@ -195,14 +225,10 @@ impl Machine {
         all.into()
     }
 
-    fn determined(
-        &self,
-        start: u32,
-        end: u32,
-        states_max: usize,
-    ) -> Result<Automaton, TooManyStates> {
+    fn determined(&self, start: u32, end: u32, work: &Work) -> Result<Automaton, TooManyStates> {
         let mut sets: Map<&CharSet, Vec<u32>> = Map::default();
         for (set, _) in self.states.iter().flat_map(|state| &state.edges) {
+            work.count(STEPS_OF_A_RANGE * set.ranges().len());
             sets.entry(set).or_default();
         }
         let mut order: Vec<&CharSet> = sets.keys().copied().collect();
@@ -210,6 +236,10 @@ impl Machine {
         let alphabet = Alphabet::of(order.into_iter());
         for (set, classes) in &mut sets {
             *classes = alphabet.classes_of(set);
+            work.count(STEPS_OF_A_CELL * classes.len());
+            if work.is_done() {
+                return Err(TooManyStates);
+            }
         }
         let edges: Vec<Vec<(&[u32], u32)>> = self
             .states
@@ -234,6 +264,7 @@ impl Machine {
             marks: vec![0; self.states.len()],
             round: 0,
             members_left: MEMBERS_MAX,
+            work,
         };
         subsets.found(&[start])?;
         let mut next = Vec::new();
@@ -259,7 +290,8 @@ impl Machine {
                 last = Some((reached, found));
                 next.push(found.id);
             }
-            if subsets.all.len() > states_max {
+            work.count(STEPS_OF_A_CELL * targets.len());
+            if subsets.all.len() > work.states_max || work.is_done() {
                 return Err(TooManyStates);
             }
         }
@@ -291,6 +323,7 @@ struct Subsets<'m> {
     marks: Vec<u32>,
     round: u32,
     members_left: usize,
+    work: &'m Work,
 }
 
 /// A set's number, and the members that it was put together of.
@@ -303,6 +336,7 @@ struct Found {
 impl Subsets<'_> {
     /// The set that these states and silence lead to.
     fn found(&mut self, reached: &[u32]) -> Result<Found, TooManyStates> {
+        self.work.count(reached.len());
         let known = match reached {
             [] => self.empty,
             [only] => self.alone[*only as usize],
@@ -325,6 +359,8 @@ impl Subsets<'_> {
                 }
             }
         }
+        self.work
+            .count(STEPS_OF_A_MEMBER * (before - self.members_left));
         self.set.sort_unstable();
         let known = self.ids.get(&*self.set).copied();
         let id = known.unwrap_or_else(|| {
@@ -364,7 +400,7 @@ impl Subsets<'_> {
 mod tests {
     use std::rc::Rc;
 
-    use super::{CharSet, Term};
+    use super::{CharSet, Term, Work};
 
     fn nested(times: u32) -> Term {
         let inner = Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, Some(times));
@@ -373,8 +409,10 @@ mod tests {
 
     #[test]
     fn counters_inside_counters_are_built_while_they_are_small() {
-        let built = nested(9).automaton(1_000).map(|automaton| automaton.len());
+        let built = nested(9)
+            .automaton(&Work::new(1_000))
+            .map(|automaton| automaton.len());
         assert!(matches!(built, Ok(83)), "{built:?}");
-        assert!(nested(90).automaton(100_000).is_err());
+        assert!(nested(90).automaton(&Work::new(100_000)).is_err());
     }
 }

@@ -7,6 +7,7 @@ use super::digits::{Compared, Divided, Limit};
 use super::hash::Map;
 use super::numbers::Cell;
 use super::refusal::{Refusal, Result};
+use super::work::Work;
 
 /// Digits before the point that a bound may have; 1e308 has 309.
 const BOUND_DIGITS_MAX: i32 = 330;
@@ -17,6 +18,9 @@ const EXACT_DIGITS: u16 = 15;
 const MODULUS_MAX: u64 = 4_000;
 /// Remainders that all states keep together, for bounds of memory: a few bytes each, twice.
 const REMAINDERS_MAX: usize = 500_000;
+
+/// Work that it is to read one more digit, and as much for each multiple.
+const STEPS_OF_A_READING: usize = 8;
 
 /// Where a reader of a number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +60,15 @@ struct Reader {
 }
 
 /// The texts of the numbers of a cell, which may be called integers.
-pub(super) fn texts_of(cell: &Cell, integers: bool, states_max: usize) -> Result<Automaton> {
+///
+/// # Errors
+/// What has too many digits or remainders, or a bound: so many states, or too much work.
+pub(super) fn texts_of(
+    cell: &Cell,
+    integers: bool,
+    states_max: usize,
+    work: &Work,
+) -> Result<Automaton> {
     for (bound, _) in cell.low.iter().chain(&cell.high) {
         if bound.point().abs() > BOUND_DIGITS_MAX {
             return Err(Refusal::unsupported(
@@ -100,7 +112,7 @@ pub(super) fn texts_of(cell: &Cell, integers: bool, states_max: usize) -> Result
         may_end_with_zero,
         digits_max: EXACT_DIGITS.max(longest),
     };
-    reader.automaton(states_max)
+    reader.automaton(states_max, work)
 }
 
 /// The bounds of the magnitude of the numbers with a sign.
@@ -129,7 +141,7 @@ fn side(cell: &Cell, negative: bool) -> Option<[Limit; 2]> {
 }
 
 impl Reader {
-    fn automaton(&self, states_max: usize) -> Result<Automaton> {
+    fn automaton(&self, states_max: usize, work: &Work) -> Result<Automaton> {
         let fresh = Reading {
             stage: Stage::Start,
             negative: false,
@@ -153,6 +165,8 @@ impl Reader {
             if all.len() * self.steps.len() > REMAINDERS_MAX {
                 return Err(Refusal::too_large("remainders_max", REMAINDERS_MAX));
             }
+            work.count(STEPS_OF_A_READING * starts.len() * (1 + self.steps.len()));
+            work.check()?;
             for class in 0..starts.len() {
                 let reading = self.step(&all[at], class);
                 let fresh = u32::try_from(all.len()).unwrap_or(u32::MAX);
@@ -246,7 +260,7 @@ fn dead(mut reading: Reading) -> Reading {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Decimal, texts_of};
+    use super::{Cell, Decimal, Work, texts_of};
 
     fn number(text: &str) -> Decimal {
         Decimal::parse(text).unwrap()
@@ -259,7 +273,7 @@ mod tests {
             high: Some((number("120"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, true, 1_000).unwrap();
+        let texts = texts_of(&cell, true, 1_000, &Work::new(1_000)).unwrap();
         for text in [
             "-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0",
         ] {
@@ -278,7 +292,7 @@ mod tests {
             high: Some((number("3"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, true, 1_000).unwrap();
+        let texts = texts_of(&cell, true, 1_000, &Work::new(1_000)).unwrap();
         assert!(texts.contains("2.99999999999999") && !texts.contains("2.999999999999999"));
         assert!(texts.contains("-123456789012345678901234567890"));
     }
@@ -289,7 +303,7 @@ mod tests {
             step: Some(number(step)),
             ..Cell::default()
         };
-        let texts = texts_of(&of("0.25"), true, 4_000).unwrap();
+        let texts = texts_of(&of("0.25"), true, 4_000, &Work::new(4_000)).unwrap();
         for (text, fits) in [
             ("1.25", true),
             ("1.5", true),
@@ -298,11 +312,11 @@ mod tests {
         ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), true, 4_000).unwrap();
+        let texts = texts_of(&of("7"), true, 4_000, &Work::new(4_000)).unwrap();
         for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), false, 4_000).unwrap();
+        let texts = texts_of(&of("7"), false, 4_000, &Work::new(4_000)).unwrap();
         for (text, fits) in [
             ("14", true),
             ("-700.0", true),
@@ -318,7 +332,7 @@ mod tests {
             not_steps: vec![number("1")],
             ..Cell::default()
         };
-        let texts = texts_of(&odd, true, 4_000).unwrap();
+        let texts = texts_of(&odd, true, 4_000, &Work::new(4_000)).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
     }
 
@@ -329,9 +343,9 @@ mod tests {
             not_steps: (2..2 + count).map(Decimal::from_integer).collect(),
             ..Cell::default()
         };
-        let texts = texts_of(&not_multiples(2), true, 6_000).unwrap();
+        let texts = texts_of(&not_multiples(2), true, 6_000, &Work::new(6_000)).unwrap();
         assert!(texts.contains("25") && !texts.contains("27"));
-        let refusal = texts_of(&not_multiples(2_000), true, 6_000).unwrap_err();
+        let refusal = texts_of(&not_multiples(2_000), true, 6_000, &Work::new(6_000)).unwrap_err();
         assert!(refusal.reason.contains("remainders_max"), "{refusal}");
         assert_eq!(
             refusal.hint, "simplify the schema",

@@ -51,7 +51,8 @@ impl Emission<'_, '_> {
         let rule = if let Some(text) = plain(cell).filter(|_| integers) {
             self.rules.verbatim(text)?
         } else {
-            match texts_of(cell, integers, self.lowering.options.states_max) {
+            let states_max = self.lowering.options.states_max;
+            match texts_of(cell, integers, states_max, &self.lowering.work) {
                 Ok(automaton) => self.states(&automaton, Ending::Plain)?,
                 // Too many remainders to tell apart; few enough numbers may still be listed.
                 Err(fault) => {

@@ -3,6 +3,7 @@
 //! Exact: bounds and steps are decimals, never floats.
 
 use super::decimal::Decimal;
+use super::hash::Set;
 
 /// One end of an interval; inclusive where the flag says so.
 pub type Bound = Option<(Decimal, bool)>;
@@ -19,6 +20,9 @@ pub struct Cell {
     /// No number is a multiple of any of them.
     pub not_steps: Vec<Decimal>,
 }
+
+/// Cells up to which a new one is searched for among them.
+const SEARCHED_MAX: usize = 32;
 
 /// A union of cells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -152,17 +156,16 @@ impl Numbers {
 
     /// What is in either.
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
+    pub fn union(mut self, other: &Self) -> Self {
         if self.is_all() || other.is_all() {
             return Self::all();
         }
-        let mut cells = self.0.clone();
         for cell in &other.0 {
-            if !cells.contains(cell) {
-                cells.push(cell.clone());
+            if !self.0.contains(cell) {
+                self.0.push(cell.clone());
             }
         }
-        Self(cells)
+        self
     }
 
     /// What is in both.
@@ -171,10 +174,17 @@ impl Numbers {
     /// [`StepTooLarge`] where two multiples have no common one of 18 digits.
     pub fn intersection(&self, other: &Self) -> Result<Self, StepTooLarge> {
         let mut cells = Vec::new();
+        let is_few = self.0.len() * other.0.len() <= SEARCHED_MAX;
+        let mut known = Set::default();
         for left in &self.0 {
             for right in &other.0 {
                 let both = left.intersection(right)?;
-                if !both.is_empty() && !cells.contains(&both) {
+                let is_known =
+                    |both: &Cell| is_few && cells.contains(both) || !is_few && known.contains(both);
+                if !both.is_empty() && !is_known(&both) {
+                    if !is_few {
+                        known.insert(both.clone());
+                    }
                     cells.push(both);
                 }
             }
@@ -182,17 +192,23 @@ impl Numbers {
         Ok(Self(cells))
     }
 
-    /// What is not in it.
-    ///
-    /// # Errors
-    /// As [`Numbers::intersection`].
-    pub fn complement(&self) -> Result<Self, StepTooLarge> {
+    /// Sets whose common numbers are those that are not in it.
+    pub fn opposites(&self) -> Vec<Self> {
         if self.0.iter().all(|cell| cell.single().is_some()) {
-            return Ok(self.without_points());
+            return vec![self.without_points()];
         }
-        self.0.iter().try_fold(Self::all(), |rest, cell| {
-            rest.intersection(&Self(cell.complement()))
-        })
+        self.0.iter().map(|cell| Self(cell.complement())).collect()
+    }
+
+    /// Pairs of cells, and of multiples that are ruled out with a cell, that an intersection makes.
+    pub fn pairs(&self, other: &Self) -> usize {
+        let size = |all: &Self| {
+            all.0
+                .iter()
+                .map(|cell| 1 + cell.not_steps.len())
+                .sum::<usize>()
+        };
+        self.0.len() * size(other) + other.0.len() * size(self)
     }
 
     /// The gaps between points.
@@ -283,7 +299,7 @@ mod tests {
             step,
             ..Cell::default()
         }]);
-        let rest = set.complement().unwrap();
+        let rest = &set.opposites()[0];
         for value in ["-1", "0", "0.5", "1", "1.25", "1.5", "7", "7.1"] {
             let value = number(value);
             assert!(set.contains(&value) != rest.contains(&value), "{value:?}");

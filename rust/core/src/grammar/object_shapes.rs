@@ -214,7 +214,11 @@ fn both_orders(left: &Rc<[Rc<str>]>, right: &Rc<[Rc<str>]>) -> Rc<[Rc<str>]> {
     if left.is_empty() {
         return Rc::clone(right);
     }
-    united(left, right).into()
+    let all = united(left, right);
+    if all.len() == left.len() {
+        return Rc::clone(left);
+    }
+    all.into()
 }
 
 fn both_union_orders(left: &ObjectShape, right: &ObjectShape) -> Rc<[Rc<str>]> {

@@ -62,6 +62,8 @@ impl Emission<'_, '_> {
         if self.lowering.options.deterministic || automaton.len() > STATES_MAX {
             return Ok(None);
         }
+        self.lowering.work.count(automaton.edge_steps());
+        self.lowering.work.check()?;
         let mut offered = Offered::of(automaton, live);
         let Some(is_light) = offered.is_light(live) else {
             return Ok(None);

@@ -3,7 +3,7 @@
 use super::charset::CharSet;
 use super::emission::Emission;
 use super::nondeterministic::Term;
-use super::refusal::{Refusal, Result};
+use super::refusal::Result;
 use super::texts::{self, TextsId};
 
 /// By which character strings are told apart.
@@ -44,15 +44,13 @@ impl Emission<'_, '_> {
     }
 
     fn marked_by(&mut self, set: TextsId, character: CharSet, side: Side) -> Result<TextsId> {
-        let states_max = self.lowering.options.states_max;
         let mut parts = vec![Term::Set(character).into(), Term::anything().into()];
         if side == Side::Last {
             parts.reverse();
         }
         let term = Term::Sequence(parts);
-        let automaton = term
-            .automaton(states_max)
-            .map_err(|_| Refusal::too_large("states_max", states_max))?;
+        let work = &self.lowering.work;
+        let automaton = term.automaton(work).map_err(|_| work.refusal())?;
         let marked = self.lowering.texts.ready(automaton);
         Ok(self.lowering.texts.and(set, marked))
     }

@@ -10,6 +10,9 @@ const DEPTH_MAX: usize = 60;
 /// Copies that one repetition may ask for.
 const REPEAT_MAX: u32 = 5_000;
 
+/// Ranges of characters in all sets of a pattern; a set such as `\p{L}` has some six hundred.
+const RANGES_MAX: usize = 100_000;
+
 /// A parsed pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pattern {
@@ -61,6 +64,7 @@ pub fn parse_with(text: &str, dot: CharSet) -> Parsed<Pattern> {
         text: text.chars().collect(),
         at: 0,
         dot,
+        ranges_left: RANGES_MAX,
     };
     let pattern = parser.alternatives(0)?;
     match parser.peek() {
@@ -74,6 +78,8 @@ pub(super) struct Parser {
     pub(super) at: usize,
     /// What `.` stands for.
     dot: CharSet,
+    /// Ranges of characters that its sets may still have.
+    ranges_left: usize,
 }
 
 impl Parser {
@@ -165,9 +171,11 @@ impl Parser {
     /// a plain character.
     fn bounds(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
         let rest = &self.text[self.at + 1..];
-        let Some(end) = rest.iter().position(|&c| c == '}') else {
+        let is_number = |c: &char| c.is_ascii_digit() || *c == ',';
+        let end = rest.iter().take_while(|c| is_number(c)).count();
+        if rest.get(end) != Some(&'}') {
             return Ok(None);
-        };
+        }
         let body: String = rest[..end].iter().collect();
         let (low, high) = match body.split_once(',') {
             Some((low, high)) => (low, Some(high)),
@@ -202,13 +210,23 @@ impl Parser {
         Ok(match self.next()? {
             '^' => Pattern::Start,
             '$' => Pattern::End,
-            '.' => Pattern::Class(self.dot.clone()),
+            '.' => self.set(self.dot.clone())?,
             '(' => return self.group(depth),
-            '[' => Pattern::Class(self.class()?),
+            '[' => {
+                let set = self.class()?;
+                self.set(set)?
+            }
             '\\' => return self.escaped(),
             '*' | '+' | '?' => return Err(PatternFault::Malformed("nothing to repeat")),
             character => Pattern::Class(CharSet::one(character)),
         })
+    }
+
+    fn set(&mut self, set: CharSet) -> Parsed<Pattern> {
+        let left = self.ranges_left.checked_sub(set.ranges().len());
+        let too_many = "more than 100,000 ranges of characters, all sets together";
+        self.ranges_left = left.ok_or(PatternFault::Unsupported(too_many))?;
+        Ok(Pattern::Class(set))
     }
 
     fn group(&mut self, depth: usize) -> Parsed<Pattern> {
@@ -253,7 +271,10 @@ impl Parser {
             Some('A' | 'Z' | 'z' | 'G') => Err(PatternFault::Malformed(
                 "an anchor of another dialect, such as \\A or \\Z",
             )),
-            _ => Ok(Pattern::Class(self.escaped_set()?)),
+            _ => {
+                let set = self.escaped_set()?;
+                self.set(set)
+            }
         }
     }
 }
@@ -261,6 +282,15 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::{Pattern, PatternFault, parse};
+
+    #[test]
+    fn sets_of_very_many_ranges_are_refused() {
+        let one = |times: usize| "\\p{L}".repeat(times);
+        assert!(parse(&one(100)).is_ok() && parse(&one(1_000)).is_err());
+        // In one set they are the same ranges again.
+        let same = parse(&format!("[{}]", one(1_000)));
+        assert_eq!(same, parse(&one(1)));
+    }
 
     #[test]
     fn bounds_may_be_plain_text() {

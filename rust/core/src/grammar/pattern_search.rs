@@ -9,6 +9,10 @@ use super::automaton::{Automaton, TooManyStates};
 use super::charset::CharSet;
 use super::nondeterministic::Term;
 use super::pattern::{Pattern, PatternFault, parse, parse_with};
+use super::work::Work;
+
+/// Assertions one after the other, and what stands between them: each is a step down.
+const PARTS_MAX: usize = 200;
 
 /// Why a pattern has no automaton.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +41,8 @@ type Searched<T> = Result<T, SearchFault>;
 ///
 /// # Errors
 /// [`SearchFault`]: malformed, not regular, or too large.
-pub fn texts_with(pattern: &str, states_max: usize) -> Searched<Automaton> {
-    found(&parse(pattern)?, states_max)
+pub fn texts_with(pattern: &str, work: &Work) -> Searched<Automaton> {
+    found(&parse(pattern)?, work)
 }
 
 /// The same for the readers whose `.` is anything but a line feed, as in most languages; ECMA-262
@@ -46,37 +50,37 @@ pub fn texts_with(pattern: &str, states_max: usize) -> Searched<Automaton> {
 ///
 /// # Errors
 /// As [`texts_with`].
-pub fn texts_with_wide_dots(pattern: &str, states_max: usize) -> Searched<Automaton> {
+pub fn texts_with_wide_dots(pattern: &str, work: &Work) -> Searched<Automaton> {
     let dot = CharSet::one('\n').complement();
-    found(&parse_with(pattern, dot)?, states_max)
+    found(&parse_with(pattern, dot)?, work)
 }
 
-fn found(pattern: &Pattern, states_max: usize) -> Searched<Automaton> {
-    let search = Search { states_max };
+fn found(pattern: &Pattern, work: &Work) -> Searched<Automaton> {
+    let search = Search { work };
     let rest = Rc::new(Term::anything());
     let at_start = search.followed(pattern, &rest, true)?;
     let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, None));
     let later = search.followed(pattern, &rest, false)?;
     let later = Rc::new(Term::Sequence(vec![skipped, later]));
-    Ok(Term::Any(vec![at_start, later]).automaton(states_max)?)
+    Ok(Term::Any(vec![at_start, later]).automaton(work)?)
 }
 
 /// The texts that a pattern matches from end to end; for formats written as patterns.
 ///
 /// # Errors
 /// As [`texts_with`].
-pub fn texts_equal_to(pattern: &str, states_max: usize) -> Searched<Automaton> {
+pub fn texts_equal_to(pattern: &str, work: &Work) -> Searched<Automaton> {
     let pattern = parse(pattern)?;
     let end = Rc::new(Term::Sequence(Vec::new()));
-    let term = Search { states_max }.followed(&pattern, &end, true)?;
-    Ok(term.automaton(states_max)?)
+    let term = Search { work }.followed(&pattern, &end, true)?;
+    Ok(term.automaton(work)?)
 }
 
-struct Search {
-    states_max: usize,
+struct Search<'w> {
+    work: &'w Work,
 }
 
-impl Search {
+impl Search<'_> {
     /// The texts that begin with the pattern and go on with `rest`.
     fn followed(&self, pattern: &Pattern, rest: &Rc<Term>, at_start: bool) -> Searched<Rc<Term>> {
         if !asserts(pattern) {
@@ -93,16 +97,14 @@ impl Search {
                 let anything = Rc::new(Term::anything());
                 let mut seen = self
                     .followed(inner, &anything, at_start)?
-                    .automaton(self.states_max)?;
+                    .automaton(self.work)?;
                 if *negative {
                     seen = seen.complement();
                 }
-                let rest = rest.automaton(self.states_max)?;
-                Rc::new(Term::Ready(Rc::new(
-                    seen.intersection(&rest, self.states_max)?,
-                )))
+                let rest = rest.automaton(self.work)?;
+                Rc::new(Term::Ready(Rc::new(seen.intersection(&rest, self.work)?)))
             }
-            Pattern::Concat(parts) => self.sequence(parts, rest, at_start)?,
+            Pattern::Concat(parts) => self.sequence(&joined(parts)?, rest, at_start)?,
             Pattern::Alternatives(all) => {
                 let each = all.iter().map(|one| self.followed(one, rest, at_start));
                 Rc::new(Term::Any(each.collect::<Searched<_>>()?))
@@ -142,6 +144,21 @@ impl Search {
         }
         Ok(Rc::new(Term::Any(vec![through, skipped])))
     }
+}
+
+/// The same parts, with those beside each other as one that assert nothing.
+fn joined(parts: &[Pattern]) -> Searched<Vec<Pattern>> {
+    let runs = parts.chunk_by(|one, other| !asserts(one) && !asserts(other));
+    let joined: Vec<Pattern> = runs
+        .map(|run| match run {
+            [one] => one.clone(),
+            _ => Pattern::Concat(run.to_vec()),
+        })
+        .collect();
+    if joined.len() > PARTS_MAX {
+        return Err(unsupported("more than 100 assertions one after the other"));
+    }
+    Ok(joined)
 }
 
 fn unsupported(what: &'static str) -> SearchFault {
@@ -201,10 +218,12 @@ fn plain(pattern: &Pattern) -> Searched<Rc<Term>> {
 
 #[cfg(test)]
 mod tests {
-    use super::texts_with;
+    use super::{Work, texts_with};
 
     fn found(pattern: &str, text: &str) -> bool {
-        texts_with(pattern, 2_000).unwrap().contains(text)
+        texts_with(pattern, &Work::new(2_000))
+            .unwrap()
+            .contains(text)
     }
 
     #[test]
@@ -228,6 +247,17 @@ mod tests {
         assert!(found("^(?=.*\\d)(?=.*[a-z]).{3,}$", "1ab"));
         assert!(!found("^(?=.*\\d)(?=.*[a-z]).{3,}$", "abc"));
         assert!(found("a(?!b)c?", "ac") && !found("a(?!b)", "ab"));
+    }
+
+    #[test]
+    fn long_patterns_are_walked_without_going_deep() {
+        let long = "ab?".repeat(2_000);
+        let texts = texts_with(&format!("^{long}$"), &Work::new(6_000)).unwrap();
+        assert!(texts.contains(&"a".repeat(2_000)) && !texts.contains(&"a".repeat(2_001)));
+        let assertions = format!("{long}{}", "(?!x)y?".repeat(20_000));
+        for pattern in [format!("^{}$", "ab?".repeat(20_000)), assertions] {
+            assert!(texts_with(&pattern, &Work::new(6_000)).is_err());
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Parser {
 
     pub(super) fn class(&mut self) -> Parsed<CharSet> {
         let negated = self.eat("^");
-        let mut set = CharSet::default();
+        let mut ranges = Ranges::default();
         loop {
             if self.eat("]") {
                 break;
@@ -112,7 +112,7 @@ impl Parser {
             let is_range =
                 self.peek() == Some('-') && self.text.get(self.at + 1).is_some_and(|&c| c != ']');
             if !is_range {
-                set = set.union(&low);
+                ranges.add(&low);
                 continue;
             }
             self.at += 1;
@@ -122,12 +122,15 @@ impl Parser {
                     if a > c {
                         return Err(PatternFault::Malformed("a range out of order"));
                     }
-                    set = set.union(&CharSet::from_codes(vec![(*a, *c)]));
+                    ranges.add(&CharSet::from_codes(vec![(*a, *c)]));
                 }
                 // Browsers read `[\w-x]` as the three: the class, the dash, the letter.
-                _ => set = set.union(&low).union(&high).union(&CharSet::one('-')),
+                _ => [low, high, CharSet::one('-')]
+                    .iter()
+                    .for_each(|set| ranges.add(set)),
             }
         }
+        let set = CharSet::from_codes(ranges.all);
         Ok(if negated { set.complement() } else { set })
     }
 
@@ -137,6 +140,25 @@ impl Parser {
             '\\' if self.eat("-") => Ok(CharSet::one('-')),
             '\\' => self.escaped_set(),
             character => Ok(CharSet::one(character)),
+        }
+    }
+}
+
+/// The ranges of many sets, put in order only now and then.
+#[derive(Default)]
+struct Ranges {
+    all: Vec<(u32, u32)>,
+    /// How many there were when they were put in order.
+    ordered: usize,
+}
+
+impl Ranges {
+    fn add(&mut self, set: &CharSet) {
+        self.all.extend_from_slice(set.ranges());
+        if self.all.len() > 4 * self.ordered.max(1_000) {
+            let set = CharSet::from_codes(std::mem::take(&mut self.all));
+            self.all = set.ranges().to_vec();
+            self.ordered = self.all.len();
         }
     }
 }

@@ -2,6 +2,7 @@
 //! have equal numbers. What is left out or merged on the way to text is [`super::reduction`]'s.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::charset::CharSet;
 use super::choices::Choices;
@@ -9,6 +10,7 @@ use super::hash::{Map, with_room};
 use super::reduction::Reduced;
 use super::refusal::{Refusal, Result};
 use super::rule_text::{self, Writer};
+use super::work::Work;
 
 /// What a token takes roughly: where this makes a text too large, its size is looked at before it
 /// is written.
@@ -19,6 +21,9 @@ const RULES: usize = 128;
 const TOKENS: usize = 1_024;
 const TEXTS: usize = 48;
 const CLASSES: usize = 24;
+
+/// Work that it is to keep a token, and to write it.
+const STEPS_OF_A_TOKEN: usize = 8;
 
 /// The index of a rule in [`Rules`].
 pub type RuleId = u32;
@@ -96,7 +101,7 @@ impl Written {
 }
 
 /// The rules of one grammar.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
     pub(super) bodies: Vec<Body>,
     pub(super) tokens: Vec<Token>,
@@ -108,18 +113,22 @@ pub struct Rules {
     class_numbers: Map<CharSet, u32>,
     run_numbers: Map<CharSet, u32>,
     count_max: usize,
+    work: Rc<Work>,
 }
 
 impl Rules {
     /// No rules yet, and at most so many later.
-    pub fn new(rules_max: usize) -> Self {
+    pub fn new(rules_max: usize, work: Rc<Work>) -> Self {
         Self {
-            count_max: rules_max,
             bodies: Vec::with_capacity(RULES),
             tokens: Vec::with_capacity(TOKENS),
+            texts: Written::default(),
+            classes: Written::default(),
             text_numbers: with_room(TEXTS),
             class_numbers: with_room(CLASSES),
-            ..Self::default()
+            run_numbers: Map::default(),
+            count_max: rules_max,
+            work,
         }
     }
 
@@ -128,6 +137,7 @@ impl Rules {
     /// # Errors
     /// Too large past the limit.
     pub fn reserve(&mut self) -> Result<RuleId> {
+        self.work.check()?;
         let too_large = || Refusal::too_large("rules_max", self.count_max);
         if self.bodies.len() >= self.count_max {
             return Err(too_large());
@@ -202,6 +212,7 @@ impl Rules {
     /// Gives a reserved rule its alternatives, each with its end.
     pub(super) fn define_tokens(&mut self, id: RuleId, tokens: &[Token], kind: Kind) {
         let first = self.place();
+        self.work.count(STEPS_OF_A_TOKEN * tokens.len());
         self.tokens.extend_from_slice(tokens);
         let end = self.place();
         self.bodies[id as usize] = Body { first, end, kind };
@@ -266,6 +277,7 @@ impl Rules {
             self.tokens.push(Token::End);
         }
         let end = self.place();
+        self.work.count(STEPS_OF_A_TOKEN * (end - first) as usize);
         self.bodies[id as usize] = Body { first, end, kind };
     }
 

@@ -64,6 +64,8 @@ impl Emission<'_, '_> {
         starts: u8,
         ending: Ending,
     ) -> Result<Vec<RuleId>> {
+        self.lowering.work.count(automaton.edge_steps());
+        self.lowering.work.check()?;
         let live = automaton.live();
         let mut rules = StateRules::default();
         let starts = 0..u32::from(starts);

@@ -10,7 +10,8 @@ use super::automaton::Automaton;
 use super::formats::{self, Format};
 use super::hash::Map;
 use super::pattern_search::{SearchFault, texts_with, texts_with_wide_dots};
-use super::refusal::{Refusal, Result};
+use super::refusal::Result;
+use super::work::Work;
 
 /// The index of a set in [`Texts`].
 pub type TextsId = u32;
@@ -43,6 +44,20 @@ pub enum TextSet {
     Not(TextsId),
 }
 
+/// Work that it is to look at one part of a set, or one of its strings.
+const STEPS_OF_AN_ENTRY: usize = 16;
+
+impl TextSet {
+    /// The strings or sets that it lists, and itself.
+    fn entries(&self) -> usize {
+        1 + match self {
+            Self::Finite(texts) | Self::AllBut(texts) => texts.len(),
+            Self::Both(parts) | Self::Either(parts) => parts.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// The sets of one compilation.
 #[derive(Debug)]
 pub struct Texts {
@@ -52,19 +67,19 @@ pub struct Texts {
     partial: Vec<bool>,
     /// For patterns that readers understand differently: the texts in which some reader finds them.
     outer: Map<TextsId, Arc<Automaton>>,
-    states_max: usize,
+    work: Rc<Work>,
 }
 
 impl Texts {
     /// Only [`ALL`] and [`NONE`] so far.
-    pub fn new(states_max: usize) -> Self {
+    pub fn new(work: Rc<Work>) -> Self {
         let mut texts = Self {
             sets: Vec::new(),
             ids: Map::default(),
             automata: Vec::new(),
             partial: Vec::new(),
             outer: Map::default(),
-            states_max,
+            work,
         };
         texts.intern(TextSet::AllBut(Rc::from([])));
         texts.intern(TextSet::Finite(Rc::from([])));
@@ -72,6 +87,7 @@ impl Texts {
     }
 
     fn intern(&mut self, set: TextSet) -> TextsId {
+        self.work.count(STEPS_OF_AN_ENTRY * set.entries());
         if let Some(&id) = self.ids.get(&set) {
             return id;
         }
@@ -90,6 +106,11 @@ impl Texts {
         id
     }
 
+    /// How many strings or sets a set lists.
+    pub fn entries(&self, id: TextsId) -> usize {
+        self.get(id).entries()
+    }
+
     /// The set behind an id.
     pub fn get(&self, id: TextsId) -> &TextSet {
         &self.sets[id as usize]
@@ -97,14 +118,15 @@ impl Texts {
 
     /// Exactly these strings.
     pub fn finite(&mut self, mut texts: Vec<Rc<str>>) -> TextsId {
-        texts.sort_unstable();
+        // Mostly two lists that are in order.
+        texts.sort();
         texts.dedup();
         self.intern(TextSet::Finite(texts.into()))
     }
 
     /// All strings but these.
     pub fn all_but(&mut self, mut texts: Vec<Rc<str>>) -> TextsId {
-        texts.sort_unstable();
+        texts.sort();
         texts.dedup();
         self.intern(TextSet::AllBut(texts.into()))
     }
@@ -127,11 +149,11 @@ impl Texts {
         if let Some(&id) = self.ids.get(&key) {
             return Ok(id);
         }
-        let mut automaton = texts_with(pattern, self.states_max)?;
+        let mut automaton = texts_with(pattern, &self.work)?;
         if pattern.contains('.') && pattern.contains("(?!") {
             // Behind a `not`, the narrower dot of ECMA-262 lets more through than the wide one.
-            let wide = texts_with_wide_dots(pattern, self.states_max)?;
-            automaton = automaton.intersection(&wide, self.states_max)?;
+            let wide = texts_with_wide_dots(pattern, &self.work)?;
+            automaton = automaton.intersection(&wide, &self.work)?;
         }
         if automaton.is_all() {
             return Ok(ALL);
@@ -210,9 +232,9 @@ impl Texts {
         let narrow = self.automata[id as usize]
             .as_ref()
             .map(|made| made.complement());
-        let wide = texts_with_wide_dots(pattern, self.states_max).map(|made| made.complement());
+        let wide = texts_with_wide_dots(pattern, &self.work).map(|made| made.complement());
         let outside = match (narrow, wide) {
-            (Some(narrow), Ok(wide)) => narrow.intersection(&wide, self.states_max).ok(),
+            (Some(narrow), Ok(wide)) => narrow.intersection(&wide, &self.work).ok(),
             _ => None,
         };
         let outer = outside.map_or_else(|| Automaton::constant(true), |made| made.complement());
@@ -263,7 +285,7 @@ impl Texts {
         parts.dedup();
         if parts
             .iter()
-            .any(|&id| matches!(self.get(id), TextSet::Not(x) if parts.contains(x)))
+            .any(|&id| matches!(self.get(id), TextSet::Not(x) if parts.binary_search(x).is_ok()))
             && !parts.iter().any(|&part| self.is_partial(part))
         {
             return ALL;
@@ -334,7 +356,7 @@ impl Texts {
         rest.dedup();
         if rest
             .iter()
-            .any(|&id| matches!(self.get(id), TextSet::Not(x) if rest.contains(x)))
+            .any(|&id| matches!(self.get(id), TextSet::Not(x) if rest.binary_search(x).is_ok()))
         {
             return NONE;
         }
@@ -347,6 +369,7 @@ impl Texts {
 
     /// Whether a string is in the set.
     pub fn contains(&self, id: TextsId, text: &str) -> bool {
+        self.work.count(STEPS_OF_AN_ENTRY + text.len());
         let among = |texts: &[Rc<str>]| texts.binary_search_by(|one| (**one).cmp(text)).is_ok();
         match self.get(id) {
             TextSet::Finite(texts) => among(texts),
@@ -375,12 +398,13 @@ impl Texts {
         if let Some(made) = &self.automata[id as usize] {
             return Ok(Arc::clone(made));
         }
+        self.work.check()?;
         let made = match self.get(id).clone() {
-            TextSet::Finite(texts) => Arc::new(of_literals(&texts)),
-            TextSet::AllBut(texts) => Arc::new(of_literals(&texts).complement()),
+            TextSet::Finite(texts) => Arc::new(self.of_literals(&texts)?),
+            TextSet::AllBut(texts) => Arc::new(self.of_literals(&texts)?.complement()),
             TextSet::Length(min, max) => {
-                if max.unwrap_or(min) as usize > self.states_max {
-                    return Err(Refusal::too_large("states_max", self.states_max));
+                if max.unwrap_or(min) as usize > self.work.states_max {
+                    return Err(self.work.refusal());
                 }
                 Arc::new(Automaton::of_length(min, max))
             }
@@ -395,8 +419,14 @@ impl Texts {
                 Arc::new(Automaton::constant(false))
             }
         };
+        self.work.count(STEPS_OF_AN_ENTRY * made.len());
         self.automata[id as usize] = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    fn of_literals(&self, texts: &[Rc<str>]) -> Result<Automaton> {
+        let made = Automaton::of_texts(texts.iter().map(|text| &**text), &self.work);
+        Ok(made.map_err(|_| self.work.refusal())?.minimal())
     }
 
     /// The automaton of all sets together, or of any of them, by De Morgan's law.
@@ -405,9 +435,10 @@ impl Texts {
         let mut product = turned(&*self.automaton(parts[0])?);
         for &part in &parts[1..] {
             let other = turned(&*self.automaton(part)?);
+            self.work.count(STEPS_OF_AN_ENTRY * other.len());
             product = product
-                .intersection(&other, self.states_max)
-                .map_err(|_| Refusal::too_large("states_max", self.states_max))?;
+                .intersection(&other, &self.work)
+                .map_err(|_| self.work.refusal())?;
         }
         Ok(Arc::new(turned(&product)))
     }
@@ -445,8 +476,4 @@ fn few_texts(pattern: &str, automaton: &Automaton) -> Option<Vec<Rc<str>>> {
     let anchored = pattern.starts_with('^') && pattern.ends_with('$');
     let texts = anchored.then(|| automaton.texts(64)).flatten()?;
     Some(texts.iter().map(|text| Rc::from(text.as_str())).collect())
-}
-
-fn of_literals(texts: &[Rc<str>]) -> Automaton {
-    Automaton::of_texts(texts.iter().map(|text| &**text)).minimal()
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::charset::{CharSet, code_of};
 use super::emission::Emission;
 use super::hash::{Fast, Map};
-use super::refusal::Result;
+use super::refusal::{Refusal, Result};
 use super::rules::{Piece, RuleId, Token};
 
 /// Letters that stand in one rule where none of them is a letter that a word goes on with.
@@ -18,6 +18,9 @@ const BLOCK: usize = 8;
 
 /// Places of common sets of words.
 const PLACES: usize = 512;
+
+/// What the rule of a letter takes at least, where there are thousands.
+const RULE_BYTES: usize = 20;
 
 /// A place in some words: whether one ends there, and the letters that follow with their rules.
 #[derive(Default)]
@@ -53,6 +56,7 @@ impl Emission<'_, '_> {
         if sets.is_empty() {
             return Ok(());
         }
+        self.refuse_long(&sets)?;
         let mut tries = self.tries(&sets)?;
         let words = sets.iter().flat_map(|set| set.0.iter());
         let letters: usize = words.map(|word| word.len()).sum();
@@ -60,6 +64,20 @@ impl Emission<'_, '_> {
         for (words, rule) in sets {
             let root = self.root(&mut tries, &words)?;
             self.rules.define(rule, [[Piece::Rule(root)]]);
+        }
+        Ok(())
+    }
+
+    /// Refuses words of more letters than rules may be made or written, before any of them is.
+    fn refuse_long(&self, sets: &[(Rc<[Rc<str>]>, RuleId)]) -> Result<()> {
+        let options = self.lowering.options;
+        let words = sets.iter().flat_map(|set| set.0.iter());
+        let longest = words.map(|word| word.chars().count()).max().unwrap_or(0);
+        if self.rules.len() + longest > options.rules_max {
+            return Err(Refusal::too_large("rules_max", options.rules_max));
+        }
+        if longest > options.text_bytes_max / RULE_BYTES {
+            return Err(Refusal::too_large("text_bytes_max", options.text_bytes_max));
         }
         Ok(())
     }
@@ -191,4 +209,26 @@ fn print(tokens: &[Token]) -> u64 {
     let mut hasher = Fast::default();
     tokens.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::compile;
+    use crate::grammar::limits::Options;
+
+    #[test]
+    fn a_name_of_more_letters_than_rules_is_refused_before_they_are_made() {
+        let names = |length: usize| {
+            let name = "x".repeat(length);
+            compile(
+                format!(r#"{{"properties": {{"{name}": {{}}}}}}"#).as_bytes(),
+                &Options::default(),
+            )
+        };
+        assert!(names(2_000).is_ok());
+        for (length, limit) in [(30_000, "text_bytes_max"), (60_000, "rules_max")] {
+            let refusal = names(length).unwrap_err();
+            assert!(refusal.reason.contains(limit), "{refusal}");
+        }
+    }
 }
