@@ -65,6 +65,8 @@ pub mod rules;
 pub mod sample;
 mod state_rules;
 mod string_rules;
+mod subset_construction;
+mod text_automata;
 mod text_classes;
 pub mod text_tokens;
 pub mod texts;

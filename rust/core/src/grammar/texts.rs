@@ -1,7 +1,8 @@
 //! Sets of strings: values of `type: string` and names of properties alike.
 //!
 //! Small sets of literals and their complements stay symbolic; patterns and formats are
-//! automata, made once; intersections wait until somebody asks for an automaton.
+//! automata, made once; intersections wait until somebody asks for an automaton (see
+//! `text_automata.rs`).
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use super::automaton::Automaton;
 use super::formats::{self, Format};
 use super::hash::Map;
 use super::pattern_search::{SearchFault, texts_with, texts_with_wide_dots};
-use super::refusal::Result;
 use super::work::Work;
 
 /// The index of a set in [`Texts`].
@@ -45,7 +45,7 @@ pub enum TextSet {
 }
 
 /// Work that it is to look at one part of a set, or one of its strings.
-const STEPS_OF_AN_ENTRY: usize = 16;
+pub const STEPS_OF_AN_ENTRY: usize = 16;
 
 impl TextSet {
     /// The strings or sets that it lists, and itself.
@@ -63,11 +63,11 @@ impl TextSet {
 pub struct Texts {
     sets: Vec<TextSet>,
     ids: Map<TextSet, TextsId>,
-    automata: Vec<Option<Arc<Automaton>>>,
+    pub(super) automata: Vec<Option<Arc<Automaton>>>,
     partial: Vec<bool>,
     /// For patterns that readers understand differently: the texts in which some reader finds them.
-    outer: Map<TextsId, Arc<Automaton>>,
-    work: Rc<Work>,
+    pub(super) outer: Map<TextsId, Arc<Automaton>>,
+    pub(super) work: Rc<Work>,
 }
 
 impl Texts {
@@ -224,34 +224,6 @@ impl Texts {
         self.intern(opposite)
     }
 
-    /// Keeps the texts in which any reader finds a pattern: what is outside is surely no match.
-    fn note_outer(&mut self, id: TextsId, pattern: &str) {
-        if !pattern.contains('.') || self.outer.contains_key(&id) {
-            return;
-        }
-        let narrow = self.automata[id as usize]
-            .as_ref()
-            .map(|made| made.complement());
-        let wide = texts_with_wide_dots(pattern, &self.work).map(|made| made.complement());
-        let outside = match (narrow, wide) {
-            (Some(narrow), Ok(wide)) => narrow.intersection(&wide, &self.work).ok(),
-            _ => None,
-        };
-        let outer = outside.map_or_else(|| Automaton::constant(true), |made| made.complement());
-        self.outer.insert(id, Arc::new(outer));
-    }
-
-    /// The automaton of what may be in a pattern, format or finished automaton.
-    fn outer_automaton(&self, id: TextsId) -> Option<Arc<Automaton>> {
-        match self.get(id) {
-            TextSet::Format(name) => Some(formats::known(name)?.outer_automaton()),
-            _ => match self.outer.get(&id) {
-                Some(outer) => Some(Arc::clone(outer)),
-                None => self.automata[id as usize].clone(),
-            },
-        }
-    }
-
     /// What is in either.
     pub fn or(&mut self, left: TextsId, right: TextsId) -> TextsId {
         if left == right || right == NONE || left == ALL {
@@ -387,86 +359,6 @@ impl Texts {
             TextSet::Not(inner) => self
                 .outer_automaton(*inner)
                 .is_some_and(|outer| !outer.contains(text)),
-        }
-    }
-
-    /// The automaton of a set.
-    ///
-    /// # Errors
-    /// Too large past the limit of states.
-    pub fn automaton(&mut self, id: TextsId) -> Result<Arc<Automaton>> {
-        if let Some(made) = &self.automata[id as usize] {
-            return Ok(Arc::clone(made));
-        }
-        self.work.check()?;
-        let made = match self.get(id).clone() {
-            TextSet::Finite(texts) => Arc::new(self.of_literals(&texts)?),
-            TextSet::AllBut(texts) => Arc::new(self.of_literals(&texts)?.complement()),
-            TextSet::Length(min, max) => {
-                if max.unwrap_or(min) as usize > self.work.states_max {
-                    return Err(self.work.refusal());
-                }
-                Arc::new(Automaton::of_length(min, max))
-            }
-            TextSet::Not(inner) => Arc::new(match self.outer_automaton(inner) {
-                Some(outer) => outer.complement(),
-                None => self.automaton(inner)?.complement(),
-            }),
-            TextSet::Both(parts) => self.product(&parts, false)?,
-            TextSet::Either(parts) => self.product(&parts, true)?,
-            // Patterns and formats come with theirs.
-            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => {
-                Arc::new(Automaton::constant(false))
-            }
-        };
-        self.work.count(STEPS_OF_AN_ENTRY * made.len());
-        self.automata[id as usize] = Some(Arc::clone(&made));
-        Ok(made)
-    }
-
-    fn of_literals(&self, texts: &[Rc<str>]) -> Result<Automaton> {
-        let made = Automaton::of_texts(texts.iter().map(|text| &**text), &self.work);
-        Ok(made.map_err(|_| self.work.refusal())?.minimal())
-    }
-
-    /// The automaton of all sets together, or of any of them, by De Morgan's law.
-    fn product(&mut self, parts: &[TextsId], any: bool) -> Result<Arc<Automaton>> {
-        let turned = |made: &Automaton| if any { made.complement() } else { made.clone() };
-        let mut product = turned(&*self.automaton(parts[0])?);
-        for &part in &parts[1..] {
-            let other = turned(&*self.automaton(part)?);
-            self.work.count(STEPS_OF_AN_ENTRY * other.len());
-            product = product
-                .intersection(&other, &self.work)
-                .map_err(|_| self.work.refusal())?;
-        }
-        Ok(Arc::new(turned(&product)))
-    }
-
-    /// Whether the set is empty; `false` too where that would take too long to know.
-    pub fn is_empty(&mut self, id: TextsId) -> bool {
-        if self.is_partial(id) {
-            return false;
-        }
-        match self.get(id) {
-            TextSet::Finite(texts) => texts.is_empty(),
-            TextSet::AllBut(_) | TextSet::Length(..) => false,
-            TextSet::Both(parts) => {
-                let long =
-                    |set: &TextSet| matches!(set, TextSet::Length(_, Some(max)) if *max > 64);
-                let parts = Rc::clone(parts);
-                let short: Vec<TextsId> = parts
-                    .iter()
-                    .copied()
-                    .filter(|&part| !long(self.get(part)))
-                    .collect();
-                if short.len() == parts.len() {
-                    return self.automaton(id).is_ok_and(|made| made.is_none());
-                }
-                let rest = short.iter().fold(ALL, |all, &part| self.and(all, part));
-                self.is_empty(rest)
-            }
-            _ => self.automaton(id).is_ok_and(|made| made.is_none()),
         }
     }
 }
