@@ -1,6 +1,7 @@
 """All of an installation is restarted under load, piece by piece: three real engines, then two
 houses that share a Redis and a PostgreSQL, each as a whole. No request fails."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,8 +60,11 @@ class Fleet:
             eventually(lambda look=look: look() <= {"serving", "warming"}, "all serve", within_s=60)
 
     def restart_house(self, number: int, load: FleetLoad) -> None:
-        """Whoever stands in front is told before, as by a pod's `preStop`."""
+        """Whoever stands in front is told before, and what it sent before has come in, as by a
+        pod's `preStop`, which waits."""
         load.urls = [house.url for at, house in enumerate(self.houses) if at != number]
+        told_s = time.monotonic()
+        eventually(lambda: load.has_heard_since(told_s), "what was sent came in", within_s=60)
         assert self.houses[number].stop() == 0
         self.houses[number] = self.start_house(number)
         load.urls = [house.url for house in self.houses]

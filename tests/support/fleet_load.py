@@ -35,6 +35,14 @@ class Entry:
     turned: int  # houses that nobody listened at
 
 
+@dataclass
+class Asking:
+    """What a client is at."""
+
+    began_s: float
+    is_answered: bool = False  # with a status, or by nobody
+
+
 class FleetLoad(BackgroundLoad):
     """Clients that go on asking until the end. `urls` may be changed while they run."""
 
@@ -46,6 +54,12 @@ class FleetLoad(BackgroundLoad):
         self._clients = clients
         self._words = words
         self._turns = itertools.count()
+        self._asking: dict[int, Asking] = {}
+
+    def has_heard_since(self, since_s: float) -> bool:
+        """Whether nobody waits for a status that asked before: who was asked before `urls` were
+        changed has got it. Streams may go on."""
+        return all(one.is_answered or one.began_s > since_s for one in self._asking.values())
 
     def whole_since(self, since_s: float) -> int:
         """Requests that began after that and were answered."""
@@ -67,28 +81,32 @@ class FleetLoad(BackgroundLoad):
             turn = next(self._turns)
             messages = [{"role": "user", "content": f"{at} of {turn % 7} " * 20}]
             body = {"model": "auto", "messages": messages, "max_tokens": self._words}
-            entry = await self._ask(client, turn, body | {"stream": turn % 2 == 0})
+            asking = self._asking[at] = Asking(time.monotonic())
+            entry = await self._ask(client, turn, body | {"stream": turn % 2 == 0}, asking)
+            asking.is_answered = True
             self.diary.append(entry)
             await asyncio.sleep(PAUSE_S)
 
-    async def _ask(self, client: httpx.AsyncClient, turn: int, body: dict[str, Any]) -> Entry:
-        began_s = time.monotonic()
-        urls = list(self.urls)
+    async def _ask(
+        self, client: httpx.AsyncClient, turn: int, body: dict[str, Any], asking: Asking
+    ) -> Entry:
+        began_s, urls = asking.began_s, list(self.urls)
         for turned in range(len(urls)):
             url = urls[(turn + turned) % len(urls)]
             try:
-                outcome, detail, words = await self._read(client, url, body)
+                outcome, detail, words = await self._read(client, url, body, asking)
             except httpx.ConnectError:
                 continue
             return Entry(began_s, time.monotonic(), outcome, detail, words, turned)
         return Entry(began_s, time.monotonic(), "refused", "no house listens", 0, len(urls))
 
     async def _read(
-        self, client: httpx.AsyncClient, url: str, body: dict[str, Any]
+        self, client: httpx.AsyncClient, url: str, body: dict[str, Any], asking: Asking
     ) -> tuple[Outcome, str, int]:
         words = 0
         try:
             async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
+                asking.is_answered = True
                 if answer.status_code != 200:
                     error = json.loads(await answer.aread())["error"]
                     return "refused", f"{answer.status_code} {error['code']}", 0
