@@ -155,6 +155,7 @@ class Grammars:
             deterministic=shape.deterministic,
             alternatives_max=settings.alternatives_max,
             states_max=settings.states_max,
+            steps_max=settings.steps_max,
             rules_max=settings.rules_max,
             text_bytes_max=settings.text_bytes_max,
         )

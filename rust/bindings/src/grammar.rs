@@ -26,7 +26,8 @@ impl GrammarOptions {
     #[new]
     #[pyo3(signature = (
         *, compact=false, closed_objects=false, deterministic=false, schema_bytes_max=None,
-        alternatives_max=None, states_max=None, rules_max=None, text_bytes_max=None
+        alternatives_max=None, states_max=None, steps_max=None, rules_max=None,
+        text_bytes_max=None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -39,6 +40,7 @@ impl GrammarOptions {
         schema_bytes_max: Option<usize>,
         alternatives_max: Option<usize>,
         states_max: Option<usize>,
+        steps_max: Option<usize>,
         rules_max: Option<usize>,
         text_bytes_max: Option<usize>,
     ) -> Self {
@@ -56,6 +58,7 @@ impl GrammarOptions {
                 schema_bytes_max: schema_bytes_max.unwrap_or(defaults.schema_bytes_max),
                 alternatives_max: alternatives_max.unwrap_or(defaults.alternatives_max),
                 states_max: states_max.unwrap_or(defaults.states_max),
+                steps_max: steps_max.unwrap_or(defaults.steps_max),
                 rules_max: rules_max.unwrap_or(defaults.rules_max),
                 text_bytes_max: text_bytes_max.unwrap_or(defaults.text_bytes_max),
                 ..defaults

@@ -63,13 +63,13 @@ impl Format {
     pub fn automaton(&self) -> Arc<Automaton> {
         let make = || {
             let never = |_| Automaton::constant(false);
-            let made =
-                texts_equal_to(&(self.pattern)(), &Work::new(STATES_MAX)).unwrap_or_else(never);
+            let made = texts_equal_to(&(self.pattern)(), &Work::of_states(STATES_MAX))
+                .unwrap_or_else(never);
             let Some(max) = self.length_max else {
                 return Arc::new(made);
             };
             let short = Automaton::of_length(0, Some(max));
-            let bounded = made.intersection(&short, &Work::new(STATES_MAX));
+            let bounded = made.intersection(&short, &Work::of_states(STATES_MAX));
             Arc::new(bounded.unwrap_or_else(|_| Automaton::constant(false)))
         };
         Arc::clone(self.automaton.get_or_init(make))
@@ -81,7 +81,7 @@ impl Format {
             return self.automaton();
         }
         let make = || {
-            let made = texts_equal_to(self.outer, &Work::new(STATES_MAX));
+            let made = texts_equal_to(self.outer, &Work::of_states(STATES_MAX));
             Arc::new(made.unwrap_or_else(|_| Automaton::constant(true)))
         };
         Arc::clone(self.outer_automaton.get_or_init(make))

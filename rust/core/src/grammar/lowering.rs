@@ -70,7 +70,7 @@ impl<'d> Lowering<'d> {
         let tracks = (0..).take(document.len()).any(|id| {
             names(id).any(|name| name == "unevaluatedProperties" || name == "unevaluatedItems")
         });
-        let work = Rc::new(Work::new(options.states_max));
+        let work = Rc::new(Work::new(options.states_max, options.steps_max));
         Self {
             document,
             index,

@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn counters_inside_counters_are_built_while_they_are_small() {
         let built = nested(9)
-            .automaton(&Work::new(1_000))
+            .automaton(&Work::of_states(1_000))
             .map(|automaton| automaton.len());
         assert!(matches!(built, Ok(83)), "{built:?}");
-        assert!(nested(90).automaton(&Work::new(100_000)).is_err());
+        assert!(nested(90).automaton(&Work::of_states(100_000)).is_err());
     }
 }

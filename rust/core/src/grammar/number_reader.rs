@@ -273,7 +273,7 @@ mod tests {
             high: Some((number("120"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, true, 1_000, &Work::new(1_000)).unwrap();
+        let texts = texts_of(&cell, true, 1_000, &Work::of_states(1_000)).unwrap();
         for text in [
             "-1.5", "-1.50", "-0.1", "0", "0.0", "7", "99", "119.999", "12.0",
         ] {
@@ -292,7 +292,7 @@ mod tests {
             high: Some((number("3"), false)),
             ..Cell::default()
         };
-        let texts = texts_of(&cell, true, 1_000, &Work::new(1_000)).unwrap();
+        let texts = texts_of(&cell, true, 1_000, &Work::of_states(1_000)).unwrap();
         assert!(texts.contains("2.99999999999999") && !texts.contains("2.999999999999999"));
         assert!(texts.contains("-123456789012345678901234567890"));
     }
@@ -303,7 +303,7 @@ mod tests {
             step: Some(number(step)),
             ..Cell::default()
         };
-        let texts = texts_of(&of("0.25"), true, 4_000, &Work::new(4_000)).unwrap();
+        let texts = texts_of(&of("0.25"), true, 4_000, &Work::of_states(4_000)).unwrap();
         for (text, fits) in [
             ("1.25", true),
             ("1.5", true),
@@ -312,11 +312,11 @@ mod tests {
         ] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), true, 4_000, &Work::new(4_000)).unwrap();
+        let texts = texts_of(&of("7"), true, 4_000, &Work::of_states(4_000)).unwrap();
         for (text, fits) in [("14", true), ("-700", true), ("13", false), ("0", true)] {
             assert_eq!(texts.contains(text), fits, "{text}");
         }
-        let texts = texts_of(&of("7"), false, 4_000, &Work::new(4_000)).unwrap();
+        let texts = texts_of(&of("7"), false, 4_000, &Work::of_states(4_000)).unwrap();
         for (text, fits) in [
             ("14", true),
             ("-700.0", true),
@@ -332,7 +332,7 @@ mod tests {
             not_steps: vec![number("1")],
             ..Cell::default()
         };
-        let texts = texts_of(&odd, true, 4_000, &Work::new(4_000)).unwrap();
+        let texts = texts_of(&odd, true, 4_000, &Work::of_states(4_000)).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
     }
 
@@ -343,9 +343,10 @@ mod tests {
             not_steps: (2..2 + count).map(Decimal::from_integer).collect(),
             ..Cell::default()
         };
-        let texts = texts_of(&not_multiples(2), true, 6_000, &Work::new(6_000)).unwrap();
+        let texts = texts_of(&not_multiples(2), true, 6_000, &Work::of_states(6_000)).unwrap();
         assert!(texts.contains("25") && !texts.contains("27"));
-        let refusal = texts_of(&not_multiples(2_000), true, 6_000, &Work::new(6_000)).unwrap_err();
+        let refusal =
+            texts_of(&not_multiples(2_000), true, 6_000, &Work::of_states(6_000)).unwrap_err();
         assert!(refusal.reason.contains("remainders_max"), "{refusal}");
         assert_eq!(
             refusal.hint, "simplify the schema",

@@ -221,7 +221,7 @@ mod tests {
     use super::{Work, texts_with};
 
     fn found(pattern: &str, text: &str) -> bool {
-        texts_with(pattern, &Work::new(2_000))
+        texts_with(pattern, &Work::of_states(2_000))
             .unwrap()
             .contains(text)
     }
@@ -252,11 +252,11 @@ mod tests {
     #[test]
     fn long_patterns_are_walked_without_going_deep() {
         let long = "ab?".repeat(2_000);
-        let texts = texts_with(&format!("^{long}$"), &Work::new(6_000)).unwrap();
+        let texts = texts_with(&format!("^{long}$"), &Work::of_states(6_000)).unwrap();
         assert!(texts.contains(&"a".repeat(2_000)) && !texts.contains(&"a".repeat(2_001)));
         let assertions = format!("{long}{}", "(?!x)y?".repeat(20_000));
         for pattern in [format!("^{}$", "ab?".repeat(20_000)), assertions] {
-            assert!(texts_with(&pattern, &Work::new(6_000)).is_err());
+            assert!(texts_with(&pattern, &Work::of_states(6_000)).is_err());
         }
     }
 

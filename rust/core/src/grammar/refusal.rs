@@ -5,12 +5,13 @@
 use std::fmt;
 
 /// Bounds that [`super::limits::Options`] has; the others are fixed.
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "schema_bytes_max",
     "depth_max",
     "alternatives_max",
     "rules_max",
     "states_max",
+    "steps_max",
     "text_bytes_max",
 ];
 
