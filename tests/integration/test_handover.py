@@ -8,12 +8,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tokenmill import handover
+from tokenmill.child import ChildSettings, ChildStart
+from tokenmill.control import __main__ as control
 from tokenmill.handover import Handover, Predecessor
 from tokenmill.listening import listen_tcp
+from tokenmill.settings import Settings
 from tokenmill.state_folder import handover_socket
 from tokenmill.supervisor.predecessors import Predecessors, find_predecessors
 
@@ -186,6 +190,45 @@ def test_the_control_that_follows_begins_when_the_other_is_gone(
         assert not found
         assert process.stdout.read() == last_word
         assert process.wait(10) == (0 if last_word else -9)
+
+
+async def test_a_control_whose_follower_died_is_followed_by_another(tmp_path: Path) -> None:
+    """It goes on meanwhile; beside it nobody else may be control."""
+    async with serving(tmp_path, "control") as process:
+        process.handover.note_orphaned()
+        found = await find(tmp_path)
+        os.close(found.hand_on("control"))
+        assert found.parts() == frozenset()
+        assert await asyncio.to_thread(found.look_for_control, tmp_path)
+        assert not process.has_left.is_set()
+        handover.dismiss(found.hand_on("control"))
+        await asyncio.wait_for(process.has_left.wait(), 10)
+        assert not found.look_for_control(tmp_path)
+
+
+def test_a_follower_without_supervisor_leaves_the_other_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def leave(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(control, "leave", leave)
+    life_fd, writing = os.pipe()
+    here, there = socket.socketpair()
+    start = ChildStart(
+        listen_fd=-1,
+        life_fd=life_fd,
+        child=ChildSettings(settings=Settings()),
+        predecessor_fd=here.fileno(),
+    )
+    os.close(writing)
+    with here, there:
+        with pytest.raises(SystemExit):
+            control.follow(start)
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.recv(1)
+    os.close(life_fd)
 
 
 def test_whoever_is_gone_already_is_not_waited_for() -> None:

@@ -11,6 +11,7 @@ import gc
 import importlib
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Coroutine
@@ -68,8 +69,7 @@ def main() -> bool:
     if start.call_fd >= 0:
         stand_by(start.call_fd)
     elif start.predecessor_fd >= 0:
-        importlib.import_module(SERVING)
-        relieve(start.predecessor_fd)
+        follow(start)
     try:
         return uvloop.run(run_control(start))
     except ApiError as error:
@@ -86,6 +86,21 @@ def stand_by(call_fd: int) -> None:
         leave(0)
     os.close(call_fd)
     name_process("control")
+
+
+def follow(start: ChildStart) -> None:
+    """Imports all there is, and returns when the control before is gone. With its supervisor gone
+    this process ends: the house after it may have been handed that control, which goes on then."""
+    importlib.import_module(SERVING)
+    leave_if_orphaned(start.life_fd)
+    relieve(start.predecessor_fd)
+    leave_if_orphaned(start.life_fd)
+
+
+def leave_if_orphaned(life_fd: int) -> None:
+    """Ends this process if its supervisor is gone."""
+    if select.select([life_fd], [], [], 0)[0]:
+        leave(0)
 
 
 async def run_control(start: ChildStart) -> bool:

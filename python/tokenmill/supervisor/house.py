@@ -287,7 +287,7 @@ class House:
         child.kill_at_ms = monotonic_ms() + drain_ms + LAME_MS + LEAVE_MARGIN_MS
 
     def _start(self, role: Role, now_ms: int) -> None:
-        if role == "control" and self._call_standby(now_ms):
+        if role == "control" and self._has_standby_begun(now_ms):
             return
         try:
             slot, call_fd, process = self._spawn(role)
@@ -306,8 +306,11 @@ class House:
             process=process,
         )
 
-    def _call_standby(self, now_ms: int) -> bool:
-        """Whether there is one, which is control from now on."""
+    def _has_standby_begun(self, now_ms: int) -> bool:
+        """Whether there is one, which is control from now on. Where another control serves, one has
+        to follow it."""
+        if self.equipment.predecessors.look_for_control(self.equipment.state):
+            return False
         for child in self.children.values():
             is_current = child.generation == self._generation["standby"]
             if child.role != "standby" or child.phase == "leaving" or not is_current:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenmill.handover import Part, Predecessor, find_predecessor
 from tokenmill.listening import is_listening_at
-from tokenmill.state_folder import handover_sockets
+from tokenmill.state_folder import handover_socket, handover_sockets
 
 logger = logging.getLogger("tokenmill.supervisor")
 
@@ -36,6 +36,14 @@ class Predecessors:
             if each.part == "worker" and is_listening_at(each.listener, host, port):
                 return _again(each.listener)
         return None
+
+    def look_for_control(self, state: Path) -> bool:
+        """Whether one serves that is not of this house: that of the house before, too, if who was
+        to follow it died first."""
+        if self._find("control") is None:
+            found = find_predecessor(handover_socket(state, "control"))
+            self._serving += [] if found is None else [found]
+        return self._find("control") is not None
 
     def hand_on(self, part: Part) -> int:
         """The way to the engine or to control, for the one that takes its place and sends it away;
