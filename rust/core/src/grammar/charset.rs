@@ -169,7 +169,7 @@ impl CharSet {
         }
     }
 
-    /// The set with the other case of its ASCII letters; for formats that ignore case.
+    /// The digits of ASCII, ECMA-262 `\d`.
     pub fn digits() -> Self {
         Self::from_codes(vec![(0x30, 0x39)])
     }
