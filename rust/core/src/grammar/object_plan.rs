@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::emission::Emission;
 use super::form::{ANY, ExprId, NOTHING, ObjectShape};
-use super::hash::{Map, Set};
+use super::hash::Map;
 use super::partition::Side;
 use super::refusal::{Refusal, Result};
 use super::texts::{self, TextsId};
@@ -66,22 +66,20 @@ impl Plan {
         };
         let names = ordered_names(shape, foreign);
         let mut members = Vec::with_capacity(names.len());
-        for name in &names {
-            let value = if let Some(value) = shape.property(name) {
-                value
-            } else {
+        for (name, named) in &names {
+            let value = named.value.unwrap_or_else(|| {
                 emission.foreign_names += 1;
                 ruled(emission, shape, name)
-            };
+            });
             if value != NOTHING {
-                let required = shape.requires(name);
                 members.push(Member {
                     name: Rc::clone(name),
                     value,
-                    required,
+                    required: named.required,
                 });
             }
         }
+        let names = names.into_iter().map(|(name, _)| name).collect();
         if shape.exists.len() > DEMANDS_MAX {
             return Err(Refusal::too_large("existence_demands_max", DEMANDS_MAX));
         }
@@ -156,24 +154,37 @@ fn ruled(emission: &mut Emission, shape: &ObjectShape, name: &str) -> ExprId {
     })
 }
 
+/// What a shape says of one name.
+#[derive(Default)]
+struct Named {
+    /// None where it is only demanded or ruled, or declared by another branch.
+    value: Option<ExprId>,
+    required: bool,
+}
+
 /// Declared names in their order, then those that are only demanded or ruled. What is declared
 /// beside this shape, by another branch of an `anyOf`, keeps its place in the order too.
-fn ordered_names(shape: &ObjectShape, foreign: usize) -> Vec<Rc<str>> {
-    let mut known: Set<Rc<str>> = shape
-        .properties
-        .iter()
-        .map(|one| Rc::clone(&one.0))
-        .collect();
-    known.extend(shape.required.iter().cloned());
+fn ordered_names(shape: &ObjectShape, foreign: usize) -> Vec<(Rc<str>, Named)> {
+    let declared = shape.properties.iter().map(|(name, value)| {
+        let value = Some(*value);
+        let required = false;
+        (Rc::clone(name), Named { value, required })
+    });
+    let mut known: Map<Rc<str>, Named> = declared.collect();
+    for name in &shape.required {
+        known.entry(Rc::clone(name)).or_default().required = true;
+    }
     if shape.order.len() <= (known.len() + foreign).min(ALIGNED_MAX) {
-        known.extend(shape.order.iter().cloned());
+        for name in shape.order.iter() {
+            known.entry(Rc::clone(name)).or_default();
+        }
     }
     let all = shape
         .order
         .iter()
         .chain(shape.properties.iter().map(|one| &one.0))
         .chain(&shape.required);
-    all.filter(|name| known.remove(*name)).cloned().collect()
+    all.filter_map(|name| known.remove_entry(name)).collect()
 }
 
 /// The open names, split wherever some rule treats them differently.
