@@ -14,8 +14,8 @@ use super::work::Work;
 pub enum Term {
     /// Nothing at all.
     Never,
-    /// One character of a set.
-    Set(CharSet),
+    /// One character of a set, which may be large and is shared by all repetitions.
+    Set(Rc<CharSet>),
     /// One after the other.
     Sequence(Vec<Rc<Term>>),
     /// Any of them.
@@ -29,7 +29,7 @@ pub enum Term {
 impl Term {
     /// Any text.
     pub fn anything() -> Self {
-        Self::Repeat(Rc::new(Self::Set(CharSet::all())), 0, None)
+        Self::Repeat(Rc::new(Self::Set(CharSet::all().into())), 0, None)
     }
 
     /// Whether the empty text is in the term.
@@ -89,7 +89,7 @@ impl Term {
 pub struct State {
     silent: Vec<u32>,
     /// Where characters lead.
-    pub edges: Vec<(CharSet, u32)>,
+    pub edges: Vec<(Rc<CharSet>, u32)>,
 }
 
 /// A nondeterministic automaton.
@@ -185,7 +185,7 @@ impl Machine {
                 .edges(id)
                 .into_iter()
                 .filter(|edge| live[edge.1 as usize]);
-            let edges = kept.map(|(set, target)| (set, base + target)).collect();
+            let edges = kept.map(|(set, target)| (set.into(), base + target)).collect();
             self.states[(base + id) as usize].edges = edges;
             if ready.accepts_at(id) {
                 self.silent(base + id, to);
@@ -222,7 +222,7 @@ mod tests {
     use super::{CharSet, Term, Work};
 
     fn nested(times: u32) -> Term {
-        let inner = Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, Some(times));
+        let inner = Term::Repeat(Rc::new(Term::Set(CharSet::all().into())), 1, Some(times));
         Term::Repeat(Rc::new(inner), 1, Some(times))
     }
 

@@ -44,7 +44,7 @@ impl Emission<'_, '_> {
     }
 
     fn marked_by(&mut self, set: TextsId, character: CharSet, side: Side) -> Result<TextsId> {
-        let mut parts = vec![Term::Set(character).into(), Term::anything().into()];
+        let mut parts = vec![Term::Set(character.into()).into(), Term::anything().into()];
         if side == Side::Last {
             parts.reverse();
         }

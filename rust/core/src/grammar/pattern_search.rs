@@ -59,7 +59,7 @@ fn found(pattern: &Pattern, work: &Work) -> Searched<Automaton> {
     let search = Search { work };
     let rest = Rc::new(Term::anything());
     let at_start = search.followed(pattern, &rest, true)?;
-    let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all())), 1, None));
+    let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all().into())), 1, None));
     let later = search.followed(pattern, &rest, false)?;
     let later = Rc::new(Term::Sequence(vec![skipped, later]));
     Ok(Term::Any(vec![at_start, later]).automaton(work)?)
@@ -208,7 +208,7 @@ fn asserts(pattern: &Pattern) -> bool {
 fn plain(pattern: &Pattern) -> Searched<Rc<Term>> {
     let all = |parts: &[Pattern]| parts.iter().map(plain).collect::<Searched<Vec<_>>>();
     Ok(Rc::new(match pattern {
-        Pattern::Class(set) => Term::Set(set.clone()),
+        Pattern::Class(set) => Term::Set(set.clone().into()),
         Pattern::Concat(parts) => Term::Sequence(all(parts)?),
         Pattern::Alternatives(parts) => Term::Any(all(parts)?),
         Pattern::Repeat(inner, min, max) => Term::Repeat(plain(inner)?, *min, *max),

@@ -45,7 +45,7 @@ pub fn determined(
         .map(|state| {
             let edges = state.edges.iter();
             edges
-                .map(|(set, target)| (&*classes[set], *target))
+                .map(|(set, target)| (&*classes[&**set], *target))
                 .collect()
         })
         .collect();
