@@ -185,7 +185,9 @@ impl Machine {
                 .edges(id)
                 .into_iter()
                 .filter(|edge| live[edge.1 as usize]);
-            let edges = kept.map(|(set, target)| (set.into(), base + target)).collect();
+            let edges = kept
+                .map(|(set, target)| (set.into(), base + target))
+                .collect();
             self.states[(base + id) as usize].edges = edges;
             if ready.accepts_at(id) {
                 self.silent(base + id, to);

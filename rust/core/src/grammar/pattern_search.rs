@@ -59,7 +59,11 @@ fn found(pattern: &Pattern, work: &Work) -> Searched<Automaton> {
     let search = Search { work };
     let rest = Rc::new(Term::anything());
     let at_start = search.followed(pattern, &rest, true)?;
-    let skipped = Rc::new(Term::Repeat(Rc::new(Term::Set(CharSet::all().into())), 1, None));
+    let skipped = Rc::new(Term::Repeat(
+        Rc::new(Term::Set(CharSet::all().into())),
+        1,
+        None,
+    ));
     let later = search.followed(pattern, &rest, false)?;
     let later = Rc::new(Term::Sequence(vec![skipped, later]));
     Ok(Term::Any(vec![at_start, later]).automaton(work)?)
