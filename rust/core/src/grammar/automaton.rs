@@ -20,6 +20,9 @@ pub struct Automaton {
 /// Work that a cell of a table is, with what it takes to find the states that are alike.
 const STEPS_OF_A_CELL: usize = 8;
 
+/// Ranges that the characters of an edge mostly have.
+const EDGE_RANGES: usize = 3;
+
 /// An automaton grew past the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyStates;
@@ -163,12 +166,25 @@ impl Automaton {
         let mut groups: Vec<(CharSet, u32)> = Vec::new();
         for (range, class) in self.alphabet.runs() {
             let target = row[class];
-            match groups.iter_mut().find(|group| group.1 == target) {
-                Some(group) => group.0.append(range),
-                None => groups.push((CharSet::from_codes(vec![range]), target)),
+            if let Some(group) = groups.iter_mut().find(|group| group.1 == target) {
+                group.0.append(range);
+            } else {
+                let mut set = CharSet::with_room(EDGE_RANGES);
+                set.append(range);
+                groups.push((set, target));
             }
         }
         groups
+    }
+
+    /// The characters that lead from one state to another.
+    pub fn between(&self, state: u32, target: u32) -> CharSet {
+        let row = self.row(state);
+        let mut all = CharSet::default();
+        let runs = self.alphabet.runs();
+        runs.filter(|(_, class)| row[*class] == target)
+            .for_each(|(range, _)| all.append(range));
+        all
     }
 
     /// The states that one character leads to.

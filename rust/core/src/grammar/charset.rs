@@ -32,6 +32,11 @@ impl CharSet {
         Self(vec![(0, LAST)])
     }
 
+    /// No character yet, with room for so many ranges.
+    pub fn with_room(ranges: usize) -> Self {
+        Self(Vec::with_capacity(ranges))
+    }
+
     /// One character.
     pub fn one(character: char) -> Self {
         let code = code_of(character);

@@ -62,3 +62,30 @@ impl Hasher for Fast {
         self.0 ^ (self.0 >> 32)
     }
 }
+
+/// Numbers of things that lie elsewhere, found by a print that equal ones have in common.
+#[derive(Debug, Default)]
+pub struct Numbers(Map<u64, u32>);
+
+impl Numbers {
+    /// The number of the thing with a print, which is `fresh` if none is the same.
+    pub fn of(&mut self, print: u64, fresh: u32, is_same: impl Fn(u32) -> bool) -> u32 {
+        let mut print = print;
+        loop {
+            let known = *self.0.entry(print).or_insert(fresh);
+            if known == fresh || is_same(known) {
+                return known;
+            }
+            print = print.wrapping_add(1);
+        }
+    }
+}
+
+/// A print of words.
+pub fn print_of(words: impl IntoIterator<Item = u32>) -> u64 {
+    let mut hasher = Fast::default();
+    for word in words {
+        hasher.add(u64::from(word));
+    }
+    hasher.finish()
+}

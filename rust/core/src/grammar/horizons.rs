@@ -1,7 +1,7 @@
 //! Which states of an automaton look the same to one who sees only some characters ahead.
 
 use super::automaton::Automaton;
-use super::hash::Map;
+use super::hash::{Numbers, print_of};
 
 /// Which states no text of so many characters tells apart, by the number of characters.
 #[derive(Default)]
@@ -21,24 +21,10 @@ impl Horizons {
         let mut count = 0;
         while blocks.len() <= longest {
             let last = &blocks[blocks.len() - 1];
-            let mut known: Map<Box<[u32]>, u32> = Map::default();
-            let mut key: Vec<u32> = Vec::new();
-            let next: Vec<u32> = states()
-                .map(|state: u32| {
-                    key.clear();
-                    let targets = automaton.targets(state).iter();
-                    key.extend(targets.map(|&to| last[to as usize]));
-                    key.push(last[state as usize]);
-                    if let Some(&block) = known.get(&*key) {
-                        return block;
-                    }
-                    let fresh = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                    known.insert(key.as_slice().into(), fresh);
-                    fresh
-                })
-                .collect();
-            let is_stable = known.len() == count;
-            count = known.len();
+            let next = told_apart(automaton, last);
+            let most = next.iter().max().map_or(0, |&most| most + 1);
+            let is_stable = most == count;
+            count = most;
             blocks.push(next);
             if is_stable {
                 break;
@@ -51,4 +37,26 @@ impl Horizons {
     pub(super) fn block(&self, state: u32, reach: usize) -> u32 {
         self.blocks[reach.min(self.blocks.len() - 1)][state as usize]
     }
+}
+
+/// For each state its block where one more character is seen, before which blocks are known.
+fn told_apart(automaton: &Automaton, last: &[u32]) -> Vec<u32> {
+    let mut numbers = Numbers::default();
+    // The first state of each block, and the block of each state.
+    let mut firsts: Vec<u32> = Vec::new();
+    let mut next = Vec::with_capacity(last.len());
+    let key = |state: u32| {
+        let targets = automaton.targets(state).iter().copied().chain([state]);
+        targets.map(|to| last[to as usize])
+    };
+    for state in (0..).take(last.len()) {
+        let fresh = u32::try_from(firsts.len()).unwrap_or(u32::MAX);
+        let is_same = |block: u32| key(firsts[block as usize]).eq(key(state));
+        let block = numbers.of(print_of(key(state)), fresh, is_same);
+        if block == fresh {
+            firsts.push(state);
+        }
+        next.push(block);
+    }
+    next
 }

@@ -99,15 +99,21 @@ pub fn equivalent(next: &[u32], accepts: &[bool], classes: usize) -> Vec<u32> {
     let mut open = Vec::new();
     blocks.split(&mut open);
     let before = Predecessors::of(next, classes, accepts.len(), common);
-    let mut steps = Vec::new();
+    // Where steps of each class into a block come from.
+    let mut sources: Vec<Vec<u32>> = vec![Vec::new(); classes];
+    let mut met = Vec::new();
     while let Some(block) = open.pop() {
-        steps.clear();
         for &state in blocks.members_of(block) {
-            steps.extend_from_slice(before.steps_into(state));
+            for &(class, from) in before.steps_into(state) {
+                let sources = &mut sources[class as usize];
+                if sources.is_empty() {
+                    met.push(class);
+                }
+                sources.push(from);
+            }
         }
-        steps.sort_unstable();
-        for alike in steps.chunk_by(|one, other| one.0 == other.0) {
-            for &(_, from) in alike {
+        for class in met.drain(..) {
+            for from in sources[class as usize].drain(..) {
                 blocks.mark(from);
             }
             // Splitting by either half is enough where the whole was used already; where it still

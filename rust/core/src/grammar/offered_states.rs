@@ -42,7 +42,7 @@ const STATES_MAX: usize = 2_000;
 /// The rules of one automaton in the making.
 struct Offered<'a> {
     automaton: &'a Automaton,
-    /// The edges of each state to states that live.
+    /// The edges of each state; those to states that live once the open ends are found.
     edges: Vec<Vec<(CharSet, u32)>>,
     /// By state, of almost all characters.
     open_ended: Vec<Option<OpenEnd>>,
@@ -64,7 +64,7 @@ impl Emission<'_, '_> {
         }
         self.lowering.work.count(automaton.edge_steps());
         self.lowering.work.check()?;
-        let mut offered = Offered::of(automaton, live);
+        let mut offered = Offered::of(automaton);
         let Some(is_light) = offered.is_light(live) else {
             return Ok(None);
         };
@@ -261,14 +261,11 @@ impl Emission<'_, '_> {
 }
 
 impl<'a> Offered<'a> {
-    fn of(automaton: &'a Automaton, live: &[bool]) -> Self {
-        let edges = |state| {
-            let edges = automaton.edges(state).into_iter();
-            edges.filter(|edge| live[edge.1 as usize]).collect()
-        };
+    fn of(automaton: &'a Automaton) -> Self {
+        let states = (0..).take(automaton.len());
         Self {
             automaton,
-            edges: (0..).take(automaton.len()).map(edges).collect(),
+            edges: states.map(|state| automaton.edges(state)).collect(),
             open_ended: Vec::new(),
             horizons: Horizons::default(),
             within: Map::default(),
@@ -279,12 +276,19 @@ impl<'a> Offered<'a> {
     /// Whether the states from which a dead end can be reached are written as they are; none where
     /// all states are.
     fn is_light(&mut self, live: &[bool]) -> Option<bool> {
-        let weights: Vec<u32> = self.edges.iter().map(|edges| weight(edges)).collect();
+        let weight = |edges: &Vec<(CharSet, u32)>| {
+            let kept = edges.iter().filter(|edge| live[edge.1 as usize]);
+            kept.map(|edge| weight_of(&edge.0)).sum()
+        };
+        let weights: Vec<u32> = self.edges.iter().map(weight).collect();
         let sum = weights.iter().sum::<u32>();
         if sum <= LIGHT && weights.iter().all(|&weight| weight <= OPEN_LIGHT) {
             return None;
         }
-        self.open_ends(live, &weights);
+        self.open_ended = self.open_ends(live, &weights);
+        for edges in &mut self.edges {
+            edges.retain(|edge| live[edge.1 as usize]);
+        }
         let states = || (0..).zip(&weights);
         let is_open = |state: u32| self.open_ended[state as usize].is_some();
         let has_open = states()
@@ -296,23 +300,24 @@ impl<'a> Offered<'a> {
 
     /// Finds characters for each state of which no text, or no short one, leads to a dead state:
     /// all that need no escape, what `.` stands for in a pattern, or the most of what may come.
-    fn open_ends(&mut self, live: &[bool], weights: &[u32]) {
-        let ways = Ways::of(self.automaton, live);
-        self.open_ended = vec![None; live.len()];
+    fn open_ends(&self, live: &[bool], weights: &[u32]) -> Vec<Option<OpenEnd>> {
+        let ways = Ways::of(&self.edges, live);
+        let mut found = vec![None; live.len()];
         for set in [plain(), &plain().intersection(&CharSet::dot())] {
-            ways.open_ends(set, &mut self.open_ended);
+            ways.open_ends(set, &mut found);
         }
         let mut sets: Map<CharSet, u32> = Map::default();
         let mut sum = 0;
-        let closed = (0..live.len()).filter(|&state| self.open_ended[state].is_none());
+        let closed = (0..live.len()).filter(|&state| found[state].is_none());
         for state in closed.filter(|&state| live[state] && weights[state] > NARROW) {
             sum += weights[state];
-            for (set, _) in &self.edges[state] {
+            let kept = self.edges[state].iter();
+            for (set, _) in kept.filter(|edge| live[edge.1 as usize]) {
                 *sets.entry(set.intersection(plain())).or_default() += weight_of(set);
             }
         }
         if sum <= LIGHT {
-            return;
+            return found;
         }
         let mut sets: Vec<(CharSet, u32)> = sets.into_iter().collect();
         sets.sort_unstable_by(|(one, less), (other, more)| {
@@ -324,8 +329,9 @@ impl<'a> Offered<'a> {
             .take(NARROW_SETS)
             .filter(|set| !set.0.is_empty())
         {
-            ways.open_ends(set, &mut self.open_ended);
+            ways.open_ends(set, &mut found);
         }
+        found
     }
 
     /// Whether any text may follow a state.

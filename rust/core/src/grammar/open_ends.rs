@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::automaton::Automaton;
 use super::charset::CharSet;
 use super::counted_strings::SHORTEST_OFFERED;
 
@@ -14,15 +13,16 @@ pub(super) type OpenEnd = (CharSet, Option<u32>);
 pub(super) struct Ways<'l> {
     live: &'l [bool],
     /// By target: characters and source.
-    sources: Vec<Vec<(CharSet, u32)>>,
+    sources: Vec<Vec<(&'l CharSet, u32)>>,
 }
 
 impl<'l> Ways<'l> {
-    pub(super) fn of(automaton: &Automaton, live: &'l [bool]) -> Self {
+    /// From the edges of each state.
+    pub(super) fn of(edges: &'l [Vec<(CharSet, u32)>], live: &'l [bool]) -> Self {
         let mut sources = vec![Vec::new(); live.len()];
-        for state in (0..).take(live.len()) {
-            for (set, target) in automaton.edges(state) {
-                sources[target as usize].push((set, state));
+        for (state, edges) in (0..).zip(edges) {
+            for (set, target) in edges {
+                sources[*target as usize].push((set, state));
             }
         }
         Self { live, sources }

@@ -173,11 +173,10 @@ fn run_into(automaton: &Automaton, state: u32, set: &CharSet, target: u32) -> Op
     if weight_of(&run) <= FEW {
         return None;
     }
-    let edges = automaton.edges(target);
-    if automaton.accepts_at(target) && loops_only(&edges, target) {
+    if automaton.accepts_at(target) && automaton.targets(target).iter().all(|&to| to == target) {
         return None;
     }
-    let (looping, _) = edges.into_iter().find(|edge| edge.1 == target)?;
+    let looping = automaton.between(target, target);
     let others = looping.intersection(&run.complement());
     (run.intersection(&looping) == run && weight_of(&others) <= FEW).then_some(run)
 }
