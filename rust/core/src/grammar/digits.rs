@@ -83,6 +83,17 @@ impl Limit {
         }
     }
 
+    /// Whether every number that goes on from here is above the bound.
+    pub fn is_passed(&self, so_far: Compared) -> bool {
+        match (so_far, &self.digits) {
+            (Compared::Whole(count, _), Some((whole, _))) => {
+                usize::from(count) >= whole.len() && self.whole_order(so_far) == Ordering::Greater
+            }
+            (Compared::Settled(order), _) => order == Ordering::Greater,
+            _ => false,
+        }
+    }
+
     /// How a number that ends here compares with the bound.
     fn order(&self, so_far: Compared) -> Ordering {
         let Some((_, fraction)) = &self.digits else {

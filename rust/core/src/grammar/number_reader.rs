@@ -1,10 +1,12 @@
 //! The texts of numbers as an automaton: digits read one by one against bounds and multiples.
 
+use std::hash::{Hash, Hasher};
+
 use super::alphabet::Alphabet;
 use super::automaton::Automaton;
 use super::decimal::Decimal;
 use super::digits::{Compared, Divided, Limit};
-use super::hash::Map;
+use super::hash::{Fast, Numbers};
 use super::numbers::Cell;
 use super::refusal::{Refusal, Result};
 use super::work::Work;
@@ -32,11 +34,10 @@ enum Stage {
     Whole,
     Point,
     Fraction,
-    Dead,
 }
 
-/// What is remembered of the digits read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What is remembered of the digits read, beside what they leave modulo each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Reading {
     stage: Stage,
     negative: bool,
@@ -45,7 +46,42 @@ struct Reading {
     digits: u16,
     low: Compared,
     high: Compared,
+}
+
+/// The state in which nothing is read any more.
+const DEAD: u32 = 1;
+
+/// Readings by number, and one after the other what they leave modulo each step.
+struct Readings {
+    all: Vec<Reading>,
     divided: Vec<Divided>,
+    numbers: Numbers,
+}
+
+impl Readings {
+    /// The number of a reading, which may be new.
+    fn number(&mut self, reading: Reading, divided: &[Divided]) -> u32 {
+        let mut hasher = Fast::default();
+        reading.hash(&mut hasher);
+        for one in divided {
+            one.hash(&mut hasher);
+        }
+        let fresh = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let (all, known, steps) = (&self.all, &self.divided, divided.len());
+        let number = self.numbers.of(hasher.finish(), fresh, |one| {
+            let at = one as usize;
+            all[at] == reading && known[at * steps..][..steps] == *divided
+        });
+        if number == fresh {
+            self.all.push(reading);
+            self.divided.extend_from_slice(divided);
+        }
+        number
+    }
+
+    fn divided_of(&self, reading: usize, steps: usize) -> &[Divided] {
+        &self.divided[reading * steps..][..steps]
+    }
 }
 
 struct Reader {
@@ -149,42 +185,49 @@ impl Reader {
             digits: 0,
             low: Compared::default(),
             high: Compared::default(),
-            divided: vec![Divided::default(); self.steps.len()],
         };
         // Classes: below '-', '-', '.', '/', the ten digits, above.
         let mut starts = vec![0, 0x2d, 0x2e, 0x2f];
         starts.extend(0x30..=0x3a);
-        let mut ids = Map::from_iter([(fresh.clone(), 0_u32)]);
-        let mut all = vec![fresh];
+        let steps = self.steps.len();
+        let mut readings = Readings {
+            // The second is never looked at: its number is that of the dead state.
+            all: vec![fresh; 2],
+            divided: vec![Divided::default(); 2 * steps],
+            numbers: Numbers::default(),
+        };
+        let mut divided = Vec::with_capacity(steps);
         let mut next = Vec::new();
         let mut at = 0;
-        while at < all.len() {
-            if all.len() > states_max {
+        while at < readings.all.len() {
+            if readings.all.len() > states_max {
                 return Err(Refusal::too_large("states_max", states_max));
             }
-            if all.len() * self.steps.len() > REMAINDERS_MAX {
+            if readings.all.len() * steps > REMAINDERS_MAX {
                 return Err(Refusal::too_large("remainders_max", REMAINDERS_MAX));
             }
-            work.count(STEPS_OF_A_READING * starts.len() * (1 + self.steps.len()));
+            work.count(STEPS_OF_A_READING * starts.len() * (1 + steps));
             work.check()?;
+            let from = (at != DEAD as usize).then(|| readings.all[at]);
             for class in 0..starts.len() {
-                let reading = self.step(&all[at], class);
-                let fresh = u32::try_from(all.len()).unwrap_or(u32::MAX);
-                let id = *ids.entry(reading).or_insert_with_key(|reading| {
-                    all.push(reading.clone());
-                    fresh
-                });
-                next.push(id);
+                divided.clear();
+                divided.extend_from_slice(readings.divided_of(at, steps));
+                let to = from.and_then(|from| self.step(from, class, &mut divided));
+                next.push(to.map_or(DEAD, |to| readings.number(to, &divided)));
             }
             at += 1;
         }
-        let accepts = all.iter().map(|reading| self.accepts(reading)).collect();
+        let accepts = readings.all.iter().enumerate().map(|(at, reading)| {
+            at != DEAD as usize && self.accepts(reading, readings.divided_of(at, steps))
+        });
+        let accepts = accepts.collect();
         let alphabet = Alphabet::of_starts(starts);
         Ok(Automaton::from_parts(alphabet, next, accepts).minimal())
     }
 
-    fn step(&self, from: &Reading, class: usize) -> Reading {
-        let mut to = from.clone();
+    /// The reading after one more character; none where no number begins so.
+    fn step(&self, from: Reading, class: usize, divided: &mut [Divided]) -> Option<Reading> {
+        let mut to = from;
         to.stage = match (from.stage, class) {
             (Stage::Start, 1) => {
                 to.negative = true;
@@ -195,12 +238,9 @@ impl Reader {
             (Stage::Zero | Stage::Whole, 2) if self.places_max != Some(0) => Stage::Point,
             (Stage::Point, 4) => Stage::Fraction,
             (Stage::Point | Stage::Fraction, 4..=13) if !self.may_end_with_zero => Stage::Fraction,
-            _ => Stage::Dead,
+            _ => return None,
         };
-        let side = &self.sides[usize::from(to.negative)];
-        let Some([low, high]) = side.as_ref().filter(|_| to.stage != Stage::Dead) else {
-            return dead(to);
-        };
+        let [low, high] = self.sides[usize::from(to.negative)].as_ref()?;
         if to.stage == Stage::Point {
             to.low = low.point(to.low);
             to.high = high.point(to.high);
@@ -212,21 +252,21 @@ impl Reader {
                 to.digits = (to.digits + 1).min(self.digits_max + 1);
             }
             if fraction && to.digits > self.digits_max {
-                return dead(to);
+                return None;
             }
             to.low = low.digit(to.low, digit);
             to.high = high.digit(to.high, digit);
-            for (divided, &(modulus, scale, _)) in to.divided.iter_mut().zip(&self.steps) {
+            for (divided, &(modulus, scale, _)) in divided.iter_mut().zip(&self.steps) {
                 *divided = divided.digit(digit, fraction, modulus, scale);
                 if fraction && self.places_max.is_some_and(|max| divided.is_past(max)) {
-                    return dead(to);
+                    return None;
                 }
             }
         }
-        to
+        (!high.is_passed(to.high)).then_some(to)
     }
 
-    fn accepts(&self, reading: &Reading) -> bool {
+    fn accepts(&self, reading: &Reading, divided: &[Divided]) -> bool {
         let whole = matches!(reading.stage, Stage::Zero | Stage::Whole | Stage::Fraction);
         if !whole || (reading.negative && !reading.nonzero) {
             return false;
@@ -236,26 +276,13 @@ impl Reader {
         };
         low.allows_least(reading.low)
             && high.allows_most(reading.high)
-            && reading.divided.iter().zip(&self.steps).all(
-                |(divided, &(modulus, scale, wanted))| {
+            && divided
+                .iter()
+                .zip(&self.steps)
+                .all(|(divided, &(modulus, scale, wanted))| {
                     divided.is_multiple(modulus, scale) == wanted
-                },
-            )
+                })
     }
-}
-
-fn dead(mut reading: Reading) -> Reading {
-    reading.stage = Stage::Dead;
-    reading.negative = false;
-    reading.nonzero = false;
-    reading.digits = 0;
-    reading.low = Compared::default();
-    reading.high = Compared::default();
-    reading
-        .divided
-        .iter_mut()
-        .for_each(|divided| *divided = Divided::default());
-    reading
 }
 
 #[cfg(test)]
@@ -334,6 +361,21 @@ mod tests {
         };
         let texts = texts_of(&odd, true, 4_000, &Work::of_states(4_000)).unwrap();
         assert!(texts.contains("1.5") && !texts.contains("1.0") && !texts.contains("3"));
+    }
+
+    #[test]
+    fn remainders_of_numbers_beyond_a_bound_are_not_told_apart() {
+        let few = Cell {
+            low: Some((number("100"), false)),
+            high: Some((number("1000"), false)),
+            step: Some(number("13")),
+            not_steps: ["2", "3", "5", "7", "11"].map(number).to_vec(),
+        };
+        let texts = texts_of(&few, true, 2_000, &Work::of_states(2_000)).unwrap();
+        for (text, fits) in [("221", true), ("949", true), ("13", false), ("182", false)] {
+            assert_eq!(texts.contains(text), fits, "{text}");
+        }
+        assert!(!texts.contains("1027") && !texts.contains("-221"));
     }
 
     #[test]
