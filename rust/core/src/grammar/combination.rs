@@ -1,12 +1,11 @@
 //! Conjunction, union and complement of forms: set operations, type by type.
 
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
-use super::hash::Fast;
+use super::form::{Form, ObjectShape};
 use super::lowering::Lowering;
 use super::numbers::{Numbers, StepTooLarge};
+use super::object_shapes::Cursor;
 use super::refusal::{Refusal, Result};
 
 /// Unions of more shapes than this are not searched for repeats.
@@ -17,8 +16,6 @@ const NAMES_OF_A_SHAPE: usize = 8;
 const COMPARED_NAMES: usize = 8;
 /// Unions of fewer shapes are not worth a search for covered ones.
 const COVERED_MIN: usize = 6;
-/// Pairs of shapes that cost as much to compare as making one.
-const PAIRS_OF_A_SHAPE: usize = 128;
 /// Pairs of cells of numbers that cost as much to combine.
 const CELLS_OF_A_SHAPE: usize = 8;
 
@@ -166,77 +163,13 @@ impl Lowering<'_> {
         declared + required + looked_at + orders + declared * required / COMPARED_NAMES
     }
 
-    /// Leaves out shapes that lie within another one, as products of alternatives often do.
-    fn drop_covered(&mut self, all: &mut Vec<Rc<ObjectShape>>) -> Result<()> {
-        let mut kept: Vec<(Names, Rc<ObjectShape>)> = Vec::with_capacity(all.len());
-        let mut pairs = 0;
-        for shape in all.drain(..) {
-            pairs += 2 * kept.len();
-            self.spend(pairs / PAIRS_OF_A_SHAPE)?;
-            pairs %= PAIRS_OF_A_SHAPE;
-            let names = Names::of(&shape);
-            let is_covered = |other: &(Names, Rc<ObjectShape>)| {
-                other.0.may_cover(names) && self.covers(&other.1, &shape)
-            };
-            if kept.iter().any(is_covered) {
-                continue;
-            }
-            kept.retain(|other| !(names.may_cover(other.0) && self.covers(&shape, &other.1)));
-            kept.push((names, shape));
-        }
-        all.extend(kept.into_iter().map(|one| one.1));
-        Ok(())
-    }
-
-    /// Whether it is seen at once that every object of the second shape is of the first.
-    fn covers(&self, outer: &ObjectShape, inner: &ObjectShape) -> bool {
-        // Shapes that were made of the same ones have most names in the same places.
-        let value = |at: usize, name: &Rc<str>| match inner.properties.get(at) {
-            Some(one) if one.0 == *name => Some(one.1),
-            _ => inner.property(name),
-        };
-        let requires = |at: usize, name: &Rc<str>| {
-            inner.required.get(at) == Some(name) || inner.requires(name)
-        };
-        outer.min <= inner.min
-            && outer
-                .max
-                .is_none_or(|max| inner.max.is_some_and(|less| less <= max))
-            && (outer.properties.iter().enumerate()).all(|(at, (name, expr))| {
-                value(at, name).is_some_and(|within| self.implies(within, *expr))
-            })
-            && (outer.required.iter().enumerate()).all(|(at, name)| requires(at, name))
-            && outer
-                .exists
-                .iter()
-                .all(|demand| inner.exists.contains(demand))
-            && outer.rules.iter().all(|&(names, expr)| {
-                let within = |rule: &(u32, u32)| rule.0 == names && self.implies(rule.1, expr);
-                inner.rules.iter().any(within)
-            })
-    }
-
-    /// Whether it is seen at once that an expression lies within another.
-    fn implies(&self, inner: ExprId, outer: ExprId) -> bool {
-        if inner == outer || outer == ANY || inner == NOTHING {
-            return true;
-        }
-        match (self.expressions.get(inner), self.expressions.get(outer)) {
-            (Expr::And(parts), Expr::And(wanted)) => wanted.iter().all(|one| parts.contains(one)),
-            (Expr::And(parts), _) => parts.contains(&outer),
-            (Expr::Values(some), Expr::Values(more)) => some.iter().all(|one| more.contains(one)),
-            _ => false,
-        }
-    }
-
     /// Whether a required property has no possible value.
     fn is_hopeless(&mut self, shape: &ObjectShape) -> bool {
-        let required = shape
-            .required
-            .iter()
-            .filter_map(|name| shape.property(name));
-        let values: Vec<_> = required.collect();
-        values.into_iter().any(|value| self.is_empty(value, 3))
+        let mut places = Cursor::default();
+        shape.required.iter().any(|name| {
+            let at = places.find(&shape.properties, |one| one.0 == *name);
+            at.is_some_and(|at| self.is_empty(shape.properties[at].1, 3))
+        })
     }
 
     fn both_array_unions(
@@ -265,33 +198,6 @@ impl Lowering<'_> {
             }
         }
         Ok(all)
-    }
-}
-
-/// The names of a shape, each as one bit of a few.
-#[derive(Clone, Copy)]
-struct Names {
-    declared: u64,
-    required: u64,
-}
-
-impl Names {
-    fn of(shape: &ObjectShape) -> Self {
-        let bit = |name: &Rc<str>| {
-            let mut hasher = Fast::default();
-            name.hash(&mut hasher);
-            1 << (hasher.finish() % 64)
-        };
-        let declared = shape.properties.iter().map(|one| bit(&one.0));
-        Self {
-            declared: declared.fold(0, |all, one| all | one),
-            required: shape.required.iter().fold(0, |all, name| all | bit(name)),
-        }
-    }
-
-    /// Whether all names of this shape may be names of another.
-    const fn may_cover(self, inner: Self) -> bool {
-        self.declared & !inner.declared == 0 && self.required & !inner.required == 0
     }
 }
 

@@ -19,6 +19,7 @@ pub mod client_grammar;
 mod combination;
 mod containers;
 mod counted_strings;
+mod covering;
 pub mod decimal;
 pub mod digits;
 pub mod document;

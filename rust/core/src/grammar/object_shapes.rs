@@ -1,11 +1,16 @@
 //! Object shapes: both of two, and the shapes outside of one.
 
+use std::hash::Hash;
 use std::rc::Rc;
 
 use super::form::{ANY, Expr, ExprId, NOTHING, ObjectShape};
 use super::hash::{Map, Set};
 use super::lowering::Lowering;
 use super::texts::{self, TextSet};
+
+/// Looks at a list of names that cost as much as a table of them: so many, and for each name.
+const LOOKS_MAX: usize = 64;
+const LOOKS_OF_A_NAME: usize = 6;
 
 impl Lowering<'_> {
     /// The objects of both shapes; none where it is seen that there are none.
@@ -59,17 +64,18 @@ impl Lowering<'_> {
         right: &[(Rc<str>, ExprId)],
     ) -> Vec<(Rc<str>, ExprId)> {
         let mut all = left.to_vec();
-        if right.is_empty() {
-            return all;
-        }
-        let places: Map<Rc<str>, usize> = left
-            .iter()
-            .enumerate()
-            .map(|(at, one)| (Rc::clone(&one.0), at))
-            .collect();
+        let mut places = Cursor::default();
+        let mut known: Option<Map<&Rc<str>, usize>> = None;
         for (name, expr) in right {
-            match places.get(name) {
-                Some(&at) => all[at].1 = self.both(all[at].1, *expr),
+            if known.is_none() && places.is_far(left.len()) {
+                known = Some(left.iter().map(|one| &one.0).zip(0..).collect());
+            }
+            let found = match &known {
+                Some(known) => known.get(name).copied(),
+                None => places.find(left, |one| one.0 == *name),
+            };
+            match found {
+                Some(at) => all[at].1 = self.both(all[at].1, *expr),
                 None => all.push((Rc::clone(name), *expr)),
             }
         }
@@ -128,16 +134,13 @@ impl Lowering<'_> {
             return;
         }
         let rules = shape.rules.clone();
-        let declared: Set<Rc<str>> = shape
+        let declared = shape.properties.iter().map(|one| &one.0);
+        let declared: Vec<&Rc<str>> = declared.collect();
+        let others = added(&declared, &shape.required.iter().collect::<Vec<_>>());
+        let others: Vec<Rc<str>> = others.into_iter().cloned().collect();
+        shape
             .properties
-            .iter()
-            .map(|one| Rc::clone(&one.0))
-            .collect();
-        for name in shape.required.clone() {
-            if !declared.contains(&name) {
-                shape.properties.push((name, ANY));
-            }
-        }
+            .extend(others.into_iter().map(|name| (name, ANY)));
         for at in 0..shape.properties.len() {
             let name = Rc::clone(&shape.properties[at].0);
             for &(names, expr) in &rules {
@@ -214,11 +217,11 @@ fn both_orders(left: &Rc<[Rc<str>]>, right: &Rc<[Rc<str>]>) -> Rc<[Rc<str>]> {
     if left.is_empty() {
         return Rc::clone(right);
     }
-    let all = united(left, right);
-    if all.len() == left.len() {
+    let others = added(left, right);
+    if others.is_empty() {
         return Rc::clone(left);
     }
-    all.into()
+    left.iter().cloned().chain(others).collect()
 }
 
 fn both_union_orders(left: &ObjectShape, right: &ObjectShape) -> Rc<[Rc<str>]> {
@@ -228,18 +231,55 @@ fn both_union_orders(left: &ObjectShape, right: &ObjectShape) -> Rc<[Rc<str>]> {
     both_orders(left.order_met(), right.order_met())
 }
 
-fn united<T: Clone + Eq + std::hash::Hash>(left: &[T], right: &[T]) -> Vec<T> {
+fn united<T: Clone + Eq + Hash>(left: &[T], right: &[T]) -> Vec<T> {
     let mut all = left.to_vec();
-    if right.is_empty() {
-        return all;
-    }
-    if left.len() * right.len() < 64 {
-        all.extend(right.iter().filter(|one| !left.contains(one)).cloned());
-        return all;
-    }
-    let known: Set<&T> = left.iter().collect();
-    all.extend(right.iter().filter(|one| !known.contains(one)).cloned());
+    all.extend(added(left, right));
     all
+}
+
+/// What is in the right list only.
+fn added<T: Clone + Eq + Hash>(left: &[T], right: &[T]) -> Vec<T> {
+    let mut all = Vec::new();
+    let mut places = Cursor::default();
+    let mut known: Option<Set<&T>> = None;
+    for one in right {
+        if known.is_none() && places.is_far(left.len()) {
+            known = Some(left.iter().collect());
+        }
+        let is_known = match &known {
+            Some(known) => known.contains(one),
+            None => places.find(left, |other| other == one).is_some(),
+        };
+        if !is_known {
+            all.push(one.clone());
+        }
+    }
+    all
+}
+
+/// Looks one after the other for what mostly stands in the same order in a list.
+#[derive(Default)]
+pub(super) struct Cursor {
+    /// Where the next one should stand.
+    at: usize,
+    looks: usize,
+}
+
+impl Cursor {
+    /// Where one stands.
+    pub fn find<T>(&mut self, list: &[T], is_it: impl Fn(&T) -> bool) -> Option<usize> {
+        let (before, behind) = list.split_at(self.at);
+        let place = behind.iter().position(&is_it).map(|place| self.at + place);
+        let found = place.or_else(|| before.iter().position(is_it));
+        self.looks += found.map_or(list.len(), |found| found.abs_diff(self.at));
+        self.at = found.map_or(self.at, |found| found + 1);
+        found
+    }
+
+    /// Whether so much was looked at that a table of a list of this length would have been cheaper.
+    const fn is_far(&self, length: usize) -> bool {
+        self.looks > LOOKS_MAX + LOOKS_OF_A_NAME * length
+    }
 }
 
 /// The smaller of two bounds that may be absent.
