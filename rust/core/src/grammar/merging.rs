@@ -3,56 +3,34 @@
 //! A rule is looked at behind those that it names, so that one walk finds nearly all: only rules
 //! that lead back to themselves may need another.
 
-use super::hash::Map;
+use super::hash::{Map, with_room};
 use super::rules::{Body, Kind, RuleId, Rules, Token};
 
 /// Walks in which equal rules are looked for: each merges rules whose targets the last one merged.
 const WALKS_MAX: usize = 6;
 
-/// Looks at rules that lead back to what was not looked at before, for texts that they derive.
-/// There are schemas that need more: what [`Merged::productive`] says is none for them.
-const LOOKS_MAX: usize = 4;
-
-/// What is the same below a root.
-pub(super) struct Merged {
-    /// For each rule the one that stands for it.
-    pub same: Vec<RuleId>,
-    /// For each rule below the root, whether it derives some text; none where that is not seen
-    /// soon.
-    pub productive: Option<Vec<bool>>,
-    /// Whether all of them do.
-    pub is_productive: bool,
-}
-
-impl Merged {
-    pub fn of(rules: &Rules, root: RuleId) -> Self {
-        let count = rules.bodies.len();
-        let mut walk = Walk {
-            rules,
-            same: (0..).take(count).collect(),
-            first: Map::default(),
-            productive: vec![false; count],
-            relied_on: vec![false; count],
-        };
-        walk.first.reserve(count);
-        let order = leaves_first(rules, root);
-        for _ in 0..WALKS_MAX {
-            if walk.is_settled_by(&order) {
-                break;
-            }
-            walk.first.clear();
+/// For each rule the one that stands for it, of rules in an order of [`leaves_first`].
+pub(super) fn merged(rules: &Rules, order: &[RuleId]) -> Vec<RuleId> {
+    let count = rules.bodies.len();
+    let mut walk = Walk {
+        rules,
+        same: (0..).take(count).collect(),
+        first: with_room(order.len()),
+        is_known: vec![false; count],
+        relied_on: vec![false; count],
+    };
+    for _ in 0..WALKS_MAX {
+        if walk.is_settled_by(order) {
+            break;
         }
-        let is_known = walk.is_productivity_known(&order);
-        Self {
-            same: walk.same,
-            is_productive: is_known && order.iter().all(|&id| walk.productive[id as usize]),
-            productive: is_known.then_some(walk.productive),
-        }
+        walk.first.clear();
+        walk.is_known.fill(false);
     }
+    walk.same
 }
 
 /// The rules below a root, each behind those that it names, but for those that lead back to it.
-fn leaves_first(rules: &Rules, root: RuleId) -> Vec<RuleId> {
+pub(super) fn leaves_first(rules: &Rules, root: RuleId) -> Vec<RuleId> {
     let mut order = Vec::with_capacity(rules.bodies.len());
     let mut is_known = vec![false; rules.bodies.len()];
     is_known[root as usize] = true;
@@ -80,8 +58,8 @@ struct Walk<'r> {
     same: Vec<RuleId>,
     /// The first rule with each print.
     first: Map<u64, RuleId>,
-    productive: Vec<bool>,
-    /// Rules that were named before they were looked at.
+    /// Rules that were looked at, and those that were named before.
+    is_known: Vec<bool>,
     relied_on: Vec<bool>,
 }
 
@@ -94,40 +72,22 @@ impl Walk<'_> {
                 is_settled &= !self.relied_on[id as usize];
             }
         }
-        if !is_settled {
-            for &id in order {
-                let mut end = self.same[id as usize];
-                while self.same[end as usize] != end {
-                    end = self.same[end as usize];
-                }
-                self.same[id as usize] = end;
+        // What stands for a rule may have been merged itself.
+        for &id in order {
+            let mut end = self.same[id as usize];
+            while self.same[end as usize] != end {
+                end = self.same[end as usize];
             }
+            self.same[id as usize] = end;
         }
         is_settled
-    }
-
-    /// Looks again at the rules that are not seen to derive some text; says whether it is known of
-    /// all then.
-    fn is_productivity_known(&mut self, order: &[RuleId]) -> bool {
-        let mut left = order.to_vec();
-        left.retain(|&id| !self.productive[id as usize]);
-        for _ in 0..LOOKS_MAX {
-            let before = left.len();
-            for &id in &left {
-                self.print(id, self.rules.bodies[id as usize]);
-            }
-            left.retain(|&id| !self.productive[id as usize]);
-            if left.len() == before {
-                return true;
-            }
-        }
-        left.is_empty()
     }
 
     /// Looks at one rule; says whether it is the same as another.
     fn is_merged(&mut self, id: RuleId) -> bool {
         let body = self.rules.bodies[id as usize];
-        let print = self.print(id, body);
+        let print = self.print(body);
+        self.is_known[id as usize] = true;
         let tokens = self.rules.tokens_of(body);
         let target = if let ([Token::Rule(target), Token::End], Kind::Plain) = (tokens, body.kind) {
             *target
@@ -146,39 +106,27 @@ impl Walk<'_> {
         is_other
     }
 
-    /// A number that rules have in common which are written the same way. Notes whether the rule is
-    /// seen to derive some text.
-    fn print(&mut self, id: RuleId, body: Body) -> u64 {
-        let mut is_productive = false;
+    /// A number that rules have in common which are written the same way.
+    fn print(&mut self, body: Body) -> u64 {
         let mut print = match body.kind {
             Kind::Plain => 1,
             Kind::Closing => 2,
             Kind::Alone => 3,
-            Kind::Verbatim(text) => {
-                is_productive = true;
-                text.as_ptr() as u64
-            }
+            Kind::Verbatim(text) => text.as_ptr() as u64,
         };
-        let mut is_whole = true;
         for token in self.rules.tokens_of(body) {
             let word = match token {
                 Token::Text(text) => u64::from(*text) << 2,
                 Token::Class(class) => u64::from(*class) << 2 | 1,
                 Token::Rule(target) => {
-                    if !self.productive[*target as usize] {
-                        self.relied_on[*target as usize] = true;
-                        is_whole = false;
-                    }
-                    u64::from(self.same[*target as usize]) << 2 | 2
+                    let target = self.same[*target as usize];
+                    self.relied_on[target as usize] |= !self.is_known[target as usize];
+                    u64::from(target) << 2 | 2
                 }
-                Token::End => {
-                    is_productive |= std::mem::replace(&mut is_whole, true);
-                    3
-                }
+                Token::End => 3,
             };
             print = (print.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
-        self.productive[id as usize] |= is_productive;
         print
     }
 
@@ -213,7 +161,13 @@ mod tests {
             r##"{{"anyOf": [{{"$ref": "#/$defs/one"}}, {{"$ref": "#/$defs/other"}}],
                 "$defs": {{"one": {shape}, "other": {shape}}}}}"##
         );
-        for schema in ["{}", shape, &twice] {
+        let within = r##"{"$defs": {"p": {"type": "object", "properties": {
+                "d": {"items": {"$ref": "#/$defs/p"}, "type": "array"}, "n": {"type": "string"}}}},
+            "type": "object", "additionalProperties": false, "properties": {
+                "e": {"type": "array", "items": {"type": "object", "properties": {
+                    "r": {"type": "array", "items": {"$ref": "#/$defs/p"}}}}},
+                "q": {"items": {"$ref": "#/$defs/p"}, "type": "array"}}}"##;
+        for schema in ["{}", shape, &twice, within] {
             let text = compile(schema.as_bytes(), &Options::default())
                 .unwrap()
                 .text;

@@ -3,8 +3,12 @@
 //! Engines pay for each rule, some of them for each pair of a rule and a state, so that a rule with
 //! one alternative that stands in one place is written there.
 
-use super::merging::Merged;
+use super::merging::{leaves_first, merged};
 use super::rules::{Body, Kind, RuleId, Rules, Token};
+
+/// Looks at rules that lead back to what was not looked at before, for texts that they derive.
+/// There are schemas that need more, for which all rules are looked at in another way.
+const LOOKS_MAX: usize = 4;
 
 /// The name of a rule that is not written.
 const UNNAMED: u32 = u32::MAX;
@@ -21,19 +25,18 @@ pub(super) struct Reduced {
 impl Reduced {
     /// None where the root derives nothing.
     pub fn of(mut rules: Rules, root: RuleId) -> Option<Self> {
-        let mut merged = Merged::of(&rules, root);
-        if !merged.is_productive {
-            let known = merged.productive.take();
-            let productive = known.unwrap_or_else(|| productive(&rules, &Uses::of(&rules)));
-            if !productive[root as usize] {
-                return None;
-            }
-            if drop_barren(&mut rules, &productive) {
-                merged = Merged::of(&rules, root);
-            }
+        let mut order = leaves_first(&rules, root);
+        let productive = productive_in(&rules, &order);
+        if !productive[root as usize] {
+            return None;
         }
-        let root = merged.same[root as usize];
-        let (order, uses) = reached(&mut rules, root, &merged.same);
+        if order.iter().any(|&id| !productive[id as usize]) {
+            drop_barren(&mut rules, &productive);
+            order = leaves_first(&rules, root);
+        }
+        let same = merged(&rules, &order);
+        let root = same[root as usize];
+        let (order, uses) = reached(&mut rules, root, &same);
         let mut numbers = vec![UNNAMED; rules.bodies.len()];
         let named = order
             .iter()
@@ -193,15 +196,48 @@ fn productive(rules: &Rules, uses: &Uses) -> Vec<bool> {
     done
 }
 
-/// Leaves out the alternatives that name a rule which derives nothing; says whether there were any.
-fn drop_barren(rules: &mut Rules, productive: &[bool]) -> bool {
+/// The same for the rules of a list, each behind most of those that it names.
+fn productive_in(rules: &Rules, order: &[RuleId]) -> Vec<bool> {
+    let mut done = vec![false; rules.bodies.len()];
+    let mut left = order.to_vec();
+    for _ in 0..LOOKS_MAX {
+        let before = left.len();
+        left.retain(|&id| {
+            let is_productive = derives(rules, id, &done);
+            done[id as usize] = is_productive;
+            !is_productive
+        });
+        if left.is_empty() || left.len() == before {
+            return done;
+        }
+    }
+    productive(rules, &Uses::of(rules))
+}
+
+/// Whether a rule derives some text if others do.
+fn derives(rules: &Rules, id: RuleId, others: &[bool]) -> bool {
+    let body = rules.bodies[id as usize];
+    if matches!(body.kind, Kind::Verbatim(_)) {
+        return true;
+    }
+    let mut is_whole = true;
+    for token in rules.tokens_of(body) {
+        match token {
+            Token::Rule(target) => is_whole &= others[*target as usize],
+            Token::End if is_whole => return true,
+            Token::End => is_whole = true,
+            Token::Text(_) | Token::Class(_) => {}
+        }
+    }
+    false
+}
+
+/// Leaves out the alternatives that name a rule which derives nothing.
+fn drop_barren(rules: &mut Rules, productive: &[bool]) {
     let kept = |token: &Token| match token {
         Token::Rule(target) => productive[*target as usize],
         _ => true,
     };
-    if !productive.contains(&false) || rules.tokens.iter().all(kept) {
-        return false;
-    }
     let mut tokens = Vec::with_capacity(rules.tokens.len());
     for at in 0..rules.bodies.len() {
         let first = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
@@ -216,7 +252,6 @@ fn drop_barren(rules: &mut Rules, productive: &[bool]) -> bool {
         (body.first, body.end) = (first, end);
     }
     rules.tokens = tokens;
-    true
 }
 
 /// The rules that a root reaches, nearest first, and how often each is named; names those that
