@@ -20,9 +20,6 @@ pub struct Automaton {
 /// Work that a cell of a table is, with what it takes to find the states that are alike.
 const STEPS_OF_A_CELL: usize = 8;
 
-/// Ranges that the characters of an edge mostly have.
-const EDGE_RANGES: usize = 3;
-
 /// An automaton grew past the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyStates;
@@ -166,12 +163,9 @@ impl Automaton {
         let mut groups: Vec<(CharSet, u32)> = Vec::new();
         for (range, class) in self.alphabet.runs() {
             let target = row[class];
-            if let Some(group) = groups.iter_mut().find(|group| group.1 == target) {
-                group.0.append(range);
-            } else {
-                let mut set = CharSet::with_room(EDGE_RANGES);
-                set.append(range);
-                groups.push((set, target));
+            match groups.iter_mut().find(|group| group.1 == target) {
+                Some(group) => group.0.append(range),
+                None => groups.push((CharSet::beginning(range), target)),
             }
         }
         groups
@@ -226,14 +220,19 @@ impl Automaton {
         while at < pairs.len() {
             let (left, right) = (self.row(pairs[at].0), other.row(pairs[at].1));
             at += 1;
+            // Neighbours mostly lead to the same states.
+            let mut last = ((0, 0), 0);
             for &(ours, theirs) in &classes {
                 let pair = (left[ours], right[theirs]);
-                let fresh = u32::try_from(pairs.len()).map_err(|_| TooManyStates)?;
-                let id = *ids.entry(pair).or_insert_with(|| {
-                    pairs.push(pair);
-                    fresh
-                });
-                next.push(id);
+                if pair != last.0 {
+                    let fresh = u32::try_from(pairs.len()).map_err(|_| TooManyStates)?;
+                    let id = *ids.entry(pair).or_insert_with(|| {
+                        pairs.push(pair);
+                        fresh
+                    });
+                    last = (pair, id);
+                }
+                next.push(last.1);
             }
             work.count(STEPS_OF_A_CELL * (1 + classes.len()));
             if pairs.len() > work.states_max || work.is_done() {

@@ -6,6 +6,9 @@
 /// The last code; `char::MAX` without the 2,048 surrogates.
 pub const LAST: u32 = 0x10_ffff - 0x800;
 
+/// Ranges that most sets have at most.
+const RANGES: usize = 3;
+
 /// The code of a character.
 pub fn code_of(character: char) -> u32 {
     let scalar = u32::from(character);
@@ -32,9 +35,11 @@ impl CharSet {
         Self(vec![(0, LAST)])
     }
 
-    /// No character yet, with room for so many ranges.
-    pub fn with_room(ranges: usize) -> Self {
-        Self(Vec::with_capacity(ranges))
+    /// One range, with room for as many more as most sets have.
+    pub fn beginning(range: (u32, u32)) -> Self {
+        let mut ranges = Vec::with_capacity(RANGES);
+        ranges.push(range);
+        Self(ranges)
     }
 
     /// One character.
@@ -123,16 +128,16 @@ impl CharSet {
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
-        let mut both = Vec::new();
-        while let (Some(&&(a, b)), Some(&&(c, d))) = (left.peek(), right.peek()) {
+        let (mut left, mut right) = (&*self.0, &*other.0);
+        let mut both = Vec::with_capacity(left.len().max(right.len()));
+        while let ([(a, b), left_rest @ ..], [(c, d), right_rest @ ..]) = (left, right) {
             if a.max(c) <= b.min(d) {
-                both.push((a.max(c), b.min(d)));
+                both.push((*a.max(c), *b.min(d)));
             }
             if b < d {
-                left.next();
+                left = left_rest;
             } else {
-                right.next();
+                right = right_rest;
             }
         }
         Self(both)

@@ -10,6 +10,14 @@ pub(super) struct Choices {
 }
 
 impl Choices {
+    /// None yet, with room for so many tokens and ends.
+    pub fn with_room(tokens: usize) -> Self {
+        Self {
+            tokens: Vec::with_capacity(tokens),
+            count: 0,
+        }
+    }
+
     /// Adds one.
     pub fn push(&mut self, pieces: &[Token]) {
         self.tokens.reserve(pieces.len() + 1);

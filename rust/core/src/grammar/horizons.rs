@@ -45,6 +45,11 @@ fn told_apart(automaton: &Automaton, last: &[u32]) -> Vec<u32> {
     // The first state of each block, and the block of each state.
     let mut firsts: Vec<u32> = Vec::new();
     let mut next = Vec::with_capacity(last.len());
+    let most = last.iter().max().map_or(0, |&most| most as usize);
+    let mut sizes = vec![0_u32; most + 1];
+    for &block in last {
+        sizes[block as usize] += 1;
+    }
     let key = |state: u32| {
         let targets = automaton.targets(state).iter().copied().chain([state]);
         targets.map(|to| last[to as usize])
@@ -52,7 +57,12 @@ fn told_apart(automaton: &Automaton, last: &[u32]) -> Vec<u32> {
     for state in (0..).take(last.len()) {
         let fresh = u32::try_from(firsts.len()).unwrap_or(u32::MAX);
         let is_same = |block: u32| key(firsts[block as usize]).eq(key(state));
-        let block = numbers.of(print_of(key(state)), fresh, is_same);
+        let is_alone = sizes[last[state as usize] as usize] == 1;
+        let block = if is_alone {
+            fresh
+        } else {
+            numbers.of(print_of(key(state)), fresh, is_same)
+        };
         if block == fresh {
             firsts.push(state);
         }

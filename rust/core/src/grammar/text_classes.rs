@@ -79,17 +79,25 @@ impl Feature {
 
     /// The class of a text.
     pub(super) fn of(self, text: &str) -> u8 {
-        let mut states: [u8; CLASSES as usize] = std::array::from_fn(|class| {
-            // There are seven classes.
-            self.start(u8::try_from(class).unwrap_or(0))
-        });
-        for weight in text.chars().map(|one| self.weight(code_of(one))) {
-            for state in &mut states {
-                *state = self.moved(*state, weight);
+        let weight_at = |place| {
+            text.chars()
+                .nth(place)
+                .map_or(0, |one| self.weight(code_of(one)))
+        };
+        match self {
+            Self::First => weight_at(0),
+            Self::Second => weight_at(1),
+            Self::Sum | Self::Weighed => {
+                // Where class 0 ends, and how far from there one that starts a step further does.
+                let (mut end, mut apart) = (0, 1);
+                for one in text.chars() {
+                    end = self.moved(end, self.weight(code_of(one)));
+                    apart = self.moved(apart, 0);
+                }
+                let is_in = |&class: &u8| (end + class * apart) % CLASSES == 0;
+                (0..CLASSES).find(is_in).unwrap_or(0)
             }
         }
-        let is_in = |&class: &u8| self.accepts(states[usize::from(class)]);
-        (0..CLASSES).find(is_in).unwrap_or(0)
     }
 
     /// The texts of a set with a start for each class: state `n` is the start of class `n`.

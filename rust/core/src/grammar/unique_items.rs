@@ -84,6 +84,7 @@ fn told_apart(
         bounds,
         rising,
         free: u32::try_from(free).unwrap_or(u32::MAX),
+        tokens_max: kinds.iter().map(|kind| kind.len() + 2).sum(),
     };
     sets.rule(emission, &mut Map::default(), 0).map(Some)
 }
@@ -111,6 +112,8 @@ struct Sets<'k> {
     bounds: (usize, usize),
     rising: Rising,
     free: u32,
+    /// Tokens of one item of each kind, with what follows and an end.
+    tokens_max: usize,
 }
 
 impl Sets<'_> {
@@ -130,7 +133,8 @@ impl Sets<'_> {
         }
         let rule = emission.rules.reserve()?;
         rules.insert(used, rule);
-        let (mut all, mut others) = (Choices::default(), Choices::default());
+        let mut others = Choices::with_room(self.tokens_max);
+        let mut all = Choices::with_room(2 * (self.tokens_max + self.kinds.len()) + 2);
         if count >= self.bounds.0 {
             all.push(&[emission.rules.text_token("]")]);
         }
