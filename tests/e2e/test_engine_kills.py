@@ -28,7 +28,8 @@ from tests.support.background_load import BackgroundLoad
 from tests.support.chat import PATH
 from tests.support.embedded_engine import demo_model
 from tests.support.house import House, run_house
-from tests.support.real_vllm import answers, free_port, start_vllm
+from tests.support.ports import fresh_port
+from tests.support.real_vllm import answers, start_vllm
 from tests.support.waiting import eventually
 
 KILLS = int(os.environ.get("TOKENMILL_TEST_ENGINE_KILLS", "2"))
@@ -72,7 +73,7 @@ class Engine:
 
     def __init__(self, model: str, start: Callable[[int], subprocess.Popen[bytes]]) -> None:
         self.model = model
-        self.port = free_port()
+        self.port = fresh_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.down: list[tuple[float, float]] = []
         self.is_up = True

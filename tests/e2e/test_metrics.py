@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.chat import PATH, body
 from tests.support.house import House, house_command, house_environment, run_house
 from tests.support.paced_engine import PacedEngine
-from tests.support.postgresql import free_port
+from tests.support.ports import fresh_port
 from tests.support.waiting import eventually
 
 OF_PROMETHEUS = {"instance", "job", "le"}
@@ -33,7 +33,7 @@ def scrape(port: int) -> dict[str, list[dict[str, str]]]:
 
 
 def test_a_dashboard_asks_only_for_what_a_house_tells(folder: Path, engine: PacedEngine) -> None:
-    port = free_port()
+    port = fresh_port()
     environment = {"TOKENMILL_METRICS_PORT": str(port)}
     flags = ("--engine", engine.url)
     with run_house(folder, *flags, command="serve", environment=environment) as house:

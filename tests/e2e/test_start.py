@@ -13,7 +13,14 @@ import pytest
 
 from tests.e2e.conftest import StartHouse
 from tests.support.chat import PATH, body
-from tests.support.house import house_command, house_environment, is_running, run_house
+from tests.support.house import (
+    START_S_MAX,
+    STOP_S_MAX,
+    house_command,
+    house_environment,
+    is_running,
+    run_house,
+)
 from tests.support.paced_engine import PacedEngine
 from tests.support.terminal import on_terminal
 from tests.support.waiting import eventually
@@ -187,9 +194,7 @@ def test_a_closed_output_does_not_hurt(folder: Path) -> None:
         env=house_environment(),
     )
     try:
-        deadline = time.monotonic() + 30
-        while not (state / "fleet.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        eventually((state / "fleet.json").exists, "a fleet is there", within_s=START_S_MAX)
         lock = json.loads((state / "lock").read_text())
         key = (state / "local_key").read_text().strip()
         answer = subprocess.run(
@@ -201,7 +206,7 @@ def test_a_closed_output_does_not_hurt(folder: Path) -> None:
         )
         assert json.loads(answer.stdout)["object"] == "list"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(STOP_S_MAX) == 0
     finally:
         process.kill()
         process.wait()

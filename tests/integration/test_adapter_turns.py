@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.integration.test_keeper import make_keeper, running, target, until
 from tests.support.adapter_engine import BASE, AdapterEngine, adapter_engines
-from tests.support.postgresql import free_port
+from tests.support.ports import fresh_port
 from tokenmill._native import Segment
 from tokenmill.adapters.rules import Adapter
 from tokenmill.adapters.store import end_turn, take_turn
@@ -94,6 +94,6 @@ async def test_a_turn_that_does_not_come_in_time_is_told(shared_database: Databa
 
 
 async def test_nobody_waits_for_a_database_that_is_away() -> None:
-    away = find_address(f"postgresql://nobody@127.0.0.1:{free_port()}/x", Path("/"))
+    away = find_address(f"postgresql://nobody@127.0.0.1:{fresh_port()}/x", Path("/"))
     async with AdapterTurns(Database(away), 1, 20_000).turn(URL) as is_mine:
         assert is_mine

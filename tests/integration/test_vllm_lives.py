@@ -17,11 +17,11 @@ import pytest
 
 from tests.support.chat import Streamed
 from tests.support.house import House, is_running, run_house, scratch_folder
+from tests.support.ports import fresh_port
 from tests.support.real_vllm import (
     CHAT_ARGUMENTS,
     ENVIRONMENT,
     RealVllm,
-    free_port,
     model_folder,
     start_vllm,
     vllm_command,
@@ -106,7 +106,7 @@ def check_refused(answer: httpx.Response, code: str) -> None:
 
 
 def test_it_is_found_kept_while_busy_and_missed_when_it_leaves(folder: Path) -> None:
-    port = free_port()
+    port = fresh_port()
     with (
         run_house(
             folder, command="serve", environment=discovering(port), wants_model=False

@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 
 PATH = "/v1/chat/completions"
+LONG = 1_000
+"""Words of a stream that is under way, at the usual pace, for longer than a test needs meanwhile;
+the engine hurries once its `pause_s` is nothing."""
 
 
 def body(words: int | None = None, *, stream: bool = False) -> dict[str, Any]:

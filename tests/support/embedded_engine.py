@@ -5,7 +5,6 @@ import http.client
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import fresh_port
 from tests.support.services import require
 
 DEADLINE_S = 30.0
@@ -97,7 +97,7 @@ def chat_body(content: str, **fields: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def running_engine(*arguments: str, model: str = "", port: int = 0) -> Iterator[Engine]:
     """An engine on this port, or a free one, ready; it is killed afterwards, whatever it does."""
-    port = port or free_port()
+    port = port or fresh_port()
     command = [sys.executable, "-m", "tokenmill.engines.embedded", "--port", str(port), *arguments]
     process = subprocess.Popen([*command, "--model", model], stderr=subprocess.PIPE)
     engine = Engine(port, process)
@@ -109,14 +109,6 @@ def running_engine(*arguments: str, model: str = "", port: int = 0) -> Iterator[
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
-
-
-def free_port() -> int:
-    """One that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_ready(engine: Engine) -> None:

@@ -50,34 +50,21 @@ class House:
         self.started_s = 0.0  # how long it took until it said that it serves
 
     def events(self, message: str) -> list[dict[str, Any]]:
-        """The log lines with this message, so far."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        records = (json.loads(line) for line in lines if line.startswith("{"))
+        """The log lines with this message, so far; one that is still being written is none yet."""
+        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
+        records = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [record for record in records if record.get("message") == message]
 
     def children(self, module: str) -> list[int]:
         """Process ids of the supervisor's children that run this module; of control, without the
         one that stands by."""
         wanted = f"tokenmill.{module}".encode()
-        standbys = self.standbys()
-        found = []
-        for child in child_pids(self.process.pid):
-            with contextlib.suppress(OSError):
-                arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-                if wanted in arguments and child not in standbys:
-                    found.append(child)
-        return found
+        children = child_pids(self.process.pid)
+        return [one for one in children if wanted in arguments_of(one) and not is_standby(one)]
 
     def standbys(self) -> list[int]:
         """Process ids of controls that wait to be called."""
-        found = []
-        for child in child_pids(self.process.pid):
-            with contextlib.suppress(OSError):
-                place = Path(f"/proc/{child}")
-                is_called = (place / "comm").read_text().strip() == "tm-control"
-                if b"--call-fd" in (place / "cmdline").read_bytes().split(b"\0") and not is_called:
-                    found.append(child)
-        return found
+        return [child for child in child_pids(self.process.pid) if is_standby(child)]
 
     def standings(self) -> dict[str, str]:
         """How each engine stands, by its name; nothing while control is away. Over control's
@@ -212,6 +199,24 @@ def child_pids(parent: int) -> list[int]:
     except OSError:
         return []
     return [int(number) for number in text.split()]
+
+
+def arguments_of(process_id: int) -> list[bytes]:
+    """Its command line; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def is_standby(process_id: int) -> bool:
+    """Whether it is a control that nobody has called yet."""
+    if b"--call-fd" not in arguments_of(process_id):
+        return False
+    try:
+        return Path(f"/proc/{process_id}/comm").read_text().strip() != "tm-control"
+    except OSError:
+        return False
 
 
 def _end(house: House) -> None:

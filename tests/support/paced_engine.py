@@ -87,6 +87,9 @@ class _Handler(EngineHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if request.get("messages") == []:  # the question of whoever looks for a parser of tools
+            self.send_json(400, {"error": {"message": "no messages", "code": 400}})
+            return
         self.engine.note_request(self.path, request)
         asked = request.get("max_tokens") or request.get("max_completion_tokens")
         count = _USUAL_WORDS if asked in (None, _GATEWAY_DEFAULT) else asked

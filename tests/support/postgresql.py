@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,8 +19,10 @@ from pathlib import Path
 
 import pg8000
 
-from tests.support.house import child_pids
+from tests.support.house import child_pids, is_running
+from tests.support.ports import fresh_port
 from tests.support.services import require
+from tests.support.waiting import eventually
 from tokenmill.database.postgresql import open_connection
 from tokenmill.database.server_address import parse_server
 
@@ -63,7 +64,8 @@ def outage(server_url: str, url: str) -> Iterator[None]:
     elsewhere = with_database(server_url, "postgres")
     run(elsewhere, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     try:
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+        # With the time that each is given to end in: until then it could still commit.
+        cut = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = "
         run(elsewhere, f"{cut}'{name}'")
         yield
     finally:
@@ -138,7 +140,7 @@ class OwnServer:
     """A server of ours in a folder. `url` names its database; it is not started yet."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
-        self.port = free_port()
+        self.port = fresh_port()
         self.url = f"postgresql://postgres@:{self.port}/postgres?host={folder}"
         self._programs = programs
         self._folder = folder
@@ -179,10 +181,15 @@ class OwnServer:
     def kill(self) -> None:
         """All its processes at once, with SIGKILL: what was committed is on the disk."""
         assert self._process is not None
-        for process_id in (self._process.pid, *child_pids(self._process.pid)):
+        self._process.send_signal(signal.SIGSTOP)  # it starts no other one now
+        os.waitpid(self._process.pid, os.WUNTRACED)
+        family = (self._process.pid, *child_pids(self._process.pid))
+        for process_id in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process_id, signal.SIGKILL)
         self._process.wait(START_S)
+        # One that still dies holds the memory which the next server asks for.
+        eventually(lambda: not any(map(is_running, family)), "they are gone", within_s=START_S)
 
     def stop(self) -> None:
         """Ends it, if it runs."""
@@ -204,13 +211,6 @@ def _access(folder: Path, user: str | None) -> list[str]:
         f"ssl_cert_file={folder / 'engine.pem'}",
         f"ssl_key_file={folder / 'engine.key'}",
     ]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _give(path: Path, user: str | None) -> None:

@@ -9,7 +9,6 @@ that runs already; tests that start or kill a server need the other two.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import httpx
 import pytest
 
 from tests.support.house import House, run_house, scratch_folder
+from tests.support.ports import fresh_port
 from tests.support.services import require
 from tests.support.waiting import eventually
 
@@ -81,13 +81,6 @@ def model_folder(name: str) -> Path:
     return folder
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as attempt:
-        attempt.bind(("127.0.0.1", 0))
-        return int(attempt.getsockname()[1])
-
-
 class RealVllm:
     """A vLLM that was started. Its group holds its engine process, which outlives a SIGKILL."""
 
@@ -124,7 +117,7 @@ def answers(url: str) -> bool:
 def start_vllm(folder: Path, model: str = "tiny-chat", port: int = 0) -> Iterator[RealVllm]:
     """A vLLM on its way up; `folder` is for its log. All its processes are ended afterwards."""
     command, weights = vllm_command(), model_folder(model)
-    port = port or free_port()
+    port = port or fresh_port()
     arguments = EMBED_ARGUMENTS if model == "minilm" else CHAT_ARGUMENTS
     log = folder / f"vllm-{port}.log"
     with log.open("wb") as output:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.support.postgresql import free_port
+from tests.support.ports import fresh_port
 from tests.support.services import require
 from tests.support.waiting import eventually
 from tokenmill.purses.connection import connect
@@ -106,7 +106,7 @@ def redis_server(
     program = shutil.which("redis-server")
     if program is None:
         require("redis", ADVICE)
-    port = port or free_port()
+    port = port or fresh_port()
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-redis-"))
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]

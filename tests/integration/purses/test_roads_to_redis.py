@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.memory_cells import Request
-from tests.support.postgresql import CERTIFICATES, free_port
+from tests.support.ports import fresh_port
+from tests.support.postgresql import CERTIFICATES
 from tests.support.purse_house import DOLLAR, FREE, MakeHouse, looks, opened
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.tcp_proxy import tcp_proxy
@@ -87,7 +88,7 @@ async def is_admitted(purses: WorkerPurses, digit: str) -> bool:
 
 async def test_a_slow_redis_is_not_waited_for(make_house: MakeHouse, redis: RedisServer) -> None:
     with tcp_proxy(redis.port) as proxy:
-        settings = redis.fresh_settings(closed_ms=1_000, answer_ms=300, connect_ms=300)
+        settings = redis.fresh_settings(closed_ms=1_000, answer_ms=2_000, connect_ms=2_000)
         url = f"redis://127.0.0.1:{proxy.port}"
         [here] = opened(make_house, 1, url=url, settings=settings)
         proxy.delay_s = 0.02
@@ -104,7 +105,7 @@ def test_a_new_account_has_a_purse_though_redis_was_away(
     make_house: MakeHouse, database: Database, redis: RedisServer
 ) -> None:
     with tcp_proxy(redis.port) as proxy:
-        settings = redis.fresh_settings(answer_ms=200, connect_ms=200, closed_ms=1_000)
+        settings = redis.fresh_settings(answer_ms=2_000, connect_ms=2_000, closed_ms=1_000)
         url = f"redis://127.0.0.1:{proxy.port}"
         [here] = opened(make_house, 1, url=url, settings=settings)
         [new] = make_new(database)
@@ -127,7 +128,7 @@ def make_new(database: Database) -> list[int]:
 async def test_other_ways_to_redis(make_house: MakeHouse, address: str, tmp_path: Path) -> None:
     """A password and a database of its own, a Unix socket, TLS."""
     socket, authority = tmp_path / "r.sock", CERTIFICATES / "authority.pem"
-    tls_port = free_port()
+    tls_port = fresh_port()
     certificate = ("--tls-cert-file", str(CERTIFICATES / "engine.pem"))
     key = ("--tls-key-file", str(CERTIFICATES / "engine.key"), "--tls-auth-clients", "no")
     flags = {
@@ -151,7 +152,7 @@ async def test_an_answer_that_is_lost_costs_one_permit_and_holds_nothing_for_lon
     make_house: MakeHouse, redis: RedisServer
 ) -> None:
     with tcp_proxy(redis.port) as proxy:
-        settings = redis.fresh_settings(closed_ms=1_000, answer_ms=500)
+        settings = redis.fresh_settings(closed_ms=1_000, answer_ms=2_000)
         url = f"redis://127.0.0.1:{proxy.port}"
         [here] = opened(make_house, 1, url=url, settings=settings)
         purses, limits = WorkerPurses(url, settings, 1), Terms(60, 60, 0)
