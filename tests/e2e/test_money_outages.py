@@ -12,8 +12,9 @@ import pytest
 from tests.e2e.conftest import StartHouse
 from tests.e2e.test_money import billed, check_books
 from tests.e2e.test_money_deaths import Metered
-from tests.support.chat import PATH, body, start_streams
+from tests.support.chat import LONG, PATH, body, start_streams
 from tests.support.house import House
+from tests.support.paced_engine import PacedEngine
 from tests.support.postgresql import mortal_server
 from tests.support.waiting import eventually
 
@@ -76,17 +77,20 @@ def test_a_postgresql_that_is_killed_loses_and_doubles_nothing(start_house: Star
         assert house.stop() == 0
 
 
-def test_a_house_without_a_free_cell_says_so_and_recovers(start_house: StartHouse) -> None:
+def test_a_house_without_a_free_cell_says_so_and_recovers(
+    start_house: StartHouse, engine: PacedEngine
+) -> None:
     cells = 16
     house = start_house(environment={"TOKENMILL_SEGMENT_CELLS_MAX": str(cells)})
     with house.client(limits=httpx.Limits(max_connections=None)) as client:
-        streams = start_streams(client, cells, 150)
+        streams = start_streams(client, cells, LONG)
         refused = client.post(PATH, json=body(1))
         assert refused.status_code == 503
         error = refused.json()["error"]
         assert set(error) == {"message", "type", "param", "code"}
         assert (error["type"], error["code"]) == ("service_unavailable", "overloaded")
         assert int(refused.headers["retry-after"]) > 0
+        engine.pause_s = 0
         assert all(stream.wait(60).is_whole for stream in streams)
         eventually(lambda: client.post(PATH, json=body(1)).status_code == 200, "room again")
     check_books(house)
