@@ -80,7 +80,7 @@ def test_an_accounts_adapter_is_loaded_lost_and_paid_once_over_two_houses(
             holder.adapters.clear()  # which nobody has noticed
             again = clients.submit(there.ask, "bot", secret)
             eventually(lambda: len(holder.loads) == 2, "it is loaded again")
-            assert holds(redis, prefix) == [one]
+            eventually(lambda: holds(redis, prefix) == [one], "it alone holds")
             go_on.set()
             assert said(again.result()).startswith("I am ")
         assert settled(here.house, "acme") == FUNDS - 3 * COST
