@@ -132,7 +132,11 @@ def kill(load: FleetLoad, piece: str, deed: Callable[[], None], fleet: Fleet) ->
     deed()
     load.urls = [house.url for house in fleet.houses]
     back_s = time.monotonic()
-    is_over = lambda: load.whole_since(back_s) >= WELL and load.is_well(WELL)  # noqa: E731
+
+    def is_over() -> bool:
+        is_heard = load.is_over_since(back_s)  # whoever waited through it has been told, too
+        return is_heard and load.whole_since(back_s) >= WELL and load.is_well(WELL)
+
     eventually(is_over, f"all is well after {piece}", within_s=90)
     entries = load.diary[first:]
     failed = [one for one in entries if one.outcome != "whole"]

@@ -41,6 +41,7 @@ class Asking:
 
     began_s: float
     is_answered: bool = False  # with a status, or by nobody
+    is_over: bool = False
 
 
 class FleetLoad(BackgroundLoad):
@@ -60,6 +61,11 @@ class FleetLoad(BackgroundLoad):
         """Whether nobody waits for a status that asked before: who was asked before `urls` were
         changed has got it. Streams may go on."""
         return all(one.is_answered or one.began_s > since_s for one in self._asking.values())
+
+    def is_over_since(self, since_s: float) -> bool:
+        """Whether nobody is still at a request that began before: what came of those is in the
+        diary."""
+        return all(one.is_over or one.began_s > since_s for one in self._asking.values())
 
     def whole_since(self, since_s: float) -> int:
         """Requests that began after that and were answered."""
@@ -85,6 +91,7 @@ class FleetLoad(BackgroundLoad):
             entry = await self._ask(client, turn, body | {"stream": turn % 2 == 0}, asking)
             asking.is_answered = True
             self.diary.append(entry)
+            asking.is_over = True
             await asyncio.sleep(PAUSE_S)
 
     async def _ask(
