@@ -25,7 +25,9 @@ from tokenmill._native import COUNTERS
 from tokenmill.settings import ForwardSettings
 
 README = Path(__file__).parents[2] / "README.md"
-PATIENCE = ForwardSettings(connect_ms=300, first_byte_ms=1_000, stall_ms=1_000, comment_ms=600)
+SILENCE = "silence"
+IMPATIENT = ForwardSettings(connect_ms=300, first_byte_ms=1_000, stall_ms=1_000, comment_ms=600)
+"""Where an engine says nothing. Elsewhere nobody is to be taken for silent who is slow."""
 NEVER = "–"
 
 
@@ -46,8 +48,12 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, upstream: ScriptedUpstream) -> AsyncIterator[Gateway]:
-    async with running_gateway(tmp_path, upstream.url, forward=PATIENCE) as running:
+async def gateway(
+    request: pytest.FixtureRequest, tmp_path: Path, upstream: ScriptedUpstream
+) -> AsyncIterator[Gateway]:
+    is_silent = request.node.callspec.params.get("name") == SILENCE
+    forward = IMPATIENT if is_silent else ForwardSettings()
+    async with running_gateway(tmp_path, upstream.url, forward=forward) as running:
         yield running
 
 
@@ -111,13 +117,13 @@ async def test_a_fault_is_told_as_the_table_says(
 async def test_an_engine_that_is_not_there(tmp_path: Path, *, is_stream: bool) -> None:
     rows = table()
     with refused_url() as refused:
-        async with running_gateway(tmp_path, refused, forward=PATIENCE) as gateway:
+        async with running_gateway(tmp_path, refused) as gateway:
             seen = await outcome(gateway, is_stream=is_stream)
             assert seen == rows["connection refused"][0 if is_stream else 2]
             assert made_tokens(gateway) == 0
     async with (
         unanswered_url() as silent,
-        running_gateway(tmp_path, silent, forward=PATIENCE) as gateway,
+        running_gateway(tmp_path, silent, forward=IMPATIENT) as gateway,
     ):
         seen = await outcome(gateway, is_stream=is_stream)
         assert seen == rows["connection not taken"][0 if is_stream else 2]
@@ -137,6 +143,7 @@ async def test_a_connection_closed_between_requests_is_nobodys_loss(
 
 def test_the_table_has_a_row_for_each_fault_and_no_other() -> None:
     rows = table()
+    assert SILENCE in rows
     others = {"connection refused", "connection not taken", "connection closed between requests"}
     assert rows.keys() == {fault.name for fault in FAULTS} | others
     for fault in FAULTS:

@@ -18,6 +18,8 @@ from tokenmill.models.fleet import Fleet
 from tokenmill.settings import ForwardSettings
 
 COMMENT_MS = 60
+LATE = ForwardSettings(comment_ms=60_000)
+"""Where no comment may come."""
 ADAPTER = route("bot", parent="engine-m", is_loadable=True, pool=1)
 OTHERS = route("their-bot", parent="engine-m", is_loadable=True, account_id=OTHER_ACCOUNT, pool=1)
 BROKEN = {
@@ -51,10 +53,13 @@ async def engine() -> AsyncIterator[ScriptedUpstream]:
 
 @pytest.fixture
 async def gateway(
-    tmp_path: Path, engine: ScriptedUpstream, control: ScriptedUpstream
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    engine: ScriptedUpstream,
+    control: ScriptedUpstream,
 ) -> AsyncIterator[Gateway]:
     assert control.path
-    forward = ForwardSettings(comment_ms=COMMENT_MS)
+    forward = getattr(request, "param", ForwardSettings(comment_ms=COMMENT_MS))
     async with gateway_before(tmp_path, engine.url, forward=forward) as running:
         running.publish(fleet(engine.url))
         yield running
@@ -96,6 +101,7 @@ async def test_who_cannot_pay_is_told_before_anything_is_loaded(
     assert (counted.target, json.loads(counted.body)["model"]) == ("/tokenize", "engine-m")
 
 
+@pytest.mark.parametrize("gateway", [LATE], indirect=True, ids=["late"])
 @pytest.mark.parametrize("stream", [True, False])
 async def test_what_cannot_be_loaded_is_a_status_while_no_comment_was_sent(
     gateway: Gateway, control: ScriptedUpstream, stream: bool

@@ -51,12 +51,19 @@ MID_STREAM_FAULTS: list[tuple[str, list[Step], EndReason]] = [
 ]
 
 
+def patience(reason: EndReason) -> dict[str, int]:
+    """The limit that this end comes of, which is short where it comes of one: nobody else is to be
+    taken for silent who is slow."""
+    names = {EndReason.STALLED: "stall_ms", EndReason.FIRST_BYTE_TIMEOUT: "first_byte_ms"}
+    return {names[reason]: 300} if reason in names else {}
+
+
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [pytest.param(steps, reason, id=name) for name, steps, reason in MID_STREAM_FAULTS],
 )
 async def test_a_fault_in_mid_stream(tmp_path: Path, steps: list[Step], reason: EndReason) -> None:
-    async with ScriptedUpstream() as upstream, house(tmp_path, stall_ms=300) as here:
+    async with ScriptedUpstream() as upstream, house(tmp_path, **patience(reason)) as here:
         here.use(upstream.url)
         upstream.always(head(), chunk(piece("Hi", made=4)), *steps)
         relay = here.start()
@@ -96,7 +103,7 @@ FIRST_FAULTS: list[tuple[str, list[Step], EndReason]] = [
 async def test_a_fault_before_the_first_frame(
     tmp_path: Path, steps: list[Step], reason: EndReason
 ) -> None:
-    async with ScriptedUpstream() as upstream, house(tmp_path, first_byte_ms=300) as here:
+    async with ScriptedUpstream() as upstream, house(tmp_path, **patience(reason)) as here:
         here.use(upstream.url)
         upstream.always(*steps)
         got = await here.run()
@@ -136,7 +143,7 @@ WHOLE_FAULTS: list[tuple[str, list[Step], EndReason]] = [
 async def test_a_fault_of_a_whole_answer(
     tmp_path: Path, steps: list[Step], reason: EndReason
 ) -> None:
-    async with ScriptedUpstream() as upstream, house(tmp_path, stall_ms=300) as here:
+    async with ScriptedUpstream() as upstream, house(tmp_path, **patience(reason)) as here:
         here.use(upstream.url)
         upstream.always(*steps)
         got = await here.run(AnswerKind.WHOLE)

@@ -33,7 +33,7 @@ from tokenmill.settings import BodyBounds, ForwardSettings, HttpSettings
 
 COUNT = int(os.environ.get("TOKENMILL_TEST_SLOW_CLIENTS", "100"))
 HURRIED = BodyBounds(
-    body_bytes_max=100_000, body_deadline_base_ms=1_000, body_bytes_per_s_min=1_000_000
+    body_bytes_max=100_000, body_deadline_base_ms=3_000, body_bytes_per_s_min=1_000_000
 )
 IMPATIENT = ForwardSettings(reader_stall_ms=500, buffer_bytes_max=16_384)
 COMPLETION = COUNTERS.index('tokenmill_tokens_total{kind="completion"}')

@@ -18,6 +18,7 @@ from tokenmill._native import COUNTERS
 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 QUIET_S = 2.0
+"""After it a proxy is believed to say no more."""
 ANSWERED = [n for n, name in enumerate(COUNTERS) if name.startswith("tokenmill_requests_total")]
 
 
@@ -34,13 +35,13 @@ async def gateway(tmp_path: Path, upstream: ScriptedUpstream) -> AsyncIterator[G
         yield running
 
 
-async def exchange(port: int, data: bytes) -> tuple[bytes, bool]:
+async def exchange(port: int, data: bytes, quiet_s: float = QUIET_S) -> tuple[bytes, bool]:
     """What comes back, and whether the connection was closed then."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:
         writer.write(data)
-        while part := await asyncio.wait_for(reader.read(65_536), QUIET_S):
+        while part := await asyncio.wait_for(reader.read(65_536), quiet_s):
             received += part
     except TimeoutError:
         return received, False
@@ -61,7 +62,7 @@ def fate(received: bytes) -> str:
 async def test_a_request_and_what_follows_it(gateway: Gateway) -> None:
     faults = []
     for case in CORPUS:
-        received, is_closed = await exchange(gateway.port, case.data + MARKER)
+        received, is_closed = await exchange(gateway.port, case.data + MARKER, 20)
         statuses = STATUS.findall(received)
         is_well_refused = len(statuses) == 1 and statuses[0].startswith(b"4")
         is_as_said = is_closed and fate(received) == case.fate
@@ -81,7 +82,7 @@ async def test_a_proxy_and_the_gateway_count_the_same_requests(
             before = answered_count(gateway)
             received, _ = await exchange(port, case.data + MARKER)
             victim = b"GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: v%d\r\n" % number
-            own, _ = await exchange(port, victim + b"connection: close\r\n\r\n")
+            own, _ = await exchange(port, victim + b"connection: close\r\n\r\n", 20)
             assert own.count(b"x-request-id: v%d" % number) == 1, (case.name, own)
             assert STATUS.findall(own) == [b"200"], (case.name, own)
             is_headless = bool(received) and not STATUS.findall(received)  # HTTP/0.9
