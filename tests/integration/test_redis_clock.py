@@ -48,24 +48,25 @@ def take(purses: TestPurses) -> Answer:
     return read_answer(purses.run(ACCOUNT, "take", PER_MIN, 0))
 
 
-def takes(purses: TestPurses) -> int:
-    """Permits that there are now. Some seconds may refill a few."""
+def takes(purses: TestPurses) -> tuple[int, Answer]:
+    """Permits that there are now, and what who wants one more is told. Some seconds may refill a
+    few."""
     count = 0
-    while take(purses).word == "ok":
+    while (told := take(purses)).word == "ok":
         count += 1
         assert count < 1_000
-    return count
+    return count, told
 
 
 def test_a_jump_ahead_refills_a_bucket_once_and_a_jump_back_nothing(
     purses: TestPurses, clock: WallClock
 ) -> None:
     began = time.monotonic()
-    got = takes(purses)
+    got, _ = takes(purses)
     for wrong_by_s in (-HOUR_S, -3 * HOUR_S, -2 * HOUR_S, HOUR_S, 0, -30):
         clock.be_wrong_by(wrong_by_s)
-        got += takes(purses)
-        told = take(purses)
+        count, told = takes(purses)
+        got += count
         assert (told.word, told.wait_ms <= 60_000 + 60_000 // PER_MIN) == ("requests", True)
     jumps_ahead = 2
     refilled = PER_MIN * (time.monotonic() - began) / 60
@@ -83,10 +84,10 @@ def test_permits_come_back_after_a_jump_back(purses: TestPurses, clock: WallCloc
 def test_a_purse_that_is_closed_opens_though_the_clock_went_back(
     purses: TestPurses, clock: WallClock
 ) -> None:
-    purses.run(ACCOUNT, "open", DOLLAR, 0, 0, 1_500_000)
+    purses.run(ACCOUNT, "open", DOLLAR, 0, 0, 5_000_000)
     clock.be_wrong_by(-HOUR_S)
     told = take(purses)
-    assert (told.word, told.wait_ms <= 1_500) == ("closed", True)
+    assert (told.word, told.wait_ms <= 5_000) == ("closed", True)
     eventually(lambda: take(purses).word == "ok", "it is open", within_s=20)
 
 
