@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.house import House, run_house, scratch_folder
 from tests.support.postgresql import PostgresqlServer, postgresql_server
@@ -25,6 +26,10 @@ from tokenmill.database.upgrade import open_database
 from tokenmill.state_folder import segment_path
 
 __all__ = ["chat_vllm", "embed_vllm", "shared_vllm_house", "vllm_house", "vllm_servers"]
+
+# How long an example takes says something of the machine alone.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,8 @@ How long each takes is printed; `benches` say it for a release build.
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.gateway import BEARER, CHAT, running_gateway
 from tests.support.grammar_bombs import body_of, bombs
 from tests.support.scripted_upstream import ScriptedUpstream, whole
@@ -28,6 +30,7 @@ ANSWER = {
 }
 
 
+@pytest.mark.timeout(300)
 async def test_every_bomb_is_answered_or_refused_by_name(tmp_path: Path) -> None:
     all_bombs = bombs()
     assert len(all_bombs) >= 60

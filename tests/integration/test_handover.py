@@ -21,7 +21,8 @@ from tokenmill.settings import Settings
 from tokenmill.state_folder import handover_socket
 from tokenmill.supervisor.predecessors import Predecessors, find_predecessors
 
-SUCCESSOR_S = 0.3
+SUCCESSOR_S = 2.0
+LONGER_S = 1.25 * SUCCESSOR_S
 PARTS: dict[str, handover.Part] = {"engine": "engine", "control": "control"}
 
 
@@ -86,7 +87,7 @@ async def test_an_heir_gets_the_socket_and_says_when_to_leave(tmp_path: Path) ->
         with shared:
             assert shared.getsockname() == process.listener.getsockname()
             assert not os.get_blocking(shared.fileno())
-            await asyncio.sleep(2 * SUCCESSOR_S)
+            await asyncio.sleep(LONGER_S)
             assert not process.has_left.is_set()
             found.dismiss()
             await asyncio.wait_for(process.has_left.wait(), 10)
@@ -104,7 +105,7 @@ async def test_an_heir_that_comes_before_the_death_was_seen_is_an_heir(tmp_path:
     async with serving(tmp_path) as process:
         found = await find(tmp_path)
         process.handover.note_orphaned()
-        await asyncio.sleep(2 * SUCCESSOR_S)
+        await asyncio.sleep(LONGER_S)
         assert not process.has_left.is_set()
         found.dismiss()
         await asyncio.wait_for(process.has_left.wait(), 10)
@@ -114,13 +115,13 @@ async def test_an_heir_that_dies_leaves_the_time_to_another_one(tmp_path: Path) 
     async with serving(tmp_path) as process:
         process.handover.note_orphaned()
         first = await find(tmp_path)
-        await asyncio.sleep(2 * SUCCESSOR_S)
+        await asyncio.sleep(LONGER_S)
         for each in first._serving:
             each.connection.close()
             each.listener.close()
         second = await find(tmp_path)
         assert second
-        await asyncio.sleep(2 * SUCCESSOR_S)
+        await asyncio.sleep(LONGER_S)
         assert not process.has_left.is_set()
         for each in second._serving:
             each.connection.close()

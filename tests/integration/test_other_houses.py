@@ -69,13 +69,14 @@ def test_each_house_adds_up_what_the_others_have(redis: RedisServer) -> None:
 def test_a_house_that_is_silent_is_forgotten(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(other_houses, "BELIEVED_MS", 300)
+    monkeypatch.setattr(other_houses, "BELIEVED_MS", 60_000)
     settings = redis.fresh_settings()
     one, two = CountingSegment(1, 4), CountingSegment(2, 9)
     first = house(redis, settings, one, fleet_of(SHARED))
     house(redis, settings, two, fleet_of(SHARED)).look()
     first.look()
     assert (one.others, first.count) == ({0: 9}, 1)
+    monkeypatch.setattr(other_houses, "BELIEVED_MS", 300)
     eventually(lambda: first.look() or one.others == {0: 0}, "it is forgotten", within_s=10)
     assert redis.client.hkeys(Names(settings.prefix).loads) == [b"1"]
     assert 0 < redis.client.pttl(Names(settings.prefix).loads) <= other_houses.KEPT_MS
@@ -88,7 +89,8 @@ def test_redis_that_ends_leaves_nothing_known_and_one_that_comes_back_does(
         settings = RedisSettings(prefix="x", connect_ms=500, answer_ms=500)
         one = CountingSegment(1, 4)
         first = house(server, settings, one, fleet_of(SHARED))
-        house(server, settings, CountingSegment(2, 9), fleet_of(SHARED)).look()
+        patient = RedisSettings(prefix="x", connect_ms=5_000, answer_ms=5_000)
+        house(server, patient, CountingSegment(2, 9), fleet_of(SHARED)).look()
         first.start()
         eventually(lambda: one.others == {0: 9}, "it is known")
         with server.paused():

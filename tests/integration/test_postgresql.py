@@ -90,13 +90,14 @@ def test_a_connection_that_was_cut_is_replaced(url: str) -> None:
 def test_a_silent_server_is_not_waited_for_for_ever(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "ANSWER_S", 0.2)
     database = Database(find_address(url, Path()))
-    with (
-        pytest.raises(DatabaseUnavailable, match=r"timed out\. Is the host right"),
-        database.write() as connection,
-    ):
-        connection.execute(text("SELECT pg_sleep(30)"))
+    with monkeypatch.context() as hurried:
+        hurried.setattr(driver, "ANSWER_S", 0.2)
+        with (
+            pytest.raises(DatabaseUnavailable, match=r"timed out\. Is the host right"),
+            database.write() as connection,
+        ):
+            connection.execute(text("SELECT pg_sleep(30)"))
     with database.read() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     database.close()

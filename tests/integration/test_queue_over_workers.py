@@ -1,6 +1,7 @@
 """Two workers before one engine: its places and the turns of accounts hold over both."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ TARIFF = Tariff(
     cached_nanos=100,
     completion_nanos=100,
 )
+HELD_S = 0.02
 ANSWER = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 
 
@@ -124,7 +126,23 @@ async def test_the_places_of_an_engine_hold_over_all_workers(tmp_path: Path) -> 
 async def test_an_account_of_one_worker_does_not_starve_beside_a_flood_at_another(
     tmp_path: Path,
 ) -> None:
-    async with ScriptedUpstream() as upstream, two_workers(tmp_path, upstream.url, 1) as workers:
+    """Judged where all places were held about as long, for that is what a request costs."""
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        order, longest_s = await order_beside_a_flood(folder)
+        if longest_s < 4 * HELD_S:
+            break
+    assert all(order) is False
+    # Turn by turn from where it came in: its four are among the first dozen.
+    assert sum(order[:12]) == 4, order
+
+
+async def order_beside_a_flood(folder: Path) -> tuple[list[bool], float]:
+    """Which requests are the other account's, as they came to the engine, and the longest time
+    between two."""
+    longest_s = 0.0
+    async with ScriptedUpstream() as upstream, two_workers(folder, upstream.url, 1) as workers:
         gates = hold(upstream, 24)
         for _ in range(20):
             workers.ask(1)
@@ -133,15 +151,14 @@ async def test_an_account_of_one_worker_does_not_starve_beside_a_flood_at_anothe
             workers.ask(2, OTHER_ACCOUNT)
         await until(lambda: workers.segment.worker_waiting(2) == 4)
         for number, gate in enumerate(gates):
+            began_s = time.monotonic()
             await upstream.request_count(number + 1)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(HELD_S)
+            longest_s = max(longest_s, time.monotonic() - began_s)
             gate.set()
         for relay in workers.relays:
             await collect(relay)
-        order = [b"%d" % OTHER_ACCOUNT in each.body for each in upstream.requests]
-        assert all(order) is False
-        # Turn by turn from where it came in: its four are among the first dozen.
-        assert sum(order[:12]) == 4, order
+        return [b"%d" % OTHER_ACCOUNT in each.body for each in upstream.requests], longest_s
 
 
 async def test_a_worker_that_died_while_others_waited_holds_nobody_up(tmp_path: Path) -> None:

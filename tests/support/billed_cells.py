@@ -26,8 +26,8 @@ StartGateway = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
 async def until(look: Callable[[], bool]) -> None:
-    """Returns once it is so. Fails after ten seconds."""
-    async with asyncio.timeout(10):
+    """Returns once it is so. Fails after half a minute."""
+    async with asyncio.timeout(30):
         while not look():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

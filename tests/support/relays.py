@@ -142,7 +142,7 @@ async def collect(relay: Relay) -> Collected:
                 got.body += part
 
 
-async def until(holds: Callable[[], bool], seconds: float = 5) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Returns once `holds` does; fails the test when that takes too long."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what is waited for happens on another thread

@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-def eventually(look: Callable[[], T | None], what: str, *, within_s: float = 10.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, *, within_s: float = 30.0) -> T:
     """The first result of `look` that is neither None nor False. Fails the test after the time."""
     deadline = time.monotonic() + within_s
     while True:

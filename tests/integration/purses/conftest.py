@@ -33,7 +33,7 @@ def make_house(
 ) -> Iterator[MakeHouse]:
     """Houses of one installation; a request may be left alone for a moment only."""
     monkeypatch.setattr(purse_keeper, "GRACE_S", 0)
-    common = redis.fresh_settings(closed_ms=1_000, house_lost_s=5)
+    common = redis.fresh_settings(closed_ms=1_000, house_lost_s=60)
     made: list[House] = []
 
     def make(incarnation: int, url: str = redis.url, settings: RedisSettings = common) -> House:

@@ -73,7 +73,7 @@ async def test_what_a_dying_postgresql_kept_from_being_told_counts_once_when_it_
 ) -> None:
     """It dies between the commit of a flush and the telling; the next line of the ledger, which
     holds that flush too, comes from another house."""
-    settings = redis.fresh_settings(closed_ms=1_000, house_lost_s=5)
+    settings = redis.fresh_settings(closed_ms=1_000, house_lost_s=60)
     with ExitStack() as stack:
         server = stack.enter_context(mortal_server())
         database = open_database(server.url, tmp_path)
