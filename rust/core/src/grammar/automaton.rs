@@ -315,42 +315,6 @@ impl Automaton {
             }
         }
     }
-
-    /// The texts of the set if there are at most `count_max` of them.
-    pub fn texts(&self, count_max: usize) -> Option<Vec<String>> {
-        let live = self.live();
-        let mut found = Vec::new();
-        let mut open = vec![(0_u32, String::new())];
-        let mut steps = 0;
-        while let Some((state, text)) = open.pop() {
-            steps += 1;
-            if steps > 64 * (count_max + 1) || text.chars().count() > self.len() {
-                return None;
-            }
-            if self.accepts_at(state) {
-                found.push(text.clone());
-                if found.len() > count_max {
-                    return None;
-                }
-            }
-            for (set, target) in self.edges(state) {
-                if !live[target as usize] {
-                    continue;
-                }
-                let size: u32 = set.ranges().iter().map(|(low, high)| high - low + 1).sum();
-                if size as usize > count_max {
-                    return None;
-                }
-                for code in set.ranges().iter().flat_map(|&(low, high)| low..=high) {
-                    let mut longer = text.clone();
-                    longer.push(super::charset::char_of(code));
-                    open.push((target, longer));
-                }
-            }
-        }
-        found.sort_unstable();
-        Some(found)
-    }
 }
 
 /// Which columns of a table are the same.

@@ -69,6 +69,7 @@ mod string_rules;
 mod subset_construction;
 mod text_automata;
 mod text_classes;
+mod text_lists;
 pub mod text_tokens;
 pub mod texts;
 mod union_orders;
