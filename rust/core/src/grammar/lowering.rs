@@ -60,6 +60,8 @@ pub struct Lowering<'d> {
     emptiness: Map<(ExprId, u32), bool>,
     scopes: Vec<Rc<[NodeId]>>,
     constants: Map<String, NodeId>,
+    /// Constants that others allow, by the expression of both.
+    kept: Map<ExprId, ExprId>,
     alternatives: usize,
 }
 
@@ -86,6 +88,7 @@ impl<'d> Lowering<'d> {
             emptiness: Map::default(),
             scopes: vec![Rc::from([])],
             constants: Map::default(),
+            kept: Map::default(),
             alternatives: 0,
         }
     }
@@ -239,11 +242,16 @@ impl<'d> Lowering<'d> {
         if plain == left || plain == right || plain == NOTHING {
             return plain;
         }
+        if let Some(&known) = self.kept.get(&plain) {
+            return known;
+        }
         for (constants, other) in [(left, right), (right, left)] {
             if let Expr::Values(nodes) = self.expressions.get(constants).clone()
                 && let Some(kept) = self.kept_constants(&nodes, other)
             {
-                return self.expressions.values(kept);
+                let kept = self.expressions.values(kept);
+                self.kept.insert(plain, kept);
+                return kept;
             }
         }
         plain
