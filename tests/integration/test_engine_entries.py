@@ -92,21 +92,21 @@ async def test_add_drain_assign_and_remove(tmp_path: Path, database: Database) -
         house(tmp_path, "b", database) as (there, keeper),
     ):
         await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
-        await until(lambda: pools(keeper) == [1], within_s=5)
+        await until(lambda: pools(keeper) == [1])
         await here.drain("gpu", is_draining=True)
-        await until(lambda: pools(keeper) == [], within_s=5)
+        await until(lambda: pools(keeper) == [])
         assert [view.standing for view in there.views()] == ["draining"]
         await there.drain("gpu", is_draining=False)
         assert pools(keeper) == [1]
         with database.write() as connection:
             account = insert_account(connection, "acme", "free", 1).id
         await here.assign("gpu", "acme")
-        await until(lambda: [view.account for view in there.views()] == ["acme"], within_s=5)
+        await until(lambda: [view.account for view in there.views()] == ["acme"])
         await until(
             lambda: [one.account_id for one in keeper.fleet.routes] == [account], within_s=5
         )
         await here.remove("gpu")
-        await until(lambda: there.views() == [], within_s=5)
+        await until(lambda: there.views() == [])
         assert keeper.fleet.engines == ()
 
         # It is in no list and still the account's, until somebody gives it back.
@@ -117,7 +117,7 @@ async def test_add_drain_assign_and_remove(tmp_path: Path, database: Database) -
             with pytest.raises(NotFound):
                 await there.assign("gpu", account)
         await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
-        await until(lambda: [one.account_id for one in keeper.fleet.routes] == [0], within_s=5)
+        await until(lambda: [one.account_id for one in keeper.fleet.routes] == [0])
 
 
 async def test_looking_again_changes_nothing(tmp_path: Path, database: Database) -> None:
@@ -126,7 +126,7 @@ async def test_looking_again_changes_nothing(tmp_path: Path, database: Database)
         house(tmp_path, "a", database) as (here, keeper),
     ):
         await here.add(AddEngine(f"http://127.0.0.1:{port}", "gpu"))
-        await until(lambda: pools(keeper) == [1], within_s=5)
+        await until(lambda: pools(keeper) == [1])
         generation, known = keeper.fleet.generation, keeper.known[0]
         for _ in range(3):
             await here.look()

@@ -16,7 +16,7 @@ async def choose(manners: Manners, **fields: object) -> Choice:
     """The choice where this stranger answers on the only discovery port."""
     async with stranger(manners) as port:
         settings = Settings(
-            discovery=DiscoverySettings(ports=(port,)),
+            discovery=DiscoverySettings(ports=(port,), probe_ms=10_000),
             embedded=EmbeddedSettings(enabled=False),
             **fields,  # type: ignore[arg-type]
         )
