@@ -22,6 +22,8 @@ from tokenmill.engines.selection import open_ports
 TIMEOUT_MS = 10_000
 SHORT_MS = 400
 """For whoever is silent; nobody else is to be taken for silent who is slow."""
+BETWEEN_MS = 5_000
+"""Where some are silent and others only slow."""
 LATE_MS = 20_000
 LATE_S = LATE_MS / 1000
 """Far over the time-outs, under the test's: only a look that waits for a stranger reaches it."""
@@ -229,9 +231,9 @@ async def test_looks_go_on_side_by_side() -> None:
     before = time.monotonic()
     async with stranger(silent) as slow, stranger(canned(vllm_answers())) as port:
         addresses = map(local_address, (slow, slow, slow, port))
-        looks = await look_at_all(addresses, timeout_ms=2_500)
+        looks = await look_at_all(addresses, timeout_ms=BETWEEN_MS)
     assert [sighting.outcome for sighting in looks] == ["silent"] * 3 + ["serving"]
-    assert time.monotonic() - before < 3 * 2.5
+    assert time.monotonic() - before < 3 * BETWEEN_MS / 1000
 
 
 @pytest.fixture
@@ -272,7 +274,7 @@ async def test_a_vllm_too_busy_to_say_whether_it_parses_serves_and_is_asked_agai
         is_chat = asked.count("/v1/chat/completions") == 2
         await (silent if is_chat else quick)(target, writer)
 
-    first = await look_at(busy, timeout_ms=2_500)
+    first = await look_at(busy, timeout_ms=BETWEEN_MS)
     assert (first.outcome, first.parses_tools) == ("serving", None)
     async with stranger(quick) as port:
         again = await look(local_address(port), timeout_ms=TIMEOUT_MS, known=first)
