@@ -22,7 +22,7 @@ const IN_PLACE_MAX: usize = 120;
 /// Work that it is to look whether a constant is in a form.
 const STEPS_OF_A_CONSTANT: usize = 16;
 
-/// Keywords that say nothing about validity beside a constant.
+/// Keywords that say nothing about validity beside a constant or a reference.
 const ANNOTATIONS: &[&str] = &[
     "title",
     "description",
@@ -63,6 +63,12 @@ pub struct Lowering<'d> {
     /// Constants that others allow, by the expression of both.
     kept: Map<ExprId, ExprId>,
     alternatives: usize,
+}
+
+/// Whether all keywords but these say nothing about validity.
+fn says_no_more(members: &[(Box<str>, NodeId)], is_known: impl Fn(&str) -> bool) -> bool {
+    let mut names = members.iter().map(|member| &*member.0);
+    names.all(|name| is_known(name) || ANNOTATIONS.contains(&name))
 }
 
 impl<'d> Lowering<'d> {
@@ -111,34 +117,38 @@ impl<'d> Lowering<'d> {
                     return Err(fault.at(&self.document.pointer(node)));
                 }
             };
-            match members.as_slice() {
-                [] => return Ok(ANY),
-                [(keyword, target)] if &**keyword == "$ref" => {
-                    let Some(reference) = self.document.string(*target) else {
-                        break;
-                    };
-                    scope = self.entered(node, scope);
-                    node = self
-                        .index
-                        .target(self.document, node, reference)
-                        .map_err(|fault| fault.at(&self.document.pointer(node)))?;
-                }
-                members => {
-                    let only_constants = members.iter().all(|(keyword, _)| {
-                        matches!(&**keyword, "const" | "enum" | "type")
-                            || ANNOTATIONS.contains(&&**keyword)
-                    });
-                    let constant = |name: &str| members.iter().any(|member| &*member.0 == name);
-                    if only_constants && (constant("enum") || constant("const")) {
-                        let kept = self.constants_of(node)?;
-                        return Ok(self.expressions.values(kept));
-                    }
-                    break;
-                }
+            if members.is_empty() {
+                return Ok(ANY);
             }
+            if let Some(reference) = self.only_reference(node, members) {
+                scope = self.entered(node, scope);
+                node = self
+                    .index
+                    .target(self.document, node, reference)
+                    .map_err(|fault| fault.at(&self.document.pointer(node)))?;
+                continue;
+            }
+            let says = |name: &str| members.iter().any(|member| &*member.0 == name);
+            let is_constant = |name: &str| matches!(name, "const" | "enum" | "type");
+            if (says("enum") || says("const")) && says_no_more(members, is_constant) {
+                let kept = self.constants_of(node)?;
+                return Ok(self.expressions.values(kept));
+            }
+            break;
         }
         let scope = self.entered(node, scope);
         Ok(self.expressions.schema(node, scope))
+    }
+
+    /// The reference of a schema that says nothing of its own.
+    fn only_reference(&self, node: NodeId, members: &[(Box<str>, NodeId)]) -> Option<&'d str> {
+        let (_, target) = members.iter().find(|member| &*member.0 == "$ref")?;
+        let is_alone = says_no_more(members, |name| name == "$ref")
+            || self
+                .index
+                .draft_of(self.document, node)
+                .ref_hides_siblings();
+        self.document.string(*target).filter(|_| is_alone)
     }
 
     /// The scope within the resource of a node.
@@ -334,5 +344,39 @@ impl<'d> Lowering<'d> {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lowering;
+    use crate::grammar::document::Document;
+    use crate::grammar::index::Index;
+    use crate::grammar::limits::Options;
+
+    /// Whether a reference with these members is nothing but its target.
+    fn is_target(draft: &str, beside: &str) -> bool {
+        let schema = format!(
+            r##"{{"$schema": "http://json-schema.org/{draft}/schema#",
+                "not": {{"$ref": "#/definitions/x"{beside}}},
+                "definitions": {{"x": {{"minimum": 3}}}}}}"##
+        );
+        let options = Options::default();
+        let document = Document::parse(schema.as_bytes(), &options).unwrap();
+        let index = Index::of(&document);
+        let mut lowering = Lowering::new(&document, &index, &options);
+        let target = document.get(document.get(0, "definitions").unwrap(), "x");
+        let reference = document.get(0, "not").unwrap();
+        lowering.schema(reference, 0) == lowering.schema(target.unwrap(), 0)
+    }
+
+    #[test]
+    fn a_reference_that_says_nothing_of_its_own_is_its_target() {
+        for draft in ["draft-07", "draft/2020-12"] {
+            assert!(is_target(draft, ""));
+            assert!(is_target(draft, r#", "description": "y", "default": 4"#));
+        }
+        let limit = r#", "maximum": 5"#;
+        assert!(is_target("draft-07", limit) && !is_target("draft/2020-12", limit));
     }
 }
