@@ -49,6 +49,22 @@ struct Members {
     others: Vec<Span>,
 }
 
+impl Choice {
+    /// Members of deltas that tell a client the same; `index` is the choice's own.
+    fn deltas(&mut self, told: Vec<Told>, seed: &str, index: u32) -> Vec<Vec<u8>> {
+        let told = told.into_iter().map(|one| match one {
+            Told::Text(text) => [b"\"content\":".to_vec(), quote(&text)].concat(),
+            Told::Begin(name) => {
+                self.begun += 1;
+                let id = call_id(seed, index, self.begun - 1);
+                begun(self.begun - 1, &id, &name)
+            }
+            Told::Arguments(text) => fragment(self.begun.saturating_sub(1), &text),
+        });
+        told.collect()
+    }
+}
+
 impl CallRewriter {
     /// A rewriter of a stream at its start.
     pub fn new(shape: CallShape) -> Self {
@@ -99,27 +115,15 @@ impl CallRewriter {
         let choice = &mut self.choices[index];
         let mut told = delta
             .content
-            .map_or_else(Vec::new, |content| choice.reader.feed(&content));
+            .as_deref()
+            .map_or_else(Vec::new, |content| choice.reader.feed(content));
         if finish.is_some() {
             told.append(&mut choice.reader.finish());
         }
-        let mut deltas = Vec::new();
-        for one in told {
-            let delta = match one {
-                Told::Text(text) => [b"\"content\":".to_vec(), quote(&text)].concat(),
-                Told::Begin(name) => {
-                    choice.begun += 1;
-                    let id = call_id(&self.shape.seed, members.index, choice.begun - 1);
-                    begun(choice.begun - 1, &id, &name)
-                }
-                Told::Arguments(text) => fragment(choice.begun.saturating_sub(1), &text),
-            };
-            deltas.push(delta);
-        }
+        let mut deltas = choice.deltas(told, &self.shape.seed, members.index);
         let logprobs = members.logprobs.map_or(&b"null"[..], |span| span.of(text));
-        let is_silent = !delta.says_more && finish.is_none() && logprobs == b"null";
         if deltas.is_empty() {
-            if is_silent {
+            if !delta.says_more && finish.is_none() && logprobs == b"null" {
                 return Ok(Vec::new());
             }
             let empty = if delta.has_content && finish.is_none() {
@@ -131,31 +135,40 @@ impl CallRewriter {
         }
         let last = deltas.len() - 1;
         let finish = finish_of(finish, choice.begun > 0);
-        Ok(deltas
-            .iter()
+        let written = deltas
+            .into_iter()
             .enumerate()
-            .map(|(at, delta_text)| {
+            .map(|(at, members_of_delta)| {
                 let mut parts = Vec::new();
                 if at == 0 {
                     parts.extend(delta.others.iter().map(|span| span.of(text).to_vec()));
                 }
-                if !delta_text.is_empty() {
-                    parts.push(delta_text.clone());
+                if !members_of_delta.is_empty() {
+                    parts.push(members_of_delta);
                 }
-                let mut all = members
-                    .others
-                    .iter()
-                    .map(|span| span.of(text).to_vec())
-                    .collect::<Vec<_>>();
-                all.push([&b"\"delta\":{"[..], &parts.join(&b','), b"}"].concat());
                 let shown = if at == 0 { logprobs } else { b"null" };
-                all.push([&b"\"logprobs\":"[..], shown].concat());
                 let reason = if at == last { finish } else { b"null" };
-                all.push([&b"\"finish_reason\":"[..], reason].concat());
-                [&b"{"[..], &all.join(&b','), b"}"].concat()
-            })
-            .collect())
+                let inner = (&b"\"delta\":{"[..], parts);
+                written_choice(text, members, inner, shown, reason)
+            });
+        Ok(written.collect())
     }
+}
+
+/// A choice with these members of its `delta` or `message`.
+fn written_choice(
+    text: &[u8],
+    members: &Members,
+    (begin, inner): (&[u8], Vec<Vec<u8>>),
+    logprobs: &[u8],
+    finish: &[u8],
+) -> Vec<u8> {
+    let others = members.others.iter().map(|span| span.of(text).to_vec());
+    let mut all: Vec<Vec<u8>> = others.collect();
+    all.push([begin, &inner.join(&b','), b"}"].concat());
+    all.push([&b"\"logprobs\":"[..], logprobs].concat());
+    all.push([&b"\"finish_reason\":"[..], finish].concat());
+    [&b"{"[..], &all.join(&b','), b"}"].concat()
 }
 
 /// A complete answer with the calls that its choices' texts hold; `None` when it has no choices.
@@ -219,18 +232,11 @@ fn whole_choice(body: &[u8], members: &Members, shape: &CallShape) -> Result<Vec
             .collect();
         parts.push([&b"\"tool_calls\":["[..], &written.join(&b','), b"]"].concat());
     }
-    let mut all: Vec<Vec<u8>> = members
-        .others
-        .iter()
-        .map(|span| span.of(body).to_vec())
-        .collect();
-    all.push([&b"\"message\":{"[..], &parts.join(&b','), b"}"].concat());
     let logprobs = members.logprobs.map_or(&b"null"[..], |span| span.of(body));
-    all.push([&b"\"logprobs\":"[..], logprobs].concat());
     let finish = members.finish.map(|span| span.of(body));
     let finish = finish_of(finish, !calls.is_empty());
-    all.push([&b"\"finish_reason\":"[..], finish].concat());
-    Ok([&b"{"[..], &all.join(&b','), b"}"].concat())
+    let inner = (&b"\"message\":{"[..], parts);
+    Ok(written_choice(body, members, inner, logprobs, finish))
 }
 
 /// What stands in a `message` or `delta`.

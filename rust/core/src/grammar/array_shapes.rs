@@ -102,20 +102,7 @@ impl Lowering<'_> {
                     .hint("only `not`, `oneOf`, `if` need its opposite; state it outside of them"),
             );
         }
-        let plain = ArrayShape::default();
-        let mut outside: Vec<ArrayShape> = Vec::new();
-        if shape.min > 0 {
-            outside.push(ArrayShape {
-                max: Some(shape.min - 1),
-                ..plain.clone()
-            });
-        }
-        if let Some(max) = shape.max {
-            outside.push(ArrayShape {
-                min: max.saturating_add(1),
-                ..plain.clone()
-            });
-        }
+        let mut outside = outside_of_counts(shape);
         for (at, &item) in shape.prefix.iter().enumerate() {
             if item != ANY {
                 let mut prefix = vec![ANY; at];
@@ -124,51 +111,63 @@ impl Lowering<'_> {
                 outside.push(ArrayShape {
                     prefix,
                     min,
-                    ..plain.clone()
+                    ..ArrayShape::default()
                 });
             }
         }
         if shape.rest != ANY {
-            let from = u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX);
-            let expr = self.expressions.not(shape.rest);
-            let tallies = vec![Tally {
-                from,
-                expr,
+            outside.push(tallied(Tally {
+                from: u32::try_from(shape.prefix.len()).unwrap_or(u32::MAX),
+                expr: self.expressions.not(shape.rest),
                 min: 1,
                 max: None,
-            }];
-            outside.push(ArrayShape {
-                tallies,
-                ..plain.clone()
-            });
-        }
-        for tally in &shape.tallies {
-            if tally.min > 0 {
-                let few = Tally {
-                    min: 0,
-                    max: Some(tally.min - 1),
-                    ..tally.clone()
-                };
-                outside.push(ArrayShape {
-                    tallies: vec![few],
-                    ..plain.clone()
-                });
-            }
-            if let Some(max) = tally.max {
-                let many = Tally {
-                    min: max.saturating_add(1),
-                    max: None,
-                    ..tally.clone()
-                };
-                outside.push(ArrayShape {
-                    tallies: vec![many],
-                    ..plain.clone()
-                });
-            }
+            }));
         }
         Ok(outside
             .into_iter()
             .filter_map(|one| self.tidy_array(one).map(Rc::new))
             .collect())
+    }
+}
+
+/// The arrays of too few or too many items, in all or of one kind.
+fn outside_of_counts(shape: &ArrayShape) -> Vec<ArrayShape> {
+    let mut outside = Vec::new();
+    if shape.min > 0 {
+        outside.push(ArrayShape {
+            max: Some(shape.min - 1),
+            ..ArrayShape::default()
+        });
+    }
+    if let Some(max) = shape.max {
+        outside.push(ArrayShape {
+            min: max.saturating_add(1),
+            ..ArrayShape::default()
+        });
+    }
+    for tally in &shape.tallies {
+        if tally.min > 0 {
+            outside.push(tallied(Tally {
+                min: 0,
+                max: Some(tally.min - 1),
+                ..tally.clone()
+            }));
+        }
+        if let Some(max) = tally.max {
+            outside.push(tallied(Tally {
+                min: max.saturating_add(1),
+                max: None,
+                ..tally.clone()
+            }));
+        }
+    }
+    outside
+}
+
+/// The arrays with so many items of a kind.
+fn tallied(tally: Tally) -> ArrayShape {
+    ArrayShape {
+        tallies: vec![tally],
+        ..ArrayShape::default()
     }
 }

@@ -40,6 +40,37 @@ pub struct Types {
     pub object: bool,
 }
 
+impl Types {
+    /// Leaves out of a form what is of other types.
+    fn narrow(self, form: &mut Form) -> Result<()> {
+        form.null = self.null;
+        form.bools = if self.boolean { 3 } else { 0 };
+        if !self.string {
+            form.strings = texts::NONE;
+        }
+        if !self.array {
+            form.arrays.clear();
+        }
+        if !self.object {
+            form.objects.clear();
+        }
+        if !self.number {
+            let whole = Cell {
+                step: Some(Decimal::from_integer(1)),
+                ..Cell::default()
+            };
+            let allowed = if self.integer {
+                vec![whole]
+            } else {
+                Vec::new()
+            };
+            form.numbers = form.numbers.intersection(&Numbers(allowed))?;
+            form.integers = self.integer;
+        }
+        Ok(())
+    }
+}
+
 /// A schema object about to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -114,30 +145,7 @@ impl Lowering<'_> {
             exact: true,
         };
         if let Some(types) = self.types_of(place.node)? {
-            form.null = types.null;
-            form.bools = if types.boolean { 3 } else { 0 };
-            if !types.string {
-                form.strings = texts::NONE;
-            }
-            if !types.array {
-                form.arrays.clear();
-            }
-            if !types.object {
-                form.objects.clear();
-            }
-            if !types.number {
-                let whole = Cell {
-                    step: Some(Decimal::from_integer(1)),
-                    ..Cell::default()
-                };
-                let allowed = if types.integer {
-                    vec![whole]
-                } else {
-                    Vec::new()
-                };
-                form.numbers = form.numbers.intersection(&Numbers(allowed))?;
-                form.integers = types.integer;
-            }
+            types.narrow(&mut form)?;
         }
         let has = |keyword: &str| self.document.get(place.node, keyword).is_some();
         if has("enum") || (has("const") && place.draft > Draft::Draft4) {

@@ -266,16 +266,12 @@ impl Plan {
                 }
                 let after = table.rule(emission, next)?;
                 let key = if met == 0 {
-                    keys[place]
+                    Some(keys[place])
                 } else {
-                    let wanted = (0..self.exists.len()).filter(|i| met & (1 << i) != 0);
-                    let names = wanted.fold(names, |names, i| {
-                        emission.lowering.texts.and(names, self.exists[i].0)
-                    });
-                    if emission.lowering.texts.is_empty(names) {
-                        continue;
-                    }
-                    emission.string_rule(names)?
+                    self.key_that_meets(emission, met, names)?
+                };
+                let Some(key) = key else {
+                    continue;
                 };
                 let [colon, value] = emission.value(value)?;
                 let pieces = [Token::Rule(key), colon, value, Token::Rule(after)];
@@ -283,6 +279,24 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// The rule of the open names that meet these demands; none where no name does.
+    fn key_that_meets(
+        &self,
+        emission: &mut Emission,
+        met: u32,
+        names: TextsId,
+    ) -> Result<Option<RuleId>> {
+        let demands = (0..).zip(&self.exists);
+        let met = demands.filter(|(place, _)| met & (1 << place) != 0);
+        let names = met.fold(names, |names, (_, &(demanded, _))| {
+            emission.lowering.texts.and(names, demanded)
+        });
+        if emission.lowering.texts.is_empty(names) {
+            return Ok(None);
+        }
+        emission.string_rule(names).map(Some)
     }
 }
 
