@@ -21,6 +21,8 @@ const SKIPPED_MAX: usize = 10;
 const SKIPPED_AGAIN_MAX: usize = 2;
 /// Names of a whole grammar that are written in a second order too.
 const REORDERED_TOTAL: usize = 500;
+/// Work that it is to find the place of a name in an order.
+const STEPS_OF_A_NAME: usize = 4;
 /// Existence demands that are told apart.
 const DEMANDS_MAX: usize = 16;
 /// Kinds of open names.
@@ -101,12 +103,17 @@ impl Plan {
         if shape.union_order.is_empty() || emission.lowering.options.deterministic {
             return None;
         }
+        let names = emission.reordered_names + self.members.len();
+        if names > REORDERED_TOTAL || self.members.len() < 2 {
+            return None;
+        }
+        let work = &emission.lowering.work;
+        work.count(STEPS_OF_A_NAME * shape.union_order.len());
         let places: Map<&str, usize> = (shape.union_order.iter().map(|name| &**name))
             .zip(0..)
             .collect();
         let place = |member: &Member| places.get(&*member.name).copied().unwrap_or(usize::MAX);
-        let names = emission.reordered_names + self.members.len();
-        if names > REORDERED_TOTAL || self.members.is_sorted_by_key(place) {
+        if self.members.is_sorted_by_key(place) {
             return None;
         }
         emission.reordered_names = names;
@@ -184,7 +191,14 @@ fn ordered_names(shape: &ObjectShape, foreign: usize) -> Vec<(Rc<str>, Named)> {
         .iter()
         .chain(shape.properties.iter().map(|one| &one.0))
         .chain(&shape.required);
-    all.filter_map(|name| known.remove_entry(name)).collect()
+    let mut names = Vec::with_capacity(known.len());
+    for name in all {
+        if known.is_empty() {
+            break;
+        }
+        names.extend(known.remove_entry(name));
+    }
+    names
 }
 
 /// The open names, split wherever some rule treats them differently.
