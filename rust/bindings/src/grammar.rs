@@ -13,6 +13,7 @@ use tokenmill_core::grammar::rule_text::choice;
 use tokenmill_core::grammar::sample::Sampler;
 use tokenmill_core::grammar::text_tokens::renamed;
 use tokenmill_core::grammar::{Stage, compile, explain};
+use tokenmill_io::scratch::scoped;
 
 /// What a caller may choose; every bound has a refusal that names it.
 #[pyclass(frozen, from_py_object, module = "tokenmill._native")]
@@ -130,7 +131,11 @@ pub enum Verdict {
 /// The grammar of a schema; leaves Python while it compiles.
 #[pyfunction]
 pub fn compile_schema(py: Python<'_>, schema: &[u8], options: &GrammarOptions) -> Verdict {
-    match py.detach(|| compile(schema, &options.inner)) {
+    let made = py.detach(|| {
+        grammar::prepare();
+        scoped(|| compile(schema, &options.inner), Clone::clone)
+    });
+    match made {
         Ok(compiled) => Verdict::Compiled(compiled.into()),
         Err(refusal) => Verdict::Refused(refusal.into()),
     }

@@ -11,6 +11,9 @@ mod segment;
 mod standings;
 mod waiting;
 
+#[global_allocator]
+static ALLOCATOR: tokenmill_io::scratch::Allocator = tokenmill_io::scratch::Allocator;
+
 #[pyo3::pymodule]
 mod _native {
     use pyo3::prelude::*;

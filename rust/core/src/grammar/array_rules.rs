@@ -14,6 +14,9 @@ use super::unique_items;
 /// Counts up to this are written as a chain of rules, beyond it by halves.
 const CHAIN_MAX: u32 = 24;
 
+/// Schemas whose items are counted that make a choice cost as much again.
+const COUNTS_OF_A_CHOICE: usize = 64;
+
 /// The rule of one array shape.
 ///
 /// # Errors
@@ -283,7 +286,9 @@ impl Step<'_> {
                 push(other, next, &mut split);
             }
             // One is a step, two are a choice of which each goes on with all that follow.
-            emission.lowering.spend(2 * split.len().saturating_sub(1))?;
+            let apart = split.len().saturating_sub(1);
+            let cost = 2 + shape.tallies.len() / COUNTS_OF_A_CHOICE;
+            emission.lowering.spend(cost * apart)?;
             choices = split;
         }
         Ok(choices)

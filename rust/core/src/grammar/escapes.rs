@@ -9,6 +9,11 @@ static SPECIAL: LazyLock<CharSet> =
     LazyLock::new(|| CharSet::from_codes(vec![(0, 0x1f), (0x22, 0x22), (0x5c, 0x5c)]));
 static PLAIN: LazyLock<CharSet> = LazyLock::new(|| SPECIAL.complement());
 
+/// Makes the sets of this module.
+pub(super) fn prepare() {
+    LazyLock::force(&PLAIN);
+}
+
 /// A string as JSON writes it, with its quotation marks.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

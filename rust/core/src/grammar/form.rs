@@ -144,20 +144,11 @@ impl ArrayShape {
     }
 }
 
-thread_local! {
-    static NO_NAMES: Rc<[Rc<str>]> = Rc::from([]);
-}
-
-/// An empty list; most shapes have one or two.
-fn no_names() -> Rc<[Rc<str>]> {
-    NO_NAMES.with(Rc::clone)
-}
-
 impl Default for ObjectShape {
     fn default() -> Self {
         Self {
-            order: no_names(),
-            union_order: no_names(),
+            order: Rc::default(),
+            union_order: Rc::default(),
             properties: Vec::new(),
             rules: Vec::new(),
             exists: Vec::new(),

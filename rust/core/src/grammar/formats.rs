@@ -93,6 +93,14 @@ pub fn known(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
+/// Makes the automata of all formats.
+pub(super) fn prepare() {
+    for format in &FORMATS {
+        format.automaton();
+        format.outer_automaton();
+    }
+}
+
 /// The names of all formats that are asserted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|format| format.name)

@@ -79,6 +79,8 @@ mod values;
 mod word_tries;
 pub mod work;
 
+use std::sync::Once;
+
 use document::Document;
 use emission::Emission;
 use index::Index;
@@ -116,6 +118,16 @@ impl Stage {
             _ => None,
         }
     }
+}
+
+/// Makes what all compilations of a process share, which they make themselves when they first need
+/// it: ten milliseconds once. For callers whose memory for [`compile`] ends with the call.
+pub fn prepare() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        formats::prepare();
+        escapes::prepare();
+    });
 }
 
 /// The grammar of a schema.
