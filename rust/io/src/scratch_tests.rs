@@ -14,8 +14,8 @@ use super::{Allocator, MEMORY, SLOT_BYTES, SLOTS, TAKEN, VALUE_BYTES_MAX, scoped
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// Tests that count slots, one at a time. Three of them leave something in one, and a slot is enough
-/// for the others.
+/// Tests that count slots, one at a time. Three of them leave something in one, and a slot is
+/// enough for the others.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -214,7 +214,9 @@ proptest! {
                             values.insert(place, (byte, vec![byte; size]));
                         }
                     }
-                    is_right &= values.values().all(|(byte, bytes)| bytes.iter().all(|one| one == byte));
+                    is_right &= values
+                        .values()
+                        .all(|(byte, bytes)| bytes.iter().all(|one| one == byte));
                 }
                 is_right
             },
