@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Threads that can have a slot at once; more of them are served by the system.
 const SLOTS: usize = 4;
 /// Bytes of a slot. What a computation needs beyond is the system's; of a hundred schemas found in
-/// the wild 97 need less.
-const SLOT_BYTES: usize = 4 << 20;
+/// the wild 99 need less.
+const SLOT_BYTES: usize = 6 << 20;
 /// Bytes of the largest value in a slot. Larger ones are few, and leave much behind as they grow.
 const VALUE_BYTES_MAX: usize = 32 << 10;
 
