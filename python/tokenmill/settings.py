@@ -255,7 +255,7 @@ class GrammarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     # keep a compilation under half a second.
     alternatives_max: Count = 20_000
     states_max: Count = 6_000
-    steps_max: Count = 20_000_000
+    steps_max: Count = 16_000_000
     rules_max: Count = 60_000
     new_schemas_per_minute_max: Count = 120  # of one account, by one worker
     # A new one is made ready on the other vLLMs of its pool, once each, by a request of one token.

@@ -50,7 +50,7 @@ impl Default for Options {
             alternatives_max: 20_000,
             rules_max: 60_000,
             states_max: 6_000,
-            steps_max: 20_000_000,
+            steps_max: 16_000_000,
             text_bytes_max: 512 << 10,
         }
     }
