@@ -253,6 +253,7 @@ impl Texts {
                 _ => parts.push(id),
             }
         }
+        self.work.count(STEPS_OF_AN_ENTRY * parts.len());
         parts.sort_unstable();
         parts.dedup();
         if parts
@@ -287,6 +288,7 @@ impl Texts {
     }
 
     fn and_parts(&mut self, parts: Vec<TextsId>) -> TextsId {
+        self.work.count(STEPS_OF_AN_ENTRY * parts.len());
         let finite = parts
             .iter()
             .position(|&id| matches!(self.get(id), TextSet::Finite(_)));
