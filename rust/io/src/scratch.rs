@@ -18,7 +18,8 @@ const SLOTS: usize = 4;
 /// Bytes of a slot. What a computation needs beyond is the system's; of a hundred schemas found in
 /// the wild 99 need less.
 const SLOT_BYTES: usize = 6 << 20;
-/// Bytes of the largest value in a slot. Larger ones are few, and leave much behind as they grow.
+/// Bytes of the largest value that is begun in a slot, or moved within it. Larger ones are few, and
+/// leave much behind as they grow.
 const VALUE_BYTES_MAX: usize = 32 << 10;
 
 /// Zeros, so that a page costs nothing before its first use.

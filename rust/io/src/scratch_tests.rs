@@ -1,7 +1,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -22,7 +22,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn slots_free() -> usize {
-    let is_free = |slot: &&std::sync::atomic::AtomicBool| !slot.load(Ordering::SeqCst);
+    let is_free = |slot: &&AtomicBool| !slot.load(Ordering::SeqCst);
     TAKEN.iter().filter(is_free).count()
 }
 
@@ -233,7 +233,7 @@ proptest! {
         let _turn = alone();
         let is_right = scoped(
             || {
-                drop(vec![0xff_u8; 1 << 20]);
+                drop([(); 64].map(|()| vec![0xff_u8; 16 << 10]));
                 layouts.iter().all(|&(size, bits)| {
                     let layout = Layout::from_size_align(size, 1 << bits).unwrap();
                     // SAFETY: the layout is not empty; the place is given back with the same one.

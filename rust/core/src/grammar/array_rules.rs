@@ -14,7 +14,7 @@ use super::unique_items;
 /// Counts up to this are written as a chain of rules, beyond it by halves.
 const CHAIN_MAX: u32 = 24;
 
-/// Schemas whose items are counted that make a choice cost as much again.
+/// Counts that cost half as much to copy as a choice does without any.
 const COUNTS_OF_A_CHOICE: usize = 64;
 
 /// The rule of one array shape.

@@ -253,6 +253,7 @@ impl Texts {
                 _ => parts.push(id),
             }
         }
+        // To look through them costs as much as to keep them, which `intern` counts.
         self.work.count(STEPS_OF_AN_ENTRY * parts.len());
         parts.sort_unstable();
         parts.dedup();
@@ -288,6 +289,7 @@ impl Texts {
     }
 
     fn and_parts(&mut self, parts: Vec<TextsId>) -> TextsId {
+        // As in `or`.
         self.work.count(STEPS_OF_AN_ENTRY * parts.len());
         let finite = parts
             .iter()
