@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::document::{Node, NodeId};
+use super::document::{Member, Node, NodeId};
 use super::draft::Draft;
 use super::form::{ANY, Expr, ExprId, Form, NOTHING, ObjectShape};
 use super::hash::Map;
@@ -252,7 +252,7 @@ impl Lowering<'_> {
     }
 
     fn dependencies(&mut self, place: &Place, form: Form) -> Result<Form> {
-        let mut found: Vec<(Box<str>, NodeId)> = Vec::new();
+        let mut found: Vec<&Member<'_>> = Vec::new();
         if place.draft >= Draft::Draft2019 {
             found.extend(self.map_of(place, "dependentRequired")?);
             found.extend(self.map_of(place, "dependentSchemas")?);
@@ -261,15 +261,15 @@ impl Lowering<'_> {
         found.extend(self.map_of(place, "dependencies")?);
         let mut form = form;
         for (name, value) in found {
-            let name: Rc<str> = name.into();
-            let then = match self.document.node(value) {
+            let name: Rc<str> = Rc::from(&**name);
+            let then = match self.document.node(*value) {
                 Node::Array(items) => self.requires_all(items)?,
                 Node::String(other) if place.draft <= Draft::Draft4 => with_objects(ObjectShape {
                     required: vec![Rc::from(&**other)],
                     ..ObjectShape::default()
                 }),
                 _ => {
-                    let expr = self.schema(value, place.scope)?;
+                    let expr = self.schema(*value, place.scope)?;
                     if expr == ANY {
                         continue;
                     }

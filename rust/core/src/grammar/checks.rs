@@ -4,7 +4,7 @@
 //! (CVE-2025-58446, CVE-2026-25048 and their kin), and engines of other makes get the schema as it
 //! is. Whether a grammar can say it is another question.
 
-use super::document::{Document, Node, NodeId};
+use super::document::{Document, Member, Node, NodeId};
 use super::limits::Options;
 use super::pattern_cost::is_costly;
 use super::refusal::{Refusal, RefusalKind, Result};
@@ -117,7 +117,7 @@ fn walk(document: &Document, bounds: &Bounds) -> Result<()> {
     Ok(())
 }
 
-fn keywords(document: &Document, members: &[(Box<str>, NodeId)], bounds: &Bounds) -> Result<()> {
+fn keywords(document: &Document, members: &[Member<'_>], bounds: &Bounds) -> Result<()> {
     for (name, value) in members {
         match (&**name, document.node(*value)) {
             ("enum", Node::Array(values)) if values.len() > bounds.enum_values_max => {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::document::{Node, NodeId};
+use super::document::{Member, Node, NodeId};
 use super::draft::Draft;
 use super::form::{ANY, ArrayShape, NOTHING, ObjectShape, Tally};
 use super::keywords::Place;
@@ -10,7 +10,7 @@ use super::lowering::Lowering;
 use super::refusal::{Refusal, Result};
 use super::texts;
 
-impl Lowering<'_> {
+impl<'d> Lowering<'d> {
     /// What the keywords of a schema say of objects; none where no object fits.
     pub(super) fn own_object(&mut self, place: &Place) -> Result<Option<ObjectShape>> {
         let mut shape = ObjectShape::default();
@@ -18,8 +18,8 @@ impl Lowering<'_> {
         let (declares, patterns) = (has("properties"), has("patternProperties"));
         let speaks_of_others = has("additionalProperties");
         for (name, value) in self.map_of(place, "properties")? {
-            let expr = self.schema(value, place.scope)?;
-            shape.properties.push((name.into(), expr));
+            let expr = self.schema(*value, place.scope)?;
+            shape.properties.push((Rc::from(&**name), expr));
         }
         if !shape.properties.is_empty() {
             let names = shape.properties.iter();
@@ -28,8 +28,8 @@ impl Lowering<'_> {
         let mut matched = Vec::new();
         if patterns {
             for (pattern, value) in self.map_of(place, "patternProperties")? {
-                let names = self.pattern(&pattern, "patternProperties")?;
-                let expr = self.schema(value, place.scope)?;
+                let names = self.pattern(pattern, "patternProperties")?;
+                let expr = self.schema(*value, place.scope)?;
                 shape.rules.push((names, expr));
                 matched.push(names);
             }
@@ -111,14 +111,14 @@ impl Lowering<'_> {
     }
 
     /// The members of a keyword that maps names to schemas.
-    pub(super) fn map_of(&self, place: &Place, keyword: &str) -> Result<Vec<(Box<str>, NodeId)>> {
+    pub(super) fn map_of(&self, place: &Place, keyword: &str) -> Result<&'d [Member<'d>]> {
         match self
             .document
             .get(place.node, keyword)
             .map(|value| self.document.node(value))
         {
-            None => Ok(Vec::new()),
-            Some(Node::Object(members)) => Ok(members.clone()),
+            None => Ok(&[]),
+            Some(Node::Object(members)) => Ok(members),
             Some(_) => Err(Refusal::invalid(keyword, "it must be an object")),
         }
     }
@@ -128,10 +128,10 @@ impl Lowering<'_> {
         let mut shape = ArrayShape::default();
         let (list, rest) = self.items_keywords(place);
         if let Some(list) = list {
-            let Node::Array(items) = self.document.node(list).clone() else {
+            let Node::Array(items) = self.document.node(list) else {
                 return Err(Refusal::invalid("prefixItems", "it must be an array"));
             };
-            for item in items {
+            for &item in items {
                 let expr = self.schema(item, place.scope)?;
                 shape.prefix.push(expr);
             }

@@ -1,6 +1,9 @@
-//! JSON text as an arena of nodes: key order kept, numbers exact, nesting bounded.
+//! JSON text as an arena of nodes: key order kept, numbers exact, nesting bounded. Strings are
+//! borrowed from the text where they are spelt without escapes.
 //!
 //! It knows JSON (RFC 8259) and nothing of schemas; [`super::json_reader`] reads the text.
+
+use std::borrow::Cow;
 
 use super::decimal::Decimal;
 use super::json_reader::read;
@@ -10,9 +13,12 @@ use super::refusal::{Refusal, Result};
 /// The index of a value in its [`Document`].
 pub type NodeId = u32;
 
+/// A name in an object, and its value.
+pub type Member<'t> = (Cow<'t, str>, NodeId);
+
 /// One JSON value; children are ids.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Node {
+pub enum Node<'t> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -20,11 +26,11 @@ pub enum Node {
     /// A number, exact.
     Number(Decimal),
     /// A string of Unicode scalar values.
-    String(Box<str>),
+    String(Cow<'t, str>),
     /// Elements in order.
-    Array(Vec<NodeId>),
+    Array(Box<[NodeId]>),
     /// Members in the order of the text.
-    Object(Vec<(Box<str>, NodeId)>),
+    Object(Box<[Member<'t>]>),
 }
 
 /// What readers of JSON disagree on, where a text holds such a thing.
@@ -40,18 +46,18 @@ pub struct Oddities {
 
 /// A parsed text; node 0 is the root.
 #[derive(Debug)]
-pub struct Document {
-    nodes: Vec<Node>,
+pub struct Document<'t> {
+    nodes: Vec<Node<'t>>,
     parents: Vec<NodeId>,
     oddities: Oddities,
 }
 
-impl Document {
+impl<'t> Document<'t> {
     /// Parses a whole text.
     ///
     /// # Errors
     /// Invalid where it is not JSON, has a lone surrogate, or passes a bound of `options`.
-    pub fn parse(text: &[u8], options: &Options) -> Result<Self> {
+    pub fn parse(text: &'t [u8], options: &Options) -> Result<Self> {
         if text.len() > options.schema_bytes_max {
             return Err(Refusal::too_large(
                 "schema_bytes_max",
@@ -83,7 +89,7 @@ impl Document {
     }
 
     /// The value with this id.
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub fn node(&self, id: NodeId) -> &Node<'t> {
         &self.nodes[id as usize]
     }
 
@@ -103,7 +109,7 @@ impl Document {
     }
 
     /// The members of an object; empty for anything else.
-    pub fn members(&self, id: NodeId) -> &[(Box<str>, NodeId)] {
+    pub fn members(&self, id: NodeId) -> &[Member<'t>] {
         match self.node(id) {
             Node::Object(members) => members,
             _ => &[],

@@ -2,8 +2,12 @@
 //!
 //! A repeated key keeps its last value, as most readers do.
 
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
 use super::decimal::Decimal;
-use super::document::{Node, NodeId, Oddities};
+use super::document::{Member, Node, NodeId, Oddities};
 use super::hash::{Map, Set};
 use super::refusal::{Refusal, Result};
 
@@ -11,12 +15,14 @@ use super::refusal::{Refusal, Result};
 const FEW_KEYS: usize = 12;
 
 /// The nodes of a whole text, the root first, and what other readers take otherwise.
-pub(super) fn read(text: &str, depth_max: usize) -> Result<(Vec<Node>, Oddities)> {
+pub(super) fn read(text: &str, depth_max: usize) -> Result<(Vec<Node<'_>>, Oddities)> {
     let mut reader = Reader {
         text,
         at: 0,
         depth_max,
         nodes: Vec::with_capacity(text.len() / 12 + 4),
+        items: Vec::new(),
+        members: Vec::new(),
         oddities: Oddities::default(),
     };
     reader.nodes.push(Node::Null);
@@ -33,11 +39,14 @@ struct Reader<'t> {
     text: &'t str,
     at: usize,
     depth_max: usize,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<'t>>,
+    /// The items and members of the arrays and objects that are open, innermost last.
+    items: Vec<NodeId>,
+    members: Vec<Member<'t>>,
     oddities: Oddities,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     fn fault(&self, what: &str) -> Refusal {
         Refusal::invalid("", format!("not JSON: {what} at byte {}", self.at))
     }
@@ -52,7 +61,7 @@ impl Reader<'_> {
         }
     }
 
-    fn literal(&mut self, word: &str, node: Node) -> Result<Node> {
+    fn literal(&mut self, word: &str, node: Node<'t>) -> Result<Node<'t>> {
         if self.text[self.at..].starts_with(word) {
             self.at += word.len();
             return Ok(node);
@@ -60,7 +69,7 @@ impl Reader<'_> {
         Err(self.fault("an unknown word"))
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node> {
+    fn value(&mut self, depth: usize) -> Result<Node<'t>> {
         if depth > self.depth_max {
             return Err(Refusal::too_large("depth_max", self.depth_max));
         }
@@ -84,35 +93,36 @@ impl Reader<'_> {
         Ok(id)
     }
 
-    fn array(&mut self, depth: usize) -> Result<Node> {
+    fn array(&mut self, depth: usize) -> Result<Node<'t>> {
         self.at += 1;
-        let mut items = Vec::new();
+        let outer = self.items.len();
         self.skip_blanks();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Node::Array(items));
+            return Ok(Node::Array(Box::default()));
         }
         loop {
-            items.push(self.child(depth)?);
+            let child = self.child(depth)?;
+            self.items.push(child);
             self.skip_blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Node::Array(items));
+                    return Ok(Node::Array(self.items.drain(outer..).collect()));
                 }
                 _ => return Err(self.fault("no , or ]")),
             }
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Node> {
+    fn object(&mut self, depth: usize) -> Result<Node<'t>> {
         self.at += 1;
-        let mut members: Vec<(Box<str>, NodeId)> = Vec::new();
+        let outer = self.members.len();
         self.skip_blanks();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Node::Object(members));
+            return Ok(Node::Object(Box::default()));
         }
         loop {
             self.skip_blanks();
@@ -126,20 +136,20 @@ impl Reader<'_> {
             }
             self.at += 1;
             let child = self.child(depth)?;
-            members.push((key, child));
+            self.members.push((key, child));
             self.skip_blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Node::Object(self.without_repeats(members)));
+                    return Ok(Node::Object(self.closed(outer)));
                 }
                 _ => return Err(self.fault("no , or }")),
             }
         }
     }
 
-    fn number(&mut self) -> Result<Node> {
+    fn number(&mut self) -> Result<Node<'t>> {
         let start = self.at;
         while matches!(
             self.peek(),
@@ -158,35 +168,38 @@ impl Reader<'_> {
             .ok_or_else(|| self.fault("a malformed number"))
     }
 
-    fn string(&mut self) -> Result<Box<str>> {
+    fn string(&mut self) -> Result<Cow<'t, str>> {
         self.at += 1;
-        // Most have no escape and are copied once.
-        let start = self.at;
-        let rest = &self.text.as_bytes()[start..];
-        let is_plain = |&byte: &u8| byte != b'"' && byte != b'\\' && byte >= 0x20;
-        let plain = rest.iter().take_while(|byte| is_plain(byte)).count();
-        if rest.get(plain) == Some(&b'"') {
-            self.at += plain + 1;
-            return Ok(self.text[start..start + plain].into());
+        let first = self.plain()?;
+        let mut all = Cow::Borrowed(first);
+        while self.peek() == Some(b'\\') {
+            let escaped = self.escape()?;
+            let rest = self.plain()?;
+            let all = all.to_mut();
+            all.push(escaped);
+            all.push_str(rest);
         }
-        let mut out = String::new();
-        loop {
-            let rest = &self.text.as_bytes()[self.at..];
-            let plain = rest
-                .iter()
-                .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-                .ok_or_else(|| self.fault("an unfinished string"))?;
-            out.push_str(&self.text[self.at..self.at + plain]);
-            self.at += plain;
-            match rest[plain] {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(out.into());
-                }
-                b'\\' => out.push(self.escape()?),
-                _ => return Err(self.fault("a control character")),
-            }
+        self.at += 1;
+        Ok(all)
+    }
+
+    /// The characters up to the next escape or to the end of the string.
+    fn plain(&mut self) -> Result<&'t str> {
+        let rest = &self.text[self.at..];
+        let end = memchr2(b'"', b'\\', rest.as_bytes())
+            .ok_or_else(|| self.fault("an unfinished string"))?;
+        let plain = &rest[..end];
+        let is_control = |byte: u8| byte < 0x20;
+        // Without a branch for each byte.
+        if plain
+            .bytes()
+            .fold(false, |any, byte| any | is_control(byte))
+        {
+            self.at += plain.bytes().take_while(|&byte| !is_control(byte)).count();
+            return Err(self.fault("a control character"));
         }
+        self.at += end;
+        Ok(plain)
     }
 
     fn escape(&mut self) -> Result<char> {
@@ -230,30 +243,33 @@ impl Reader<'_> {
         Ok(code)
     }
 
-    /// The members with the last value of each repeated key, at the place of the first.
-    fn without_repeats(&mut self, members: Vec<(Box<str>, NodeId)>) -> Vec<(Box<str>, NodeId)> {
-        if !has_repeats(&members) {
-            return members;
+    /// The members of the innermost object, which is at its end; of a repeated key the last value,
+    /// at the place of the first.
+    fn closed(&mut self, outer: usize) -> Box<[Member<'t>]> {
+        let is_repeating = has_repeats(&self.members[outer..]);
+        let members = self.members.drain(outer..);
+        if !is_repeating {
+            return members.collect();
         }
-        let mut place: Map<Box<str>, usize> = Map::default();
-        let mut kept: Vec<(Box<str>, NodeId)> = Vec::with_capacity(members.len());
+        let mut place: Map<Cow<'t, str>, usize> = Map::default();
+        let mut kept: Vec<Member<'t>> = Vec::with_capacity(members.len());
         for (name, child) in members {
             if let Some(&index) = place.get(&name) {
                 self.oddities
                     .repeated_key
-                    .get_or_insert_with(|| name.clone());
+                    .get_or_insert_with(|| (*name).into());
                 kept[index] = (name, child);
             } else {
                 place.insert(name.clone(), kept.len());
                 kept.push((name, child));
             }
         }
-        kept
+        kept.into()
     }
 }
 
 /// Whether some key comes twice.
-fn has_repeats(members: &[(Box<str>, NodeId)]) -> bool {
+fn has_repeats(members: &[Member<'_>]) -> bool {
     if members.len() <= FEW_KEYS {
         let is_known = |at: usize| members[..at].iter().any(|one| one.0 == members[at].0);
         return (1..members.len()).any(is_known);

@@ -107,7 +107,7 @@ impl Lowering<'_> {
         };
         let one = [value];
         let names = match self.document.node(value) {
-            Node::Array(items) => items.as_slice(),
+            Node::Array(items) => &**items,
             _ => one.as_slice(),
         };
         let mut types = Types::default();

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::document::{Document, Node, NodeId};
+use super::document::{Document, Member, Node, NodeId};
 use super::expressions::Expressions;
 use super::form::{ANY, Expr, ExprId, Form, NOTHING};
 use super::hash::Map;
@@ -39,7 +39,7 @@ const ANNOTATIONS: &[&str] = &[
 #[derive(Debug)]
 pub struct Lowering<'d> {
     /// The schema's text.
-    pub document: &'d Document,
+    pub document: &'d Document<'d>,
     /// Where its references lead.
     pub index: &'d Index,
     /// The bounds.
@@ -66,14 +66,14 @@ pub struct Lowering<'d> {
 }
 
 /// Whether all keywords but these say nothing about validity.
-fn says_no_more(members: &[(Box<str>, NodeId)], is_known: impl Fn(&str) -> bool) -> bool {
+fn says_no_more(members: &[Member<'_>], is_known: impl Fn(&str) -> bool) -> bool {
     let mut names = members.iter().map(|member| &*member.0);
     names.all(|name| is_known(name) || ANNOTATIONS.contains(&name))
 }
 
 impl<'d> Lowering<'d> {
     /// A compilation that has not begun.
-    pub fn new(document: &'d Document, index: &'d Index, options: &'d Options) -> Self {
+    pub fn new(document: &'d Document<'d>, index: &'d Index, options: &'d Options) -> Self {
         let names = |id| document.members(id).iter().map(|member| &*member.0);
         let tracks = (0..).take(document.len()).any(|id| {
             names(id).any(|name| name == "unevaluatedProperties" || name == "unevaluatedItems")
@@ -141,7 +141,7 @@ impl<'d> Lowering<'d> {
     }
 
     /// The reference of a schema that says nothing of its own.
-    fn only_reference(&self, node: NodeId, members: &[(Box<str>, NodeId)]) -> Option<&'d str> {
+    fn only_reference(&self, node: NodeId, members: &[Member<'_>]) -> Option<&'d str> {
         let (_, target) = members.iter().find(|member| &*member.0 == "$ref")?;
         let is_alone = says_no_more(members, |name| name == "$ref")
             || self

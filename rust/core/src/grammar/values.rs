@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::document::{Document, Node, NodeId};
+use super::document::{Document, Member, Node, NodeId};
 use super::draft::Draft;
 use super::form::{ArrayShape, Form, NOTHING, ObjectShape};
 use super::lowering::Lowering;
@@ -113,7 +113,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn constant_object(&mut self, members: &[(Box<str>, NodeId)]) -> ObjectShape {
+    fn constant_object(&mut self, members: &[Member<'_>]) -> ObjectShape {
         let names: Vec<Rc<str>> = members.iter().map(|member| Rc::from(&*member.0)).collect();
         let mut properties = Vec::with_capacity(members.len());
         for (name, (_, value)) in names.iter().zip(members) {
@@ -202,11 +202,7 @@ impl Lowering<'_> {
         Some(!repeated)
     }
 
-    fn object_contains(
-        &mut self,
-        shape: &ObjectShape,
-        members: &[(Box<str>, NodeId)],
-    ) -> Option<bool> {
+    fn object_contains(&mut self, shape: &ObjectShape, members: &[Member<'_>]) -> Option<bool> {
         let count = u32::try_from(members.len()).ok()?;
         let missing = |name: &Rc<str>| !members.iter().any(|member| *member.0 == **name);
         if count < shape.min
