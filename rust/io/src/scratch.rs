@@ -152,7 +152,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         if MEMORY.holds(place) {
-            CURRENT.with(|current| current.give_back(place, layout.size()));
+            given_back(place, layout.size());
         } else {
             // SAFETY: the caller's promise, and `place` is not ours.
             unsafe { System.dealloc(place, layout) };
@@ -185,7 +185,20 @@ fn taken(layout: Layout) -> *mut u8 {
     if SCOPES.load(Ordering::Relaxed) == 0 {
         return ptr::null_mut();
     }
+    taken_here(layout)
+}
+
+/// The same on a thread that may have a slot. Not inlined, like the next: there are thousands of
+/// places that allocate, and a thread's own state is not found in few instructions from a shared
+/// library.
+#[inline(never)]
+fn taken_here(layout: Layout) -> *mut u8 {
     CURRENT.with(|current| current.take(layout))
+}
+
+#[inline(never)]
+fn given_back(place: *mut u8, size: usize) {
+    CURRENT.with(|current| current.give_back(place, size));
 }
 
 /// What `keep` makes of what `work` gives. Only `work` has scratch memory: `keep` copies what is to
