@@ -95,6 +95,11 @@ impl CharSet {
         self.0.is_empty()
     }
 
+    /// Whether every character is in it.
+    pub fn is_all(&self) -> bool {
+        self.0 == [(0, LAST)]
+    }
+
     /// Whether a code is in it.
     pub fn contains(&self, code: u32) -> bool {
         self.0

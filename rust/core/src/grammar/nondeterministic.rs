@@ -196,6 +196,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether any character leads from a state back to it.
+    pub fn stays(&self, state: u32) -> bool {
+        self.states[state as usize].edges.iter().any(|(set, to)| {
+            set.is_all() && (*to == state || self.states[*to as usize].silent == [state])
+        })
+    }
+
     /// The states that are reached from one in silence and do something, itself included.
     pub fn closed(&self, state: u32, end: u32, seen: &mut [bool]) -> Rc<[u32]> {
         let mut all = vec![state];

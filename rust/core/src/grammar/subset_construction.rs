@@ -106,7 +106,11 @@ struct Subsets<'m> {
     machine: &'m Machine,
     end: u32,
     seen: Vec<bool>,
-    closed: Vec<Option<Rc<[u32]>>>,
+    closed: Vec<Option<Closed>>,
+    /// States that lead to the end whatever comes, as far as that was asked.
+    free: Vec<Option<bool>>,
+    /// The set that stands for all that have one of them.
+    whole: Option<[u32; 2]>,
     all: Vec<Rc<[u32]>>,
     ids: Map<Rc<[u32]>, u32>,
     /// By the states that characters lead to: the set that silence makes of them.
@@ -121,6 +125,14 @@ struct Subsets<'m> {
     round: u32,
     members_left: usize,
     work: &'m Work,
+}
+
+/// What silence makes of a state.
+#[derive(Clone)]
+struct Closed {
+    states: Rc<[u32]>,
+    /// One of them that leads to the end whatever comes.
+    free: Option<u32>,
 }
 
 /// A set's number, and the members that it was put together of.
@@ -138,6 +150,8 @@ impl<'m> Subsets<'m> {
             end,
             seen: vec![false; count],
             closed: vec![None; count],
+            free: vec![None; count],
+            whole: None,
             all: Vec::new(),
             ids: Map::default(),
             by_reached: Map::default(),
@@ -182,11 +196,16 @@ impl<'m> Subsets<'m> {
         self.set.clear();
         self.round = self.round.wrapping_add(1);
         for &state in reached {
-            let closed = self.closed[state as usize]
-                .get_or_insert_with(|| self.machine.closed(state, self.end, &mut self.seen));
-            let left = self.members_left.checked_sub(closed.len() + 1);
+            let closed = self.closed(state);
+            let left = self.members_left.checked_sub(closed.states.len() + 1);
             self.members_left = left.ok_or(TooManyStates)?;
-            for &member in closed.iter() {
+            if let Some(free) = closed.free {
+                let whole = self.whole.get_or_insert([free, self.end]);
+                self.set.clear();
+                self.set.extend_from_slice(whole);
+                break;
+            }
+            for &member in closed.states.iter() {
                 if std::mem::replace(&mut self.marks[member as usize], self.round) != self.round {
                     self.set.push(member);
                 }
@@ -206,6 +225,31 @@ impl<'m> Subsets<'m> {
         let members = before - self.members_left;
         self.keep(reached, Found { id, members });
         Ok(Found { id, members })
+    }
+
+    fn closed(&mut self, state: u32) -> Closed {
+        if let Some(known) = &self.closed[state as usize] {
+            return known.clone();
+        }
+        let states = self.machine.closed(state, self.end, &mut self.seen);
+        let free = states.iter().copied().find(|&one| self.is_free(one));
+        let closed = Closed { states, free };
+        self.closed[state as usize] = Some(closed.clone());
+        closed
+    }
+
+    /// Whether a state leads to the end whatever comes: any character leads back to it, and silence
+    /// to the end.
+    fn is_free(&mut self, state: u32) -> bool {
+        if let Some(known) = self.free[state as usize] {
+            return known;
+        }
+        let is_free = self.machine.stays(state) && {
+            let reached = self.machine.closed(state, self.end, &mut self.seen);
+            reached.contains(&self.end)
+        };
+        self.free[state as usize] = Some(is_free);
+        is_free
     }
 
     fn keep(&mut self, reached: &[u32], found: Found) {
