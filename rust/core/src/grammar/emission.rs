@@ -12,7 +12,7 @@ use super::choices::Choices;
 use super::counted_strings::Counters;
 use super::form::{Expr, ExprId, Form};
 use super::hash::Map;
-use super::item_kinds::TextClass;
+use super::item_kinds::TextClasses;
 use super::limits::Whitespace;
 use super::lowering::Lowering;
 use super::numbers::Cell;
@@ -39,7 +39,7 @@ pub struct Emission<'l, 'd> {
     /// The rules so far.
     pub rules: Rules,
     pub(super) text_rules: Map<TextsId, RuleId>,
-    pub(super) text_classes: Map<(TextsId, Feature), Option<Rc<[TextClass]>>>,
+    pub(super) text_classes: Map<(TextsId, Feature), Option<Rc<TextClasses>>>,
     pub(super) classed_names: usize,
     pub(super) foreign_names: usize,
     pub(super) reordered_names: usize,

@@ -19,7 +19,8 @@ pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.find(|one: char| SPECIAL.contains(u32::from(one))) {
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    while let Some(at) = rest.bytes().position(is_special) {
         let code = rest.as_bytes()[at];
         out.push_str(&rest[..at]);
         out.push('\\');

@@ -3,6 +3,7 @@
 //! Constants are a kind each. Open strings and numbers are told apart by classes of their texts,
 //! objects by the class of one of their properties ([`super::object_kinds`]); arrays are one kind.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::automaton::Automaton;
@@ -34,8 +35,16 @@ const NUMBER_BOUNDS: [(u64, bool); CLASSES as usize - 1] = [
     (50, false),
 ];
 
-/// A class of strings, its set and its rule.
-pub(super) type TextClass = (u8, TextsId, RuleId);
+/// Open strings by classes.
+#[derive(Debug)]
+pub(super) struct TextClasses {
+    /// What leads from state `n` into the set of class `n`.
+    machine: Automaton,
+    /// The classes that have strings, and their rules.
+    rules: Vec<(u8, RuleId)>,
+    /// The set of each of them, once it was asked for.
+    sets: OnceCell<Vec<TextsId>>,
+}
 
 /// Alternatives such that no value is in two of them.
 pub(super) struct Kinds {
@@ -71,7 +80,7 @@ impl Emission<'_, '_> {
             kinds.by_feature = true;
             kinds
                 .all
-                .extend(classes.iter().map(|class| vec![Piece::Rule(class.2)]));
+                .extend(classes.rules.iter().map(|class| vec![Piece::Rule(class.1)]));
         }
         let mut arrays = Vec::with_capacity(form.arrays.len());
         for shape in &form.arrays {
@@ -160,12 +169,12 @@ impl Emission<'_, '_> {
         numbers.0.iter().map(texts).collect()
     }
 
-    /// The set and the rule of each class of open strings; none where that takes too many states.
+    /// The classes of open strings; none where that takes too many states.
     fn string_classes(
         &mut self,
         set: TextsId,
         feature: Feature,
-    ) -> Result<Option<Rc<[TextClass]>>> {
+    ) -> Result<Option<Rc<TextClasses>>> {
         if let Some(known) = self.text_classes.get(&(set, feature)) {
             return Ok(known.clone());
         }
@@ -178,21 +187,35 @@ impl Emission<'_, '_> {
             let machine = feature.classed(&texts);
             let starts = self.states_from(&machine, CLASSES, Ending::Quote)?;
             let live = machine.live();
-            let mut classes = Vec::with_capacity(starts.len());
+            let mut rules = Vec::with_capacity(starts.len());
             for (class, start) in (0..CLASSES).zip(starts) {
                 if live[usize::from(class)] {
-                    let one = machine.from_state(u32::from(class));
-                    let one = self.lowering.texts.ready(one);
                     let mark = vec![array_rules::text("\""), Piece::Rule(start)];
-                    let rule = self.rules.add([mark])?;
-                    self.text_rules.insert(one, rule);
-                    classes.push((class, one, rule));
+                    rules.push((class, self.rules.add([mark])?));
                 }
             }
-            Some(classes.into())
+            let sets = OnceCell::new();
+            Some(Rc::new(TextClasses {
+                machine,
+                rules,
+                sets,
+            }))
         };
         self.text_classes.insert((set, feature), made.clone());
         Ok(made)
+    }
+
+    /// The sets of classes that have strings; from here on they have the rules of their classes.
+    fn class_sets<'c>(&mut self, classes: &'c TextClasses) -> &'c [TextsId] {
+        classes.sets.get_or_init(|| {
+            let all = classes.rules.iter().map(|&(class, rule)| {
+                let one = classes.machine.from_state(u32::from(class));
+                let one = self.lowering.texts.ready(one);
+                self.text_rules.insert(one, rule);
+                one
+            });
+            all.collect()
+        })
     }
 
     /// A form cut by classes; a value's class does not depend on the form.
@@ -222,7 +245,7 @@ impl Emission<'_, '_> {
             let Some(classes) = self.string_classes(form.strings, feature)? else {
                 return Ok(None);
             };
-            for &(class, set, _) in classes.iter() {
+            for (&(class, _), &set) in classes.rules.iter().zip(self.class_sets(&classes)) {
                 parts[usize::from(class)].strings = set;
             }
         }

@@ -193,14 +193,21 @@ pub fn choice(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 
 /// Writes characters as they stand between quotation marks.
 pub(super) fn literal(out: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            ' '..='~' => out.push(character),
-            _ => escaped(out, character),
+    let is_plain = |one: char| matches!(one, ' '..='~') && one != '"' && one != '\\';
+    let mut rest = text;
+    while let Some(at) = rest.find(|one| !is_plain(one)) {
+        let (plain, others) = rest.split_at(at);
+        out.push_str(plain);
+        let mut others = others.chars();
+        match others.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some(other) => escaped(out, other),
+            None => {}
         }
+        rest = others.as_str();
     }
+    out.push_str(rest);
 }
 
 fn escaped(out: &mut String, character: char) {

@@ -139,17 +139,19 @@ impl Emission<'_, '_> {
             all.push(vec![Piece::Rule(any_escape), Piece::Rule(next)]);
             return Ok(());
         }
+        if escaped.is_empty() {
+            return Ok(());
+        }
+        // States of one pattern mostly escape the same characters.
+        if let Some(&known) = self.some_escapes.get(&escaped) {
+            all.push(vec![Piece::Rule(known), Piece::Rule(next)]);
+            return Ok(());
+        }
         let mut ways = escapes_of(&escaped);
         if ways.len() > 1 {
-            // States of one pattern mostly escape the same characters.
-            let rule = if let Some(&known) = self.some_escapes.get(&escaped) {
-                known
-            } else {
-                let made = self.rules.add(ways)?;
-                self.some_escapes.insert(escaped, made);
-                made
-            };
-            ways = vec![vec![Piece::Rule(rule)]];
+            let made = self.rules.add(ways)?;
+            self.some_escapes.insert(escaped, made);
+            ways = vec![vec![Piece::Rule(made)]];
         }
         for mut way in ways {
             way.push(Piece::Rule(next));
