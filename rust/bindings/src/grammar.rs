@@ -1,6 +1,7 @@
 //! The grammar compiler as Python sees it: bytes in, a grammar or a refusal out.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use tokenmill_core::grammar;
 use tokenmill_core::grammar::checks::{Bounds, check};
 use tokenmill_core::grammar::client_grammar::written_anew;
@@ -71,15 +72,15 @@ impl GrammarOptions {
 /// A grammar.
 #[pyclass(frozen, get_all, module = "tokenmill._native")]
 pub struct CompiledSchema {
-    text: String,
+    text: Py<PyString>,
     annotations: Vec<(String, String)>,
 }
 
-impl From<grammar::Compiled> for CompiledSchema {
-    fn from(compiled: grammar::Compiled) -> Self {
+impl CompiledSchema {
+    fn new(py: Python<'_>, compiled: &grammar::Compiled) -> Self {
         Self {
-            text: compiled.text,
-            annotations: compiled.annotations,
+            text: PyString::new(py, &compiled.text).unbind(),
+            annotations: compiled.annotations.clone(),
         }
     }
 }
@@ -131,14 +132,17 @@ pub enum Verdict {
 /// The grammar of a schema; leaves Python while it compiles.
 #[pyfunction]
 pub fn compile_schema(py: Python<'_>, schema: &[u8], options: &GrammarOptions) -> Verdict {
-    let made = py.detach(|| {
-        grammar::prepare();
-        scoped(|| compile(schema, &options.inner), Clone::clone)
-    });
-    match made {
-        Ok(compiled) => Verdict::Compiled(compiled.into()),
-        Err(refusal) => Verdict::Refused(refusal.into()),
+    if !grammar::is_prepared() {
+        py.detach(grammar::prepare);
     }
+    // The text is copied once: from scratch memory to Python's.
+    scoped(
+        || py.detach(|| compile(schema, &options.inner)),
+        |made| match made {
+            Ok(compiled) => Verdict::Compiled(CompiledSchema::new(py, compiled)),
+            Err(refusal) => Verdict::Refused(refusal.clone().into()),
+        },
+    )
 }
 
 /// What one stage of the compiler makes of a schema; for people.

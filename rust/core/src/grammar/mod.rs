@@ -123,12 +123,18 @@ impl Stage {
 /// Makes what all compilations of a process share, which they make themselves when they first need
 /// it: ten milliseconds once. For callers whose memory for [`compile`] ends with the call.
 pub fn prepare() {
-    static DONE: Once = Once::new();
-    DONE.call_once(|| {
+    PREPARED.call_once(|| {
         formats::prepare();
         escapes::prepare();
     });
 }
+
+/// Whether [`prepare`] has nothing left to do.
+pub fn is_prepared() -> bool {
+    PREPARED.is_completed()
+}
+
+static PREPARED: Once = Once::new();
 
 /// The grammar of a schema.
 ///
