@@ -246,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_looked_for_behind_a_match() {
+        let made = texts_with("x{5}|x{300}", &Work::of_states(200)).unwrap();
+        assert_eq!(made.len(), 6);
+        let made = texts_with("^[a-f]{32}|[a-f]{40}|[a-f]{128}$", &Work::of_states(100)).unwrap();
+        for (text, is_in) in [
+            ("a".repeat(31), false),
+            ("a".repeat(32) + "!", true),
+            ("!".to_owned() + &"a".repeat(39), false),
+            ("!".to_owned() + &"a".repeat(40) + "!", true),
+        ] {
+            assert_eq!(made.contains(&text), is_in, "{text}");
+        }
+    }
+
+    #[test]
     fn lookaheads_cut_what_follows() {
         assert!(found("^(?!foo)[a-z]+$", "bar") && !found("^(?!foo)[a-z]+$", "foo"));
         assert!(found("^(?=.*\\d)(?=.*[a-z]).{3,}$", "1ab"));

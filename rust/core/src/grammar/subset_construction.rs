@@ -1,5 +1,8 @@
 //! Nondeterministic automata made deterministic, by sets of their states.
 //!
+//! Sets with a state from which every text is taken are one set: behind the match of a pattern that
+//! is searched for, nothing is told apart.
+//!
 //! Source: M. Rabin and D. Scott, Finite automata and their decision problems, 1959.
 
 use std::rc::Rc;
