@@ -62,6 +62,8 @@ impl<'d> Lowering<'d> {
             .collect();
         let mut others = self.texts.all_but(declared);
         for &names in matched {
+            // Each is one part more of a set that is looked through for the next.
+            self.work.check()?;
             let outside = self.texts.not(names);
             others = self.texts.and(others, outside);
         }

@@ -18,6 +18,9 @@ use super::work::Work;
 /// second. Counters inside counters have few sets with thousands of states each.
 const MEMBERS_MAX: usize = 4_000_000;
 
+/// Work that any automaton is, however small: its lists and tables.
+const STEPS_OF_AN_AUTOMATON: usize = 2_500;
+
 /// Work that it is to tell the characters of a range from others.
 const STEPS_OF_A_RANGE: usize = 16;
 
@@ -41,6 +44,7 @@ pub fn determined(
     end: u32,
     work: &Work,
 ) -> Result<Automaton, TooManyStates> {
+    work.count(STEPS_OF_AN_AUTOMATON);
     let (alphabet, classes) = told_apart(machine, work)?;
     let edges: ClassEdges<'_> = machine
         .states

@@ -45,7 +45,9 @@ pub enum TextSet {
 }
 
 /// Work that it is to look at one part of a set, or one of its strings.
-pub const STEPS_OF_AN_ENTRY: usize = 16;
+pub const STEPS_OF_AN_ENTRY: usize = 24;
+/// Work that a character is for an automaton, which is looked up where nobody was before.
+const STEPS_OF_A_CHARACTER: usize = 8;
 
 impl TextSet {
     /// The strings or sets that it lists, and itself.
@@ -354,10 +356,11 @@ impl Texts {
                 let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
                 length >= *min && max.is_none_or(|max| length <= max)
             }
-            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => self.automata
-                [id as usize]
-                .as_ref()
-                .is_some_and(|made| made.contains(text)),
+            TextSet::Pattern(_) | TextSet::Format(_) | TextSet::Ready(_) => {
+                self.work.count(STEPS_OF_A_CHARACTER * text.len());
+                let made = self.automata[id as usize].as_ref();
+                made.is_some_and(|made| made.contains(text))
+            }
             TextSet::Both(parts) => parts.iter().all(|&part| self.contains(part, text)),
             TextSet::Either(parts) => parts.iter().any(|&part| self.contains(part, text)),
             TextSet::Not(inner) => self
