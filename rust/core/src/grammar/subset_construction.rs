@@ -200,26 +200,9 @@ impl<'m> Subsets<'m> {
             return self.again(known);
         }
         let before = self.members_left;
-        self.set.clear();
-        self.round = self.round.wrapping_add(1);
-        for &state in reached {
-            let closed = self.closed(state);
-            let left = self.members_left.checked_sub(closed.states.len() + 1);
-            self.members_left = left.ok_or(TooManyStates)?;
-            if let Some(free) = closed.free {
-                let whole = self.whole.get_or_insert([free, self.end]);
-                self.set.clear();
-                self.set.extend_from_slice(whole);
-                break;
-            }
-            for &member in closed.states.iter() {
-                if std::mem::replace(&mut self.marks[member as usize], self.round) != self.round {
-                    self.set.push(member);
-                }
-            }
-        }
-        self.work
-            .count(STEPS_OF_A_MEMBER * (before - self.members_left));
+        self.put_together(reached)?;
+        let members = before - self.members_left;
+        self.work.count(STEPS_OF_A_MEMBER * members);
         self.set.sort_unstable();
         let known = self.ids.get(&*self.set).copied();
         let id = known.unwrap_or_else(|| {
@@ -229,34 +212,70 @@ impl<'m> Subsets<'m> {
             self.ids.insert(set, id);
             id
         });
-        let members = before - self.members_left;
         self.keep(reached, Found { id, members });
         Ok(Found { id, members })
     }
 
-    fn closed(&mut self, state: u32) -> Closed {
+    /// Puts together the states that these and silence lead to.
+    fn put_together(&mut self, reached: &[u32]) -> Result<(), TooManyStates> {
+        self.set.clear();
+        self.round = self.round.wrapping_add(1);
+        for &state in reached {
+            let closed = self.closed(state)?;
+            self.take(closed.states.len() + 1)?;
+            if let Some(free) = closed.free {
+                let whole = self.whole.get_or_insert([free, self.end]);
+                self.set.clear();
+                self.set.extend_from_slice(whole);
+                return Ok(());
+            }
+            for &member in closed.states.iter() {
+                if std::mem::replace(&mut self.marks[member as usize], self.round) != self.round {
+                    self.set.push(member);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, state: u32) -> Result<Closed, TooManyStates> {
         if let Some(known) = &self.closed[state as usize] {
-            return known.clone();
+            return Ok(known.clone());
         }
         let states = self.machine.closed(state, self.end, &mut self.seen);
-        let free = states.iter().copied().find(|&one| self.is_free(one));
+        let mut free = None;
+        for &one in states.iter() {
+            if self.is_free(one)? {
+                free = Some(one);
+                break;
+            }
+        }
         let closed = Closed { states, free };
         self.closed[state as usize] = Some(closed.clone());
-        closed
+        Ok(closed)
     }
 
     /// Whether a state leads to the end whatever comes: any character leads back to it, and silence
     /// to the end.
-    fn is_free(&mut self, state: u32) -> bool {
+    fn is_free(&mut self, state: u32) -> Result<bool, TooManyStates> {
         if let Some(known) = self.free[state as usize] {
-            return known;
+            return Ok(known);
         }
-        let is_free = self.machine.stays(state) && {
+        let mut is_free = self.machine.stays(state);
+        if is_free {
             let reached = self.machine.closed(state, self.end, &mut self.seen);
-            reached.contains(&self.end)
-        };
+            self.take(reached.len())?;
+            is_free = reached.contains(&self.end);
+        }
         self.free[state as usize] = Some(is_free);
-        is_free
+        Ok(is_free)
+    }
+
+    /// Looks at so many states more, if that is not too much.
+    fn take(&mut self, members: usize) -> Result<(), TooManyStates> {
+        let left = self.members_left.checked_sub(members);
+        self.members_left = left.ok_or(TooManyStates)?;
+        Ok(())
     }
 
     fn keep(&mut self, reached: &[u32], found: Found) {
@@ -274,8 +293,7 @@ impl<'m> Subsets<'m> {
 
     /// The same once more; what is bounded does not depend on how it was found.
     fn again(&mut self, known: Found) -> Result<Found, TooManyStates> {
-        let left = self.members_left.checked_sub(known.members);
-        self.members_left = left.ok_or(TooManyStates)?;
+        self.take(known.members)?;
         Ok(known)
     }
 }
