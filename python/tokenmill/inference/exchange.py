@@ -187,12 +187,14 @@ class Exchange:
         routed = self.routed_ns or decoded
         own = key - began + routed - body - self.grammar_ns
         own += monotonic_ns() - (self.woken_ns or routed)
+        # A schema may be refused before a route is known.
+        route = routed - decoded - self.grammar_ns if self.routed_ns else 0
         timing = (
             b"key;dur=%.3f, decode;dur=%.3f, route;dur=%.3f, upstream;dur=%.3f, gateway;dur=%.3f"
             % (
                 (key - began) / 1e6,
                 (decoded - body) / 1e6,
-                (routed - decoded - self.grammar_ns) / 1e6,
+                route / 1e6,
                 self.upstream_ns / 1e6,
                 own / 1e6,
             )

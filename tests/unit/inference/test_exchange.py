@@ -118,6 +118,17 @@ async def test_timing_is_told_of_a_request_that_got_no_further_than_its_headers(
     assert steps == dict.fromkeys(("key", "decode", "route", "upstream"), "0.000")
 
 
+async def test_timing_of_a_refused_schema_has_no_route() -> None:
+    client = Client()
+    request = exchange(client)
+    request.key_ns = request.body_ns = request.began_ns
+    request.decoded_ns = request.body_ns + 1_000_000
+    request.grammar_ns = 3_000_000
+    await request.refuse(InvalidRequest("No grammar."))
+    steps = dict(each.split(";dur=") for each in timing_of(client).split(", "))
+    assert (steps["route"], steps["grammar"]) == ("0.000", "3.000")
+
+
 async def test_a_missing_host_is_refused_and_ends_the_connection() -> None:
     request = exchange(Client())
     del request.headers[b"host"]
