@@ -672,7 +672,7 @@ class GrammarOptions:
         schema_bytes_max: int | None = None,  # default 1 MiB
         alternatives_max: int | None = None,  # that are combined, by their names; default 20,000
         states_max: int | None = None,  # of one automaton; default 6,000
-        steps_max: int | None = None,  # of about 5 ns, of the whole; default 16 million
+        steps_max: int | None = None,  # of 5 to 15 ns, of the whole; default 16 million
         rules_max: int | None = None,  # default 60,000
         text_bytes_max: int | None = None,  # of the grammar; default 512 KiB
     ) -> GrammarOptions: ...

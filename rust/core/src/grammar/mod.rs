@@ -120,6 +120,9 @@ impl Stage {
     }
 }
 
+/// Whether what all compilations share was made.
+static PREPARED: Once = Once::new();
+
 /// Makes what all compilations of a process share, which they make themselves when they first need
 /// it: ten milliseconds once. For callers whose memory for [`compile`] ends with the call.
 pub fn prepare() {
@@ -133,8 +136,6 @@ pub fn prepare() {
 pub fn is_prepared() -> bool {
     PREPARED.is_completed()
 }
-
-static PREPARED: Once = Once::new();
 
 /// The grammar of a schema.
 ///
