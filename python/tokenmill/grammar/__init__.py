@@ -14,6 +14,7 @@ from tokenmill._native import (
     SchemaRefusal,
     compile_schema,
     explain_schema,
+    prepare_grammars,
     sample_grammar,
 )
 
@@ -32,6 +33,8 @@ STAGES = ("references", "form", "text")
 Schema = bytes | str | bool | Mapping[str, Any]
 
 _DEFAULTS = GrammarOptions()
+
+prepare_grammars()  # so that no schema is the first that needs the formats' automata
 
 
 def compile(  # noqa: A001  (the package is called as a noun: tokenmill.grammar.compile)

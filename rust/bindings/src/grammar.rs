@@ -129,6 +129,12 @@ pub enum Verdict {
     Refused(SchemaRefusal),
 }
 
+/// Makes what all compilations share; leaves Python.
+#[pyfunction]
+pub fn prepare_grammars(py: Python<'_>) {
+    py.detach(grammar::prepare);
+}
+
 /// The grammar of a schema; leaves Python while it compiles.
 #[pyfunction]
 pub fn compile_schema(py: Python<'_>, schema: &[u8], options: &GrammarOptions) -> Verdict {

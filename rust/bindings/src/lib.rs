@@ -27,7 +27,8 @@ mod _native {
     #[pymodule_export]
     use crate::grammar::{
         CompiledSchema, GrammarOptions, SchemaRefusal, check_schema, choice_text, client_grammar,
-        compile_schema, explain_schema, is_costly_pattern, lark_text, rename_rules, sample_grammar,
+        compile_schema, explain_schema, is_costly_pattern, lark_text, prepare_grammars,
+        rename_rules, sample_grammar,
     };
     #[pymodule_export]
     use crate::keys::{KeyEntry, KeyRefusal};

@@ -8,10 +8,12 @@
 
 use super::automaton::Automaton;
 use super::charset::{CharSet, code_of};
+use super::counted_strings::LONGEST;
 use super::emission::Emission;
+use super::escapes::plain;
+use super::hash::Map;
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
-use super::state_rules::Ending;
 
 /// Longest runs of letters; words are rarely longer than the last.
 const RUNS: [u32; 3] = [32, 16, 8];
@@ -25,6 +27,23 @@ struct Stop {
     repeated: Option<CharSet>,
     /// Where else it leads; only to stops that come later.
     ways: Vec<(CharSet, u32)>,
+}
+
+/// A step to another stop: one character, and how many more of which set may come there.
+#[derive(PartialEq, Eq, Hash)]
+struct Step {
+    first: CharSet,
+    more: Option<(CharSet, u32)>,
+}
+
+impl Step {
+    fn to(first: &CharSet, stop: &Stop, run: u32) -> Self {
+        let more = stop.repeated.as_ref();
+        Self {
+            first: first.clone(),
+            more: more.map(|set| (set.clone(), longest_run(set, run))),
+        }
+    }
 }
 
 impl Emission<'_, '_> {
@@ -54,6 +73,8 @@ impl Emission<'_, '_> {
         self.rules.add(ways).map(Some)
     }
 
+    /// The rule of the first stop. Behind the run of each other one stand the end and the steps to
+    /// the next ones, which are the same rules wherever they lead.
     fn stops(
         &mut self,
         texts: &Automaton,
@@ -61,37 +82,84 @@ impl Emission<'_, '_> {
         run: u32,
         within: &[bool],
     ) -> Result<RuleId> {
-        let mut rules: Vec<Option<RuleId>> = vec![None; texts.len()];
-        let mut start = None;
+        let mut behind: Vec<Option<RuleId>> = vec![None; texts.len()];
+        let mut places = vec![0; texts.len()];
+        for (place, stop) in stops.iter().enumerate() {
+            places[stop.state as usize] = place;
+        }
+        let to = |state: u32| &stops[places[state as usize]];
+        let mut known = Map::default();
         for stop in stops.iter().rev() {
             if !within[stop.state as usize] {
                 continue;
             }
             let mut all = Vec::new();
             if texts.accepts_at(stop.state) {
-                all.push(vec![Piece::Text("\"".into())]);
+                all.push(vec![Piece::Rule(self.close()?)]);
             }
             for (set, target) in &stop.ways {
-                if let Some(next) = rules[*target as usize] {
-                    self.edge(set, next, Ending::Quote, &mut all)?;
+                let mut way = vec![Step::to(set, to(*target), run)];
+                let mut end = to(*target);
+                // What must come next belongs to it: a blank to the word behind it.
+                if let ([(set, target)], false) = (&*end.ways, texts.accepts_at(end.state)) {
+                    end = to(*target);
+                    way.push(Step::to(set, end, run));
                 }
+                let Some(next) = behind[end.state as usize] else {
+                    continue;
+                };
+                let made = match known.get(&way) {
+                    Some(&made) => made,
+                    None => self.steps(&way)?,
+                };
+                known.insert(way, made);
+                let (exact, offered) = made;
+                all.push(vec![Piece::Rule(exact), Piece::Rule(next)]);
+                all.extend(offered.map(|rule| vec![Piece::Rule(rule)]));
             }
-            let leave = self.rules.reserve()?;
-            self.rules.define_closing(leave, all);
-            let rule = match &stop.repeated {
-                Some(set) => {
-                    let many = self.run_of(set, longest_run(set, run))?;
-                    self.rules.add([[Piece::Rule(many), Piece::Rule(leave)]])?
-                }
-                None => leave,
-            };
-            rules[stop.state as usize] = Some(rule);
-            start = Some(rule);
+            behind[stop.state as usize] = Some(self.rules.add(all)?);
         }
-        match start {
-            Some(rule) => Ok(rule),
-            None => self.rules.reserve(),
+        let start = stops.first().zip(behind.first().copied().flatten());
+        let Some((first, rest)) = start else {
+            return self.rules.reserve();
+        };
+        let mut pieces = Vec::new();
+        if let Some(set) = &first.repeated {
+            let many = self.run_of(set, longest_run(set, run))?;
+            pieces.push(Piece::Rule(many));
         }
+        pieces.push(Piece::Rule(rest));
+        self.rules.add([pieces])
+    }
+
+    /// The rule of some steps, and one for what may be offered of them, as in strings that are
+    /// counted: the first character of each and more of the last one's.
+    fn steps(&mut self, way: &[Step]) -> Result<(RuleId, Option<RuleId>)> {
+        let mut exact = Vec::new();
+        let mut offered = Vec::new();
+        for step in way {
+            let one = self.character(&step.first)?;
+            exact.push(Piece::Rule(one));
+            offered.push(Piece::Rule(one));
+            if let Some((set, most)) = &step.more {
+                exact.push(Piece::Rule(self.run_of(set, *most)?));
+            }
+        }
+        let exact = self.rules.add([exact])?;
+        let raw = way[0].first.intersection(plain());
+        if raw.is_empty() || !self.is_shared() {
+            return Ok((exact, None));
+        }
+        offered[0] = Piece::Class(raw);
+        if let Some((set, most)) = way.last().and_then(|step| step.more.as_ref()) {
+            let one = self.character(set)?;
+            let left = LONGEST - u32::try_from(way.len()).unwrap_or(LONGEST);
+            offered.extend((0..left.min(*most)).map(|_| Piece::Rule(one)));
+        }
+        offered.push(Piece::Rule(self.never()?));
+        let rule = self.rules.reserve()?;
+        self.rules.define_alone(rule, [offered]);
+        Ok((exact, Some(rule)))
     }
 
     /// At most so many characters of a set.
@@ -181,6 +249,7 @@ fn within(stops: &[Stop], states: usize, run: u32, max: u32) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use crate::grammar::limits::Options;
     use crate::grammar::recogniser::{allows, drawn};
 
     /// A few words with blanks between them, and at most two hundred characters.
@@ -206,6 +275,18 @@ mod tests {
             let written = serde_json::to_string(text).unwrap();
             assert!(!allows(WORDS, &written), "{text}");
         }
+    }
+
+    #[test]
+    fn more_words_are_no_more_sets_of_characters() {
+        let sets = |words: u32| {
+            let schema = format!(
+                r#"{{"type": "string", "maxLength": 5000, "pattern": "^(\\S+\\s){{0,{words}}}\\S+$"}}"#
+            );
+            let made = crate::grammar::compile(schema.as_bytes(), &Options::default()).unwrap();
+            made.text.matches("\\U0010ffff").count()
+        };
+        assert_eq!(sets(20), sets(90));
     }
 
     #[test]

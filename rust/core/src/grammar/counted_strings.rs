@@ -23,7 +23,7 @@ use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 
 /// Characters of the longest token that is offered: one in a thousand is longer.
-const LONGEST: u32 = 16;
+pub(super) const LONGEST: u32 = 16;
 /// How far tokens may reach, longest first; what is offered near the greatest length. An engine
 /// tries its vocabulary for each.
 const REACHES: [u32; 2] = [LONGEST, SHORTEST_OFFERED];
@@ -107,7 +107,7 @@ impl Emission<'_, '_> {
         let Some(reach) = reach.filter(|_| is_offered) else {
             return Ok(None);
         };
-        let key = (raw, reach);
+        let key = (set.clone(), reach);
         if let Some(&known) = self.counters.beginnings.get(&key) {
             return Ok(Some(vec![Piece::Rule(known)]));
         }
@@ -116,7 +116,7 @@ impl Emission<'_, '_> {
         } else {
             self.character(set)?
         };
-        let mut pieces = vec![Piece::Class(key.0.clone())];
+        let mut pieces = vec![Piece::Class(raw)];
         pieces.extend((1..reach).map(|_| Piece::Rule(one)));
         pieces.push(Piece::Rule(self.never()?));
         let made = self.rules.reserve()?;

@@ -7,8 +7,9 @@
 //! many, the ones with the fewest states offer shorter tokens, or single characters alone.
 //!
 //! Where whatever comes can be the start of a text that is taken, as after the negation of a
-//! pattern, all tokens within a string may be offered: by the rule that free strings have for it,
-//! or where that holds for some characters alone, by that of counted strings.
+//! pattern, or where that holds for some characters, tokens of those are offered as in counted
+//! strings. What is offered has an end: without one, each place of a text would leave something
+//! open that an engine goes through at all later places.
 
 use super::automaton::Automaton;
 use super::charset::CharSet;
@@ -53,12 +54,12 @@ struct Offered<'a> {
 }
 
 impl Emission<'_, '_> {
-    /// The rule of an automaton's start, or none where its states are written as they are.
+    /// The rules of an automaton's states, or none where they are written as they are.
     pub(super) fn offered_states(
         &mut self,
         automaton: &Automaton,
         live: &[bool],
-    ) -> Result<Option<RuleId>> {
+    ) -> Result<Option<Vec<RuleId>>> {
         if self.lowering.options.deterministic || automaton.len() > STATES_MAX {
             return Ok(None);
         }
@@ -105,7 +106,7 @@ impl Emission<'_, '_> {
             self.rules.define(rule, all);
         }
         self.finish_offered(&mut offered)?;
-        Ok(Some(rules[0]))
+        Ok(Some(rules))
     }
 
     /// The end, or one character and what follows; beside it what may be offered.
@@ -119,10 +120,7 @@ impl Emission<'_, '_> {
         let Some((offers, length)) = &offered.open_ended[state as usize] else {
             return Ok(all);
         };
-        match length {
-            None => all.push(vec![Piece::Rule(self.more(offers)?)]),
-            Some(length) => all.extend(self.beginning(offers, *length)?),
-        }
+        all.extend(self.beginning(offers, length.unwrap_or(u32::MAX))?);
         all.extend(self.end_or_one(offered, state, rules, Self::character)?);
         Ok(all)
     }
@@ -382,4 +380,23 @@ pub(super) fn weight_of(set: &CharSet) -> u32 {
     let sizes = ascii.map(|range| (range.1.min(0x7e) + 1).saturating_sub(range.0.max(0x20)));
     let others = set.ranges().last().is_some_and(|range| range.1 > 0xffff);
     sizes.sum::<u32>() + if others { 30 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grammar::compile;
+    use crate::grammar::limits::Options;
+
+    #[test]
+    fn what_is_offered_where_anything_may_come_has_an_end() {
+        for schema in [
+            r#"{"type": "string", "pattern": "^(?!.*secret).*$"}"#,
+            r#"{"type": "string", "not": {"pattern": "secret|token"}}"#,
+        ] {
+            let text = compile(schema.as_bytes(), &Options::default())
+                .unwrap()
+                .text;
+            assert!(!text.contains("]*"), "{text}");
+        }
+    }
 }

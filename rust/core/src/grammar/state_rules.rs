@@ -49,11 +49,6 @@ impl StateRules {
 impl Emission<'_, '_> {
     /// The rule of an automaton's start, with one rule for each state that lives.
     pub(super) fn states(&mut self, automaton: &Automaton, ending: Ending) -> Result<RuleId> {
-        if ending == Ending::Quote
-            && let Some(rule) = self.offered_states(automaton, &automaton.live())?
-        {
-            return Ok(rule);
-        }
         Ok(self.states_from(automaton, 1, ending)?[0])
     }
 
@@ -64,9 +59,15 @@ impl Emission<'_, '_> {
         starts: u8,
         ending: Ending,
     ) -> Result<Vec<RuleId>> {
+        let live = automaton.live();
+        if ending == Ending::Quote
+            && let Some(mut rules) = self.offered_states(automaton, &live)?
+        {
+            rules.truncate(usize::from(starts));
+            return Ok(rules);
+        }
         self.lowering.work.count(automaton.edge_steps());
         self.lowering.work.check()?;
-        let live = automaton.live();
         let mut rules = StateRules::default();
         let starts = 0..u32::from(starts);
         let made: Result<Vec<RuleId>> = starts.map(|start| rules.of(start, None, self)).collect();
