@@ -26,8 +26,9 @@ use super::state_rules::Ending;
 const REACHES: [(usize, u32); 4] = [(16, 16), (8, 11), (4, 4), (2, 1)];
 /// The weight of a state in which any character may come.
 const WIDE: u32 = 125;
-/// States from which a dead end can be reached are written as they are if they weigh less together.
-const LIGHT: u32 = 8 * WIDE;
+/// States from which a dead end can be reached are written as they are if they cost less together:
+/// as much as a few of the widest.
+const LIGHT: u32 = 5 * WIDE;
 /// A state from which none can be reached is written as it is if it weighs less.
 const OPEN_LIGHT: u32 = WIDE / 2;
 /// What the rules that offer tokens may weigh, for one automaton: half as much, for an engine needs
@@ -279,7 +280,7 @@ impl<'a> Offered<'a> {
             kept.map(|edge| weight_of(&edge.0)).sum()
         };
         let weights: Vec<u32> = self.edges.iter().map(weight).collect();
-        let sum = weights.iter().sum::<u32>();
+        let sum = weights.iter().map(|&weight| cost(weight)).sum::<u32>();
         if sum <= LIGHT && weights.iter().all(|&weight| weight <= OPEN_LIGHT) {
             return None;
         }
@@ -292,7 +293,7 @@ impl<'a> Offered<'a> {
         let has_open = states()
             .any(|(state, &weight)| is_open(state) && !self.is_free(state) && weight > NARROW);
         let others = states().filter(|&(state, _)| !is_open(state));
-        let is_light = others.map(|(_, &weight)| weight).sum::<u32>() <= LIGHT;
+        let is_light = others.map(|(_, &weight)| cost(weight)).sum::<u32>() <= LIGHT;
         (!is_light || has_open).then_some(is_light)
     }
 
@@ -308,7 +309,7 @@ impl<'a> Offered<'a> {
         let mut sum = 0;
         let closed = (0..live.len()).filter(|&state| found[state].is_none());
         for state in closed.filter(|&state| live[state] && weights[state] > NARROW) {
-            sum += weights[state];
+            sum += cost(weights[state]);
             let kept = self.edges[state].iter();
             for (set, _) in kept.filter(|edge| live[edge.1 as usize]) {
                 *sets.entry(set.intersection(plain())).or_default() += weight_of(set);
@@ -367,6 +368,12 @@ impl<'a> Offered<'a> {
         }
         reaches
     }
+}
+
+/// What a state costs that is written as it is: the more characters may come, the further an engine
+/// goes through each token.
+const fn cost(weight: u32) -> u32 {
+    weight * weight / WIDE
 }
 
 /// What trying a vocabulary in a state costs.
