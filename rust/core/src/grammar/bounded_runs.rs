@@ -50,6 +50,8 @@ impl Emission<'_, '_> {
     /// The rule of a set of at most `max` characters, behind the opening mark; none where the
     /// automaton has other loops.
     pub(super) fn bounded_runs(&mut self, texts: &Automaton, max: u32) -> Result<Option<RuleId>> {
+        self.lowering.work.count(texts.edge_steps());
+        self.lowering.work.check()?;
         let Some(stops) = stops(texts) else {
             return Ok(None);
         };

@@ -96,9 +96,12 @@ impl Emission<'_, '_> {
     pub(super) fn automaton_of(&mut self, set: TextsId) -> Result<Arc<Automaton>> {
         let (rest, bound) = self.without_bound(set);
         let automaton = self.lowering.texts.automaton(rest)?;
-        let Some(max) = bound.filter(|&max| exceeds(&automaton, max)) else {
+        let Some(max) = bound else {
             return Ok(automaton);
         };
+        if !self.exceeds(&automaton, max)? {
+            return Ok(automaton);
+        }
         let affordable = COUNTED_STATES_MAX / automaton.len();
         let max = max.min(u32::try_from(affordable.max(COUNTED_MAX as usize)).unwrap_or(max));
         let length = self.lowering.texts.length(0, Some(max));
@@ -132,10 +135,17 @@ impl Emission<'_, '_> {
             return Ok(None);
         };
         let automaton = self.lowering.texts.automaton(rest)?;
-        if automaton.len() * max as usize <= COUNTED_STATES_MAX || !exceeds(&automaton, max) {
+        if automaton.len() * max as usize <= COUNTED_STATES_MAX || !self.exceeds(&automaton, max)? {
             return Ok(None);
         }
         self.bounded_runs(&automaton, max)
+    }
+
+    /// Whether some text of a set is longer than that.
+    fn exceeds(&self, automaton: &Automaton, max: u32) -> Result<bool> {
+        self.lowering.work.count(automaton.edge_steps());
+        self.lowering.work.check()?;
+        Ok(longest(automaton).is_none_or(|longest| longest > max as usize))
     }
 
     /// The rule for the rest of a free string, closing mark included.
@@ -203,11 +213,6 @@ impl Emission<'_, '_> {
         self.escapes = Some(rule);
         Ok(rule)
     }
-}
-
-/// Whether some text of a set is longer than that.
-fn exceeds(automaton: &Automaton, max: u32) -> bool {
-    longest(automaton).is_none_or(|longest| longest > max as usize)
 }
 
 /// The length of the longest text; none where there is no longest.

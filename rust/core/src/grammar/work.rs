@@ -90,12 +90,17 @@ mod tests {
         let multiple = |at: usize| format!(r#"{{"multipleOf": {}}}"#, at + 2);
         let letters = |at: usize| format!(r#"{{"pattern": "\\p{{L}}{at}"}}"#);
         let whole = |at: usize| format!(r#"{{"pattern": "^a{at}$"}}"#);
+        let bounded = |at: usize| {
+            let pattern = r"^(\\p{L}+\\p{N}+){0,300}$";
+            format!(r#"{{"pattern": "{pattern}", "maxLength": 40{at:03}}}"#)
+        };
         for reason in [
             refusal("anyOf", 600, multiple),
             refusal("prefixItems", 600, multiple),
             refusal("anyOf", 2_500, letters),
             refusal("allOf", 2_500, letters),
             refusal("anyOf", 3_000, whole),
+            refusal("prefixItems", 40, bounded),
         ] {
             assert!(reason.contains("steps_max"), "{reason}");
         }
