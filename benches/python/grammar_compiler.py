@@ -5,9 +5,9 @@ soundness, and what an engine pays.
     python benches/python/grammar_compiler.py SCHEMAS.jsonl --vocabulary tekken.json --every 5
 
 Takes a file of JSON lines, `{"id", "schema", "tests": [{"data", "valid"}]}`, gzipped or not, such
-as a sample of MaskBench. With `--vocabulary`, a tekken file, every fifth of the chosen schemas is
-loaded for its tokens too, and masks are made along valid instances. Every schema has a process of
-its own with a bound on processor time. Prints the results, writes them and draws them.
+as a sample of MaskBench. With `--vocabulary`, a tekken file, the grammars are loaded for its tokens
+too, and masks are made along valid instances. Every schema has a process of its own with a bound on
+processor time. Prints the results, writes them and draws them.
 
 Instances are offered as they are and in the order of the schema's properties, compact and spaced: a
 valid one counts as refused where all texts are, an invalid one as accepted where any is.
@@ -31,7 +31,6 @@ from grammar_engines import ENGINES, Engine, Refused, Vocabulary, timed_ms  # no
 from run import RESULTS, described  # noqa: E402
 
 SECONDS_MAX = 20
-VOCABULARY_EVERY = 5
 MASKED_MAX = 400
 
 
@@ -103,10 +102,9 @@ def measured(
 ) -> list[dict[str, Any]]:
     fork = multiprocessing.get_context("fork")
     rows = []
-    for number, case in enumerate(cases(path, every)):
-        mine = tokens if number % VOCABULARY_EVERY == 0 else None
+    for case in cases(path, every):
         receiver, sender = fork.Pipe(duplex=False)
-        process = fork.Process(target=worker, args=(case, engine, mine, sender))
+        process = fork.Process(target=worker, args=(case, engine, tokens, sender))
         process.start()
         sender.close()
         try:
