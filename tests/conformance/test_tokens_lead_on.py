@@ -93,3 +93,13 @@ def test_what_is_offered_leads_on_to_a_valid_document(schema: Any) -> None:
         assert validator.is_valid(json.loads(text)), text
         first = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
         assert validator.is_valid(first), text
+
+
+def test_no_step_is_offered_to_where_there_is_no_room() -> None:
+    """The longer the words of a bounded pattern, the fewer of them have room."""
+    pattern = "^([a-z]+ ){6,11}([a-z]+|[0-9]+x)$"
+    made = grammar.compile({"type": "string", "pattern": pattern, "maxLength": 200})
+    if isinstance(made, grammar.SchemaRefusal):
+        pytest.fail(f"refused: {made}")
+    tokens = [b'"', b"a", b"aaaa", b" ", b" a", b" aaa", b"1", b"1x", b" 1", b"x"]
+    assert TokenWalks(tokens).walks(made.text, random.Random(11), count=200)

@@ -46,6 +46,49 @@ impl Step {
     }
 }
 
+/// The ways through the stops with runs of one length.
+struct Ways<'s> {
+    texts: &'s Automaton,
+    stops: &'s [Stop],
+    /// By state: its place among them.
+    places: Vec<usize>,
+    run: u32,
+    /// By state: whether every text that ends there is short enough.
+    within: Vec<bool>,
+}
+
+impl<'s> Ways<'s> {
+    fn of(texts: &'s Automaton, stops: &'s [Stop], run: u32, max: u32) -> Self {
+        let mut places = vec![0; texts.len()];
+        for (place, stop) in stops.iter().enumerate() {
+            places[stop.state as usize] = place;
+        }
+        Self {
+            texts,
+            stops,
+            places,
+            run,
+            within: within(stops, texts.len(), run, max),
+        }
+    }
+
+    fn at(&self, state: u32) -> &'s Stop {
+        &self.stops[self.places[state as usize]]
+    }
+
+    /// The steps that begin with one way, and where they end. What must come next belongs to them:
+    /// to a blank the word behind it.
+    fn steps(&self, set: &CharSet, target: u32) -> (Vec<Step>, &'s Stop) {
+        let mut end = self.at(target);
+        let mut steps = vec![Step::to(set, end, self.run)];
+        if let ([(set, target)], false) = (&*end.ways, self.texts.accepts_at(end.state)) {
+            end = self.at(*target);
+            steps.push(Step::to(set, end, self.run));
+        }
+        (steps, end)
+    }
+}
+
 impl Emission<'_, '_> {
     /// The rule of a set of at most `max` characters, behind the opening mark; none where the
     /// automaton has other loops.
@@ -57,15 +100,13 @@ impl Emission<'_, '_> {
         };
         let mut ways = Vec::new();
         for run in RUNS {
-            let within = within(&stops, texts.len(), run, max);
-            if stops
-                .first()
-                .is_none_or(|start| !within[start.state as usize])
-            {
+            let one = Ways::of(texts, &stops, run, max);
+            let is_within = |stop: &Stop| one.within[stop.state as usize];
+            if !stops.first().is_some_and(is_within) {
                 continue;
             }
-            ways.push(vec![Piece::Rule(self.stops(texts, &stops, run, &within)?)]);
-            if stops.iter().all(|stop| within[stop.state as usize]) {
+            ways.push(vec![Piece::Rule(self.stops(&one)?)]);
+            if stops.iter().all(is_within) {
                 break;
             }
         }
@@ -75,59 +116,42 @@ impl Emission<'_, '_> {
         self.rules.add(ways).map(Some)
     }
 
-    /// The rule of the first stop. Behind the run of each other one stand the end and the steps to
-    /// the next ones, which are the same rules wherever they lead.
-    fn stops(
-        &mut self,
-        texts: &Automaton,
-        stops: &[Stop],
-        run: u32,
-        within: &[bool],
-    ) -> Result<RuleId> {
-        let mut behind: Vec<Option<RuleId>> = vec![None; texts.len()];
-        let mut places = vec![0; texts.len()];
-        for (place, stop) in stops.iter().enumerate() {
-            places[stop.state as usize] = place;
-        }
-        let to = |state: u32| &stops[places[state as usize]];
+    /// The rule of the first stop.
+    fn stops(&mut self, ways: &Ways) -> Result<RuleId> {
+        // Of each state what comes behind its run, where something can.
+        let mut behind: Vec<Option<RuleId>> = vec![None; ways.texts.len()];
         let mut known = Map::default();
-        for stop in stops.iter().rev() {
-            if !within[stop.state as usize] {
-                continue;
-            }
+        for stop in ways.stops.iter().rev() {
             let mut all = Vec::new();
-            if texts.accepts_at(stop.state) {
+            if ways.texts.accepts_at(stop.state) {
                 all.push(vec![Piece::Rule(self.close()?)]);
             }
             for (set, target) in &stop.ways {
-                let mut way = vec![Step::to(set, to(*target), run)];
-                let mut end = to(*target);
-                // What must come next belongs to it: a blank to the word behind it.
-                if let ([(set, target)], false) = (&*end.ways, texts.accepts_at(end.state)) {
-                    end = to(*target);
-                    way.push(Step::to(set, end, run));
-                }
+                let (steps, end) = ways.steps(set, *target);
                 let Some(next) = behind[end.state as usize] else {
                     continue;
                 };
-                let made = match known.get(&way) {
+                // They are the same rules wherever they lead.
+                let made = match known.get(&steps) {
                     Some(&made) => made,
-                    None => self.steps(&way)?,
+                    None => self.steps(&steps)?,
                 };
-                known.insert(way, made);
+                known.insert(steps, made);
                 let (exact, offered) = made;
                 all.push(vec![Piece::Rule(exact), Piece::Rule(next)]);
                 all.extend(offered.map(|rule| vec![Piece::Rule(rule)]));
             }
-            behind[stop.state as usize] = Some(self.rules.add(all)?);
+            if ways.within[stop.state as usize] && !all.is_empty() {
+                behind[stop.state as usize] = Some(self.rules.add(all)?);
+            }
         }
-        let start = stops.first().zip(behind.first().copied().flatten());
+        let start = ways.stops.first().zip(behind.first().copied().flatten());
         let Some((first, rest)) = start else {
             return self.rules.reserve();
         };
         let mut pieces = Vec::new();
         if let Some(set) = &first.repeated {
-            let many = self.run_of(set, longest_run(set, run))?;
+            let many = self.run_of(set, longest_run(set, ways.run))?;
             pieces.push(Piece::Rule(many));
         }
         pieces.push(Piece::Rule(rest));
@@ -135,11 +159,11 @@ impl Emission<'_, '_> {
     }
 
     /// The rule of some steps, and one for what may be offered of them, as in strings that are
-    /// counted: the first character of each and more of the last one's.
-    fn steps(&mut self, way: &[Step]) -> Result<(RuleId, Option<RuleId>)> {
+    /// counted: the first character of each and more behind the last one.
+    fn steps(&mut self, steps: &[Step]) -> Result<(RuleId, Option<RuleId>)> {
         let mut exact = Vec::new();
         let mut offered = Vec::new();
-        for step in way {
+        for step in steps {
             let one = self.character(&step.first)?;
             exact.push(Piece::Rule(one));
             offered.push(Piece::Rule(one));
@@ -148,14 +172,14 @@ impl Emission<'_, '_> {
             }
         }
         let exact = self.rules.add([exact])?;
-        let raw = way[0].first.intersection(plain());
+        let raw = steps[0].first.intersection(plain());
         if raw.is_empty() || !self.is_shared() {
             return Ok((exact, None));
         }
         offered[0] = Piece::Class(raw);
-        if let Some((set, most)) = way.last().and_then(|step| step.more.as_ref()) {
+        if let Some((set, most)) = steps.last().and_then(|step| step.more.as_ref()) {
             let one = self.character(set)?;
-            let left = LONGEST - u32::try_from(way.len()).unwrap_or(LONGEST);
+            let left = LONGEST - u32::try_from(steps.len()).unwrap_or(LONGEST);
             offered.extend((0..left.min(*most)).map(|_| Piece::Rule(one)));
         }
         offered.push(Piece::Rule(self.never()?));
