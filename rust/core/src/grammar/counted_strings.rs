@@ -114,7 +114,7 @@ impl Emission<'_, '_> {
         let one = if *set == CharSet::all() {
             self.any_character()?
         } else {
-            self.character(set)?
+            self.one_of(&raw)?
         };
         let mut pieces = vec![Piece::Class(raw)];
         pieces.extend((1..reach).map(|_| Piece::Rule(one)));

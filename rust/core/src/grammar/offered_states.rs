@@ -212,7 +212,7 @@ impl Emission<'_, '_> {
 
     /// One character of a set, and for an engine no token that has more. It names another rule, so
     /// that engines do not write it where it is used.
-    fn one_of(&mut self, set: &CharSet) -> Result<RuleId> {
+    pub(super) fn one_of(&mut self, set: &CharSet) -> Result<RuleId> {
         if let Some(&known) = self.single.get(set) {
             return Ok(known);
         }
