@@ -316,6 +316,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_never_comes_is_written_where_nothing_is_offered() {
+        let options = Options {
+            deterministic: true,
+            ..Options::default()
+        };
+        let text = crate::grammar::compile(WORDS.as_bytes(), &options)
+            .unwrap()
+            .text;
+        assert!(!text.contains("[]"), "{text}");
+    }
+
+    #[test]
     fn what_is_drawn_is_short_enough_and_matches() {
         for text in drawn(WORDS, 300) {
             let text: String = serde_json::from_str(&text).unwrap();

@@ -248,12 +248,17 @@ impl Emission<'_, '_> {
         Ok(all)
     }
 
-    /// What no text is: an end that never comes.
+    /// What no text is: an end that never comes. Where nothing is offered, it is left out with all
+    /// that names it.
     pub(super) fn never(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.never {
             return Ok(rule);
         }
-        let rule = self.rules.verbatim("[]")?;
+        let rule = if self.is_shared() {
+            self.rules.verbatim("[]")?
+        } else {
+            self.rules.reserve()?
+        };
         self.never = Some(rule);
         Ok(rule)
     }
