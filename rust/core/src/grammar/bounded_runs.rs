@@ -6,6 +6,8 @@
 //! runs together would be too long. Short runs leave room for more states than long ones, so both
 //! ways are taken; what lies between them is left out, which is sound.
 
+use std::collections::hash_map::Entry;
+
 use super::automaton::Automaton;
 use super::charset::{CharSet, code_of};
 use super::counted_strings::LONGEST;
@@ -22,11 +24,12 @@ const SHORT_RUN: u32 = 1;
 
 /// A state whose only way back is to itself.
 struct Stop {
-    state: u32,
+    /// Whether a text may end there.
+    is_end: bool,
     /// What it repeats.
     repeated: Option<CharSet>,
-    /// Where else it leads; only to stops that come later.
-    ways: Vec<(CharSet, u32)>,
+    /// Where else it leads: characters, and the place of a stop that comes later.
+    ways: Vec<(CharSet, usize)>,
 }
 
 /// A step to another stop: one character, and how many more of which set may come there.
@@ -46,49 +49,6 @@ impl Step {
     }
 }
 
-/// The ways through the stops with runs of one length.
-struct Ways<'s> {
-    texts: &'s Automaton,
-    stops: &'s [Stop],
-    /// By state: its place among them.
-    places: Vec<usize>,
-    run: u32,
-    /// By state: whether every text that ends there is short enough.
-    within: Vec<bool>,
-}
-
-impl<'s> Ways<'s> {
-    fn of(texts: &'s Automaton, stops: &'s [Stop], run: u32, max: u32) -> Self {
-        let mut places = vec![0; texts.len()];
-        for (place, stop) in stops.iter().enumerate() {
-            places[stop.state as usize] = place;
-        }
-        Self {
-            texts,
-            stops,
-            places,
-            run,
-            within: within(stops, texts.len(), run, max),
-        }
-    }
-
-    fn at(&self, state: u32) -> &'s Stop {
-        &self.stops[self.places[state as usize]]
-    }
-
-    /// The steps that begin with one way, and where they end. What must come next belongs to them:
-    /// to a blank the word behind it.
-    fn steps(&self, set: &CharSet, target: u32) -> (Vec<Step>, &'s Stop) {
-        let mut end = self.at(target);
-        let mut steps = vec![Step::to(set, end, self.run)];
-        if let ([(set, target)], false) = (&*end.ways, self.texts.accepts_at(end.state)) {
-            end = self.at(*target);
-            steps.push(Step::to(set, end, self.run));
-        }
-        (steps, end)
-    }
-}
-
 impl Emission<'_, '_> {
     /// The rule of a set of at most `max` characters, behind the opening mark; none where the
     /// automaton has other loops.
@@ -100,13 +60,12 @@ impl Emission<'_, '_> {
         };
         let mut ways = Vec::new();
         for run in RUNS {
-            let one = Ways::of(texts, &stops, run, max);
-            let is_within = |stop: &Stop| one.within[stop.state as usize];
-            if !stops.first().is_some_and(is_within) {
+            let within = within(&stops, run, max);
+            if !within.first().is_some_and(|&start| start) {
                 continue;
             }
-            ways.push(vec![Piece::Rule(self.stops(&one)?)]);
-            if stops.iter().all(is_within) {
+            ways.push(vec![Piece::Rule(self.stops(&stops, run, &within)?)]);
+            if within.iter().all(|&stop| stop) {
                 break;
             }
         }
@@ -117,41 +76,41 @@ impl Emission<'_, '_> {
     }
 
     /// The rule of the first stop.
-    fn stops(&mut self, ways: &Ways) -> Result<RuleId> {
-        // Of each state what comes behind its run, where something can.
-        let mut behind: Vec<Option<RuleId>> = vec![None; ways.texts.len()];
+    fn stops(&mut self, stops: &[Stop], run: u32, within: &[bool]) -> Result<RuleId> {
+        // Of each stop what comes behind its run, where something can.
+        let mut behind: Vec<Option<RuleId>> = vec![None; stops.len()];
         let mut known = Map::default();
-        for stop in ways.stops.iter().rev() {
+        for (place, stop) in stops.iter().enumerate().rev() {
             let mut all = Vec::new();
-            if ways.texts.accepts_at(stop.state) {
+            if stop.is_end {
                 all.push(vec![Piece::Rule(self.close()?)]);
             }
             for (set, target) in &stop.ways {
-                let (steps, end) = ways.steps(set, *target);
-                let Some(next) = behind[end.state as usize] else {
+                let (way, end) = steps(stops, set, *target, run);
+                let Some(next) = behind[end] else {
                     continue;
                 };
                 // They are the same rules wherever they lead.
-                let made = match known.get(&steps) {
-                    Some(&made) => made,
-                    None => self.steps(&steps)?,
+                let (exact, offered) = match known.entry(way) {
+                    Entry::Occupied(made) => *made.get(),
+                    Entry::Vacant(fresh) => {
+                        let made = self.steps(fresh.key())?;
+                        *fresh.insert(made)
+                    }
                 };
-                known.insert(steps, made);
-                let (exact, offered) = made;
                 all.push(vec![Piece::Rule(exact), Piece::Rule(next)]);
                 all.extend(offered.map(|rule| vec![Piece::Rule(rule)]));
             }
-            if ways.within[stop.state as usize] && !all.is_empty() {
-                behind[stop.state as usize] = Some(self.rules.add(all)?);
+            if within[place] && !all.is_empty() {
+                behind[place] = Some(self.rules.add(all)?);
             }
         }
-        let start = ways.stops.first().zip(behind.first().copied().flatten());
-        let Some((first, rest)) = start else {
+        let (Some(first), Some(&Some(rest))) = (stops.first(), behind.first()) else {
             return self.rules.reserve();
         };
         let mut pieces = Vec::new();
         if let Some(set) = &first.repeated {
-            let many = self.run_of(set, longest_run(set, ways.run))?;
+            let many = self.run_of(set, longest_run(set, run))?;
             pieces.push(Piece::Rule(many));
         }
         pieces.push(Piece::Rule(rest));
@@ -179,8 +138,8 @@ impl Emission<'_, '_> {
         offered[0] = Piece::Class(raw);
         if let Some((set, most)) = steps.last().and_then(|step| step.more.as_ref()) {
             let one = self.character(set)?;
-            let left = LONGEST - u32::try_from(steps.len()).unwrap_or(LONGEST);
-            offered.extend((0..left.min(*most)).map(|_| Piece::Rule(one)));
+            let left = (LONGEST as usize - steps.len()).min(*most as usize);
+            offered.extend(std::iter::repeat_n(Piece::Rule(one), left));
         }
         offered.push(Piece::Rule(self.never()?));
         let rule = self.rules.reserve()?;
@@ -212,6 +171,7 @@ fn stops(texts: &Automaton) -> Option<Vec<Stop>> {
     let mut found = Vec::new();
     // Of each state: not seen, begun, done.
     let mut seen = vec![0_u8; texts.len()];
+    let mut places = vec![0; texts.len()];
     let mut open = vec![(0_u32, false)];
     while let Some((state, leaving)) = open.pop() {
         let at = state as usize;
@@ -223,10 +183,14 @@ fn stops(texts: &Automaton) -> Option<Vec<Stop>> {
         if leaving {
             seen[at] = 2;
             let repeated = own.into_iter().next().map(|edge| edge.0);
+            places[at] = found.len();
             found.push(Stop {
-                state,
+                is_end: texts.accepts_at(state),
                 repeated,
-                ways,
+                ways: ways
+                    .into_iter()
+                    .map(|(set, target)| (set, target as usize))
+                    .collect(),
             });
         } else if seen[at] == 0 && live[at] {
             seen[at] = 1;
@@ -241,7 +205,23 @@ fn stops(texts: &Automaton) -> Option<Vec<Stop>> {
         }
     }
     found.reverse();
+    let last = found.len().checked_sub(1)?;
+    for way in found.iter_mut().flat_map(|stop| &mut stop.ways) {
+        way.1 = last - places[way.1];
+    }
     Some(found)
+}
+
+/// The steps that begin with one way, and where they end. What must come next belongs to them: to a
+/// blank the word behind it.
+fn steps(stops: &[Stop], first: &CharSet, target: usize, run: u32) -> (Vec<Step>, usize) {
+    let mut all = vec![Step::to(first, &stops[target], run)];
+    let mut end = target;
+    if let ([(set, next)], false) = (&*stops[target].ways, stops[target].is_end) {
+        end = *next;
+        all.push(Step::to(set, &stops[end], run));
+    }
+    (all, end)
 }
 
 fn longest_run(set: &CharSet, run: u32) -> u32 {
@@ -252,22 +232,19 @@ fn longest_run(set: &CharSet, run: u32) -> u32 {
     }
 }
 
-/// For each state, whether every text that ends in it is short enough.
-fn within(stops: &[Stop], states: usize, run: u32, max: u32) -> Vec<bool> {
+/// For each stop, whether every text that ends in it is short enough.
+fn within(stops: &[Stop], run: u32, max: u32) -> Vec<bool> {
     let cost = |stop: &Stop| {
-        1 + stop
-            .repeated
-            .as_ref()
-            .map_or(0, |set| longest_run(set, run))
+        let repeated = stop.repeated.as_ref();
+        1 + repeated.map_or(0, |set| longest_run(set, run))
     };
-    let mut before = vec![0_u32; states];
-    let mut within = vec![false; states];
-    for stop in stops {
-        let length = before[stop.state as usize] + cost(stop);
-        within[stop.state as usize] = length <= max;
+    let mut before = vec![0_u32; stops.len()];
+    let mut within = Vec::with_capacity(stops.len());
+    for (place, stop) in stops.iter().enumerate() {
+        let length = before[place] + cost(stop);
+        within.push(length <= max);
         for way in &stop.ways {
-            let known = &mut before[way.1 as usize];
-            *known = (*known).max(length);
+            before[way.1] = before[way.1].max(length);
         }
     }
     within
