@@ -111,6 +111,7 @@ impl Emission<'_, '_> {
         if let Some(&known) = self.counters.beginnings.get(&key) {
             return Ok(Some(vec![Piece::Rule(known)]));
         }
+        // Tokens with escapes are worth their price in free strings alone.
         let one = if *set == CharSet::all() {
             self.any_character()?
         } else {

@@ -49,6 +49,7 @@ mod object_kinds;
 mod object_plan;
 mod object_rules;
 mod object_shapes;
+mod offer_plan;
 mod offered_states;
 mod open_ends;
 mod open_strings;

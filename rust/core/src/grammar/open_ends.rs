@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::charset::CharSet;
 use super::counted_strings::SHORTEST_OFFERED;
 
-/// Characters of which any text is the start of one that is taken, and the greatest length of such
-/// texts if there is one.
-pub(super) type OpenEnd = (CharSet, Option<u32>);
+/// Characters of which any text of such a length is the start of one that is taken; where there is no
+/// greatest length, it is one that no text has.
+pub(super) type OpenEnd = (CharSet, u32);
 
 /// The ways between the states of an automaton, to those that are dead too.
 pub(super) struct Ways<'l> {
@@ -31,10 +31,10 @@ impl<'l> Ways<'l> {
     /// Takes a set for the states where longer texts of it are the start of one that is taken.
     pub(super) fn open_ends(&self, set: &CharSet, found: &mut [Option<OpenEnd>]) {
         for (found, steps) in found.iter_mut().zip(self.steps_to_death(set)) {
-            let length = (steps != u32::MAX).then(|| steps.saturating_sub(1));
+            let length = steps.saturating_sub(1);
             let is_longer = match found {
-                Some((_, known)) => known.is_some_and(|old| length.is_none_or(|new| new > old)),
-                None => length.is_none_or(|new| new >= SHORTEST_OFFERED),
+                Some((_, known)) => length > *known,
+                None => length >= SHORTEST_OFFERED,
             };
             if is_longer {
                 *found = Some((set.clone(), length));

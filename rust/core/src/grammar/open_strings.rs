@@ -31,11 +31,11 @@ const BEYOND_ASCII: u32 = 0x80;
 /// The rules that all free strings of a grammar share.
 #[derive(Debug, Default)]
 pub(super) struct OpenStrings {
-    /// Any number of characters of a set that need no escape.
-    bodies: Map<CharSet, RuleId>,
+    /// Any number of characters that need no escape.
+    body: Option<RuleId>,
     free: Option<RuleId>,
     /// The same without an end.
-    more: Map<CharSet, RuleId>,
+    more: Option<RuleId>,
     last: Option<RuleId>,
     /// The strings that are none of some words, in the order in which they were asked for.
     pub(super) no_words: Vec<(Rc<[Rc<str>]>, RuleId)>,
@@ -59,7 +59,7 @@ impl Emission<'_, '_> {
         }
         let free = self.rules.reserve()?;
         self.open_strings.free = Some(free);
-        let (body, escaped) = (self.body(plain())?, self.escaped()?);
+        let (body, escaped) = (self.body()?, self.escaped()?);
         let mark = Piece::Text("\\".into());
         let rest = vec![
             vec![Piece::Rule(self.close()?)],
@@ -72,17 +72,17 @@ impl Emission<'_, '_> {
         Ok(free)
     }
 
-    /// Any number of characters of a set that need no escape. It names another rule, so that no
-    /// engine writes it where it is used.
-    fn body(&mut self, set: &CharSet) -> Result<RuleId> {
-        if let Some(&rule) = self.open_strings.bodies.get(set) {
+    /// Any number of characters that need no escape. It names another rule, so that no engine writes
+    /// it where it is used.
+    fn body(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.open_strings.body {
             return Ok(rule);
         }
         let never = self.never()?;
         let rule = self.rules.reserve()?;
         self.rules
-            .define_alone(rule, [[Piece::Run(set.clone())], [Piece::Rule(never)]]);
-        self.open_strings.bodies.insert(set.clone(), rule);
+            .define_alone(rule, [[Piece::Run(plain().clone())], [Piece::Rule(never)]]);
+        self.open_strings.body = Some(rule);
         Ok(rule)
     }
 
@@ -107,14 +107,14 @@ impl Emission<'_, '_> {
         Ok(rule)
     }
 
-    /// Characters of a set that need no escape, and no end: for engines to offer what goes on.
-    pub(super) fn more(&mut self, set: &CharSet) -> Result<RuleId> {
-        if let Some(&rule) = self.open_strings.more.get(set) {
+    /// Characters that need no escape, and no end: for engines to offer what goes on.
+    fn more(&mut self) -> Result<RuleId> {
+        if let Some(rule) = self.open_strings.more {
             return Ok(rule);
         }
-        let run = [Piece::Rule(self.body(set)?), Piece::Rule(self.never()?)];
+        let run = [Piece::Rule(self.body()?), Piece::Rule(self.never()?)];
         let rule = self.rules.add([run])?;
-        self.open_strings.more.insert(set.clone(), rule);
+        self.open_strings.more = Some(rule);
         Ok(rule)
     }
 
@@ -154,7 +154,7 @@ impl Emission<'_, '_> {
     }
 
     fn behind_mark(&mut self, exact: RuleId) -> Result<RuleId> {
-        let ways = [exact, self.more(plain())?];
+        let ways = [exact, self.more()?];
         let ways = ways.map(|rule| [Piece::Text("\"".into()), Piece::Rule(rule)]);
         self.rules.add(ways)
     }

@@ -9,7 +9,7 @@ use super::charset::{CharSet, char_of};
 use super::emission::Emission;
 use super::escapes::{escapes_of, plain, special};
 use super::hash::Map;
-use super::offered_states::weight_of;
+use super::offer_plan::{Edges, weight_of};
 use super::refusal::Result;
 use super::rules::{Piece, RuleId};
 
@@ -59,22 +59,24 @@ impl Emission<'_, '_> {
         starts: u8,
         ending: Ending,
     ) -> Result<Vec<RuleId>> {
+        self.lowering.work.count(automaton.edge_steps());
+        self.lowering.work.check()?;
         let live = automaton.live();
+        let all_edges = (0..).take(automaton.len());
+        let all_edges: Vec<Edges> = all_edges.map(|state| automaton.edges(state)).collect();
         if ending == Ending::Quote
-            && let Some(mut rules) = self.offered_states(automaton, &live)?
+            && let Some(mut rules) = self.offered_states(automaton, &live, &all_edges)?
         {
             rules.truncate(usize::from(starts));
             return Ok(rules);
         }
-        self.lowering.work.count(automaton.edge_steps());
-        self.lowering.work.check()?;
         let mut rules = StateRules::default();
         let starts = 0..u32::from(starts);
         let made: Result<Vec<RuleId>> = starts.map(|start| rules.of(start, None, self)).collect();
         while let Some((state, run)) = rules.open.pop() {
             let rule = rules.known[&(state, run.clone())];
             let accepts = automaton.accepts_at(state);
-            let mut edges = automaton.edges(state);
+            let mut edges = all_edges[state as usize].clone();
             if ending == Ending::Quote && accepts && loops_only(&edges, state) {
                 let tail = self.any_tail()?;
                 self.rules.define(rule, [[Piece::Rule(tail)]]);
