@@ -2,8 +2,8 @@
 //! trying its vocabulary costs in each.
 //!
 //! A state from which no text leads to a dead end may offer all tokens of some characters, others
-//! those up to a reach. States that no text of so many characters tells apart share what they offer;
-//! where that is too much, the blocks with the fewest states reach less far, or not at all.
+//! those up to a reach. States that no text of so many characters tells apart share what they
+//! offer; where that is too much, the blocks with the fewest states reach less far, or not at all.
 
 use super::automaton::Automaton;
 use super::charset::CharSet;

@@ -2,8 +2,8 @@
 //!
 //! As in [`super::counted_strings`], what is exact is apart from what is offered. A state's exact
 //! rule names a rule for one character of each edge, beyond which no token is offered. Beside it
-//! stands a rule that says which longer tokens may come, as [`super::offer_plan`] decides. States of
-//! one block share it: those of a long counted run do, but near its end.
+//! stands a rule that says which longer tokens may come, as [`super::offer_plan`] decides. States
+//! of one block share it: those of a long counted run do, but near its end.
 //!
 //! Where whatever comes can be the start of a text that is taken, as after the negation of a
 //! pattern, or where that holds for some characters, tokens of those are offered as in counted

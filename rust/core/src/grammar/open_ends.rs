@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::charset::CharSet;
 use super::counted_strings::SHORTEST_OFFERED;
 
-/// Characters of which any text of such a length is the start of one that is taken; where there is no
-/// greatest length, it is one that no text has.
+/// Characters of which any text of up to a length is the start of one that is taken; where there is
+/// no greatest length, it is one that no text has.
 pub(super) type OpenEnd = (CharSet, u32);
 
 /// The ways between the states of an automaton, to those that are dead too.

@@ -72,8 +72,8 @@ impl Emission<'_, '_> {
         Ok(free)
     }
 
-    /// Any number of characters that need no escape. It names another rule, so that no engine writes
-    /// it where it is used.
+    /// Any number of characters that need no escape. It names another rule, so that no engine
+    /// writes it where it is used.
     fn body(&mut self) -> Result<RuleId> {
         if let Some(rule) = self.open_strings.body {
             return Ok(rule);
