@@ -21,11 +21,11 @@ const WIDE: u32 = 125;
 const LIGHT: u32 = 5 * WIDE;
 /// A state from which none can be reached is written as it is if it weighs less.
 const OPEN_LIGHT: u32 = WIDE / 2;
+/// The same for a state with few characters, of an automaton that is not light.
+const NARROW: u32 = 40;
 /// What the rules that offer tokens may weigh, for one automaton: half as much, for an engine needs
 /// up to twice the time for each.
 const BUDGET: u32 = 4 * WIDE;
-/// The same for a state with few characters, of an automaton that is not light.
-const NARROW: u32 = 40;
 /// Sets of few characters that are tried for one automaton.
 const NARROW_SETS: usize = 2;
 
