@@ -194,8 +194,9 @@ def test_each_ending_is_counted_under_its_reason(engine: Engine) -> None:
 
 
 def test_a_running_stream_ends_before_the_engine_does() -> None:
+    long = chat_body("Hello!", ignore_eos=True, max_tokens=500)  # ends in time on a busy machine too
     with running_engine(model=demo_model()) as engine:
-        with sent(engine, ENDLESS | {"stream": True}) as connection:
+        with sent(engine, long | {"stream": True}) as connection:
             response = connection.getresponse()
             response.readline()
             engine.process.send_signal(signal.SIGTERM)
