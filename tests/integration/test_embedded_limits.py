@@ -194,7 +194,7 @@ def test_each_ending_is_counted_under_its_reason(engine: Engine) -> None:
 
 
 def test_a_running_stream_ends_before_the_engine_does() -> None:
-    long = chat_body("Hello!", ignore_eos=True, max_tokens=500)  # ends in time on a busy machine too
+    long = chat_body("Hello!", ignore_eos=True, max_tokens=500)  # in time on a busy machine too
     with running_engine(model=demo_model()) as engine:
         with sent(engine, long | {"stream": True}) as connection:
             response = connection.getresponse()
