@@ -286,7 +286,7 @@ def test_a_prompt_beyond_the_context_is_a_400_of_input_tokens(engine: Engine, wo
 def test_max_tokens_beyond_the_context_ends_at_the_context(engine: Engine) -> None:
     _, listed = engine.call("/v1/models")
     context = listed["data"][0]["max_model_len"]
-    answer = engine.chat("word " * 600, max_tokens=100_000, ignore_eos=True)
+    answer = engine.chat("word " * 1_800, max_tokens=100_000, ignore_eos=True)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert context - 8 <= answer["usage"]["total_tokens"] <= context
 

@@ -45,6 +45,7 @@ impl Emission<'_, '_> {
         if !self.is_shared() || automaton.len() > STATES_MAX {
             return Ok(None);
         }
+        // They were looked up once; the plan goes through all of them again.
         self.lowering.work.count(automaton.edge_steps());
         self.lowering.work.check()?;
         let Some(plan) = OfferPlan::of(automaton, live, edges) else {
