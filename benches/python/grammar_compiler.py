@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benches" / "load")]
 
 from grammar_engines import ENGINES, Engine, Refused, Vocabulary, timed_ms  # noqa: E402
+from grammar_instances import texts  # noqa: E402
 from run import RESULTS, described  # noqa: E402
 
 SECONDS_MAX = 20
@@ -40,28 +41,6 @@ def cases(path: Path, every: int) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(lines):
             if number % every == 0:
                 yield json.loads(line)
-
-
-def ordered(value: Any, schema: Any) -> Any:
-    """The value with its names in the schema's order, as far as plain `properties` tell it."""
-    if isinstance(value, dict):
-        declared = schema.get("properties") if isinstance(schema, dict) else None
-        known = declared if isinstance(declared, dict) else {}
-        names = [name for name in known if name in value]
-        names += [name for name in value if name not in known]
-        return {name: ordered(value[name], known.get(name)) for name in names}
-    if isinstance(value, list):
-        items = schema.get("items") if isinstance(schema, dict) else None
-        return [ordered(item, items) for item in value]
-    return value
-
-
-def texts(value: Any, schema: Any) -> Iterator[bytes]:
-    for each in (value, ordered(value, schema)):
-        for separators in ((",", ":"), (", ", ": ")):
-            yield json.dumps(each, ensure_ascii=False, separators=separators).encode(
-                errors="surrogatepass"
-            )
 
 
 def judged(case: dict[str, Any], engine: Engine, tokens: Vocabulary | None) -> dict[str, Any]:
