@@ -132,6 +132,11 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def figure_of(value: float) -> str:
+    """Three digits of a figure, and no power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw(engines: dict[str, Any], path: Path) -> None:
     """What is right in percent, and times on a scale of powers of ten."""
     import matplotlib as library
@@ -139,13 +144,13 @@ def draw(engines: dict[str, Any], path: Path) -> None:
     library.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 4, figsize=(14, 3.8))
+    figure, axes = pyplot.subplots(1, 4, figsize=(18, 4))
     percents = {
         name: {
             "compiled": one["compiled_percent"],
             "perfect": one["perfect_percent"],
-            "invalid accepted": 100 * one["accepted_invalid"][0] / one["accepted_invalid"][1],
-            "valid refused": 100 * one["refused_valid"][0] / one["refused_valid"][1],
+            "invalid\naccepted": 100 * one["accepted_invalid"][0] / one["accepted_invalid"][1],
+            "valid\nrefused": 100 * one["refused_valid"][0] / one["refused_valid"][1],
         }
         for name, one in engines.items()
     }
@@ -162,7 +167,7 @@ def draw(engines: dict[str, Any], path: Path) -> None:
         for place, (name, values) in enumerate(bars.items()):
             spots = [spot + place * 0.27 for spot in range(len(values))]
             drawn = axis.bar(spots, list(values.values()), width=0.25, label=name)
-            axis.bar_label(drawn, fmt="%.3g", fontsize=6)
+            axis.bar_label(drawn, fmt=figure_of, fontsize=6)
         names = list(next(iter(bars.values()), {}))
         axis.set_xticks([spot + 0.27 for spot in range(len(names))], names, fontsize=7)
         axis.set_title(title, fontsize=9)
