@@ -144,7 +144,6 @@ def draw(engines: dict[str, Any], path: Path) -> None:
     library.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 4, figsize=(18, 4))
     percents = {
         name: {
             "compiled": one["compiled_percent"],
@@ -163,6 +162,8 @@ def draw(engines: dict[str, Any], path: Path) -> None:
             ("a mask of tokens, µs", "mask_us"),
         )
     ]
+    panels = [panel for panel in panels if panel[1]]
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 4))
     for axis, (title, bars) in zip(axes, panels, strict=True):
         for place, (name, values) in enumerate(bars.items()):
             spots = [spot + place * 0.27 for spot in range(len(values))]
