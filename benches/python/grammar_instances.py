@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 DEPTH_MAX = 60
-IN_PLACE = ("allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas")
+IN_PLACE = ("allOf", "anyOf", "oneOf", "if", "then", "else")
 
 
 def texts(value: Any, schema: Any) -> Iterator[bytes]:
@@ -25,11 +25,10 @@ def _ordered(value: Any, schemas: list[Any], root: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         declared = [name for schema in applied for name in _mapping(schema, "properties")]
         declared += [name for schema in applied for name in _names(schema, "required")]
-        names = [name for name in dict.fromkeys(declared) if name in value]
-        names += [name for name in value if name not in names]
         return {
             name: _ordered(value[name], list(_of_property(name, applied)), root, depth + 1)
-            for name in names
+            for name in dict.fromkeys([*declared, *value])
+            if name in value
         }
     if isinstance(value, list):
         inner = list(_of_items(applied))
@@ -49,12 +48,8 @@ def _applied(schemas: list[Any], root: Any) -> Iterator[dict[str, Any]]:
         branches = [_target(schema.get("$ref"), root)]
         for keyword in IN_PLACE:
             said = schema.get(keyword)
-            if isinstance(said, list):
-                branches += said
-            elif keyword == "dependentSchemas" and isinstance(said, dict):
-                branches += said.values()
-            else:
-                branches.append(said)
+            branches += said if isinstance(said, list) else [said]
+        branches += _mapping(schema, "dependentSchemas").values()
         left += reversed(branches)
 
 
